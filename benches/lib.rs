@@ -1,0 +1,1 @@
+//! The runnable benches of the workspace; the library itself is empty.

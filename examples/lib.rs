@@ -1,0 +1,1 @@
+//! The runnable examples of the workspace; the library itself is empty.
