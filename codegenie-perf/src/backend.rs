@@ -118,7 +118,8 @@ pub struct EntryMeta {
     pub refresh_at: Option<SystemTime>,
     /// Tags, by which many entries are invalidated at once.
     pub tags: Arc<[Arc<str>]>,
-    /// What the entry counts against a backend's capacity. `None`: key and value length.
+    /// What the entry counts against a backend's capacity. `None`: key and value length, and what
+    /// the backend adds for its bookkeeping.
     pub weight: Option<u64>,
 }
 
