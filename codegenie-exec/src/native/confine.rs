@@ -1,0 +1,231 @@
+//! The whole plan of a sandboxed command, in the order of confinement.
+
+use super::identity::Identity;
+use super::landlock;
+use super::mounts::{self, Prepared};
+use super::plan::{Arg, Plan, Purpose};
+use super::seccomp;
+use super::view::View;
+use crate::sandbox::{Layer, Limits, Network, Requirement, SandboxPolicy, SandboxRequest};
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// Where init keeps the descriptor that tells of ended children.
+const SIGNALS: u8 = 7;
+
+/// What the plan is made from, beside the request.
+pub(super) struct Setting<'a> {
+    pub(super) view: &'a View,
+    pub(super) prepared: &'a Prepared,
+    /// Numbers of the prepared mounts' descriptors, ascending.
+    pub(super) kept: &'a [RawFd],
+    pub(super) identity: Identity,
+    /// The kernel's Landlock ABI; `None`: it has none, and the policy does not require it.
+    pub(super) landlock_abi: Option<i64>,
+    pub(super) last_capability: u32,
+}
+
+/// What the command's process does once it is confined.
+pub(super) enum Payload<'a> {
+    /// Executes the request's program.
+    Execute(&'a SandboxRequest),
+}
+
+pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payload<'_>) -> Plan {
+    let mut plan = Plan::default();
+    close_foreign_descriptors(&mut plan, setting.kept);
+    change_identity(&mut plan, &setting.identity);
+    mounts::enter_view(&mut plan, setting.view, setting.prepared, &policy.limits);
+    if policy.network == Network::None {
+        raise_loopback(&mut plan);
+    }
+    plan.section(Purpose::Layer(Layer::IpcNamespace), false);
+    let name = plan.text("sandbox");
+    plan.call("set the host name", libc::SYS_sethostname, &[name.into(), 7.into()]);
+    watch_children(&mut plan);
+    plan.fork(|plan| {
+        own_session(plan);
+        limit_resources(plan, &policy.limits, optional(policy, Layer::ResourceLimits));
+        match payload {
+            Payload::Execute(request) => {
+                let cwd = plan.text(&request.cwd);
+                plan.section(Purpose::WorkingDirectory, false);
+                plan.call(request.cwd.display().to_string(), libc::SYS_chdir, &[cwd.into()]);
+            }
+        }
+        drop_capabilities(plan, setting.last_capability);
+        plan.section(Purpose::Layer(Layer::NoNewPrivileges), false);
+        let (set, one, zero) = (libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), Arg::Value(0));
+        plan.call("set no_new_privs", libc::SYS_prctl, &[set, one, zero, zero, zero]);
+        if let Some(abi) = setting.landlock_abi {
+            landlock::restrict(plan, setting.view, abi, optional(policy, Layer::Landlock));
+        }
+        if policy.requirement(Layer::Seccomp) != Requirement::Off {
+            seccomp::install(plan, optional(policy, Layer::Seccomp));
+        }
+        match payload {
+            Payload::Execute(request) => execute(plan, policy, request),
+        }
+    });
+    // Init itself: nothing of the host's, no privilege, not to be traced.
+    plan.call("close the standard descriptors", libc::SYS_close_range, &[0.into(), 2.into(), 0.into()]);
+    plan.call("hide init from tracing", libc::SYS_prctl, &[libc::PR_SET_DUMPABLE.into(), 0.into()]);
+    set_no_capabilities(&mut plan);
+    plan.reap(SIGNALS);
+    plan
+}
+
+fn optional(policy: &SandboxPolicy, layer: Layer) -> bool {
+    policy.requirement(layer) == Requirement::BestEffort
+}
+
+fn close_foreign_descriptors(plan: &mut Plan, kept: &[RawFd]) {
+    plan.section(Purpose::Layer(Layer::Environment), false);
+    let mut next = super::abi::FD_LIVENESS + 1;
+    for fd in kept {
+        if *fd > next {
+            plan.call("close descriptors", libc::SYS_close_range, &[next.into(), (fd - 1).into(), 0.into()]);
+        }
+        next = fd + 1;
+    }
+    let last = Arg::Value(u64::from(u32::MAX));
+    plan.call("close descriptors", libc::SYS_close_range, &[next.into(), last, 0.into()]);
+}
+
+fn change_identity(plan: &mut Plan, identity: &Identity) {
+    plan.section(Purpose::Layer(Layer::UserNamespace), false);
+    if identity.dropped {
+        let (uid, gid) = (Arg::Value(identity.uid_inside.into()), Arg::Value(identity.gid_inside.into()));
+        plan.call("drop supplementary groups", libc::SYS_setgroups, &[0.into(), 0.into()]);
+        plan.call("change the group", libc::SYS_setresgid, &[gid, gid, gid]);
+        plan.call("change the user", libc::SYS_setresuid, &[uid, uid, uid]);
+    }
+    plan.call("set the file mode mask", libc::SYS_umask, &[0.into()]);
+}
+
+fn raise_loopback(plan: &mut Plan) {
+    plan.section(Purpose::Layer(Layer::NetworkNamespace), false);
+    // struct ifreq: the name in 16 bytes, then the flags.
+    let mut request = [0u8; 40];
+    for (place, byte) in request.iter_mut().zip(b"lo") {
+        *place = *byte;
+    }
+    let flags = u16::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(1).to_ne_bytes();
+    for (place, byte) in request.iter_mut().skip(16).zip(flags) {
+        *place = byte;
+    }
+    let request = plan.bytes(&request);
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    plan.call("open a control socket", libc::SYS_socket, &[libc::AF_INET.into(), kind.into(), 0.into()]).store(0);
+    plan.call("raise the loopback", libc::SYS_ioctl, &[Arg::Slot(0), libc::SIOCSIFFLAGS.into(), request.into()]);
+    plan.call("close the control socket", libc::SYS_close, &[Arg::Slot(0)]);
+}
+
+fn watch_children(plan: &mut Plan) {
+    plan.section(Purpose::Layer(Layer::PidNamespace), false);
+    // Every signal is blocked since before the clone.
+    let mask = plan.words(&[1 << (libc::SIGCHLD - 1)]);
+    plan.call(
+        "watch for ended children",
+        libc::SYS_signalfd4,
+        &[(-1).into(), mask.into(), 8.into(), libc::SFD_CLOEXEC.into()],
+    )
+    .store(SIGNALS);
+}
+
+fn own_session(plan: &mut Plan) {
+    plan.section(Purpose::Layer(Layer::Environment), false);
+    plan.call("start a session", libc::SYS_setsid, &[]);
+    // What the host ignores (Rust ignores SIGPIPE), the command must not inherit as ignored.
+    let action = plan.words(&[0; 4]);
+    for signal in 1..=64 {
+        plan.call(
+            "reset a signal",
+            libc::SYS_rt_sigaction,
+            &[signal.into(), action.into(), 0.into(), 8.into()],
+        )
+        .or_else();
+    }
+    let mask = plan.words(&[0]);
+    plan.call(
+        "unblock signals",
+        libc::SYS_rt_sigprocmask,
+        &[libc::SIG_SETMASK.into(), mask.into(), 0.into(), 8.into()],
+    );
+    let (first, last) = (3.into(), Arg::Value(u64::from(u32::MAX)));
+    let cloexec = Arg::Value(u64::from(libc::CLOSE_RANGE_CLOEXEC));
+    plan.call("close descriptors on exec", libc::SYS_close_range, &[first, last, cloexec]);
+    plan.call("set the file mode mask", libc::SYS_umask, &[0o022.into()]);
+}
+
+fn limit_resources(plan: &mut Plan, limits: &Limits, is_optional: bool) {
+    plan.section(Purpose::Layer(Layer::ResourceLimits), is_optional);
+    let cpu = limits.cpu.map(|cpu| cpu.as_secs().max(1));
+    for (what, resource, value) in [
+        ("limit processes", libc::RLIMIT_NPROC, Some(limits.processes)),
+        ("limit memory", libc::RLIMIT_DATA, Some(limits.memory_bytes)),
+        ("limit file size", libc::RLIMIT_FSIZE, Some(limits.file_bytes)),
+        ("limit descriptors", libc::RLIMIT_NOFILE, Some(limits.open_files)),
+        ("limit cpu time", libc::RLIMIT_CPU, cpu),
+        ("forbid core dumps", libc::RLIMIT_CORE, Some(0)),
+        ("forbid locked memory", libc::RLIMIT_MEMLOCK, Some(8 << 20)),
+        ("forbid real-time priority", libc::RLIMIT_RTPRIO, Some(0)),
+        ("limit message queues", libc::RLIMIT_MSGQUEUE, Some(819_200)),
+    ] {
+        if let Some(value) = value {
+            let pair = plan.words(&[value, value]);
+            let resource = Arg::Value(u64::from(resource));
+            plan.call(what, libc::SYS_prlimit64, &[0.into(), resource, pair.into(), 0.into()]);
+        }
+    }
+}
+
+fn drop_capabilities(plan: &mut Plan, last: u32) {
+    plan.section(Purpose::Layer(Layer::Capabilities), false);
+    for capability in 0..=last {
+        let (drop, capability) = (libc::PR_CAPBSET_DROP.into(), Arg::Value(capability.into()));
+        plan.call("drop a bounding capability", libc::SYS_prctl, &[drop, capability, 0.into(), 0.into(), 0.into()]);
+    }
+    set_no_capabilities(plan);
+}
+
+/// Empties the permitted, effective and inheritable sets, and with them the ambient one.
+fn set_no_capabilities(plan: &mut Plan) {
+    let header = plan.bytes(&[0x2008_0522u32.to_ne_bytes(), [0; 4]].concat());
+    let data = plan.bytes(&[0; 24]);
+    plan.call("drop capabilities", libc::SYS_capset, &[header.into(), data.into()]);
+}
+
+fn execute(plan: &mut Plan, policy: &SandboxPolicy, request: &SandboxRequest) {
+    let mut environment: std::collections::BTreeMap<OsString, OsString> =
+        policy.environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    environment.extend(request.env.clone());
+    let search = environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
+    let pairs = environment.into_iter().map(|(name, value)| {
+        let mut pair = name.into_vec();
+        pair.push(b'=');
+        pair.extend(value.into_vec());
+        OsString::from_vec(pair)
+    });
+    let envp = plan.texts(pairs.collect::<Vec<_>>());
+    let argv = plan.texts(std::iter::once(&request.program).chain(&request.args));
+    let program = request.program.as_bytes();
+    let candidates: Vec<OsString> = if program.contains(&b'/') {
+        vec![request.program.clone()]
+    } else {
+        // An empty entry would be the working directory, which the command may write.
+        let dirs = search.as_bytes().split(|byte| *byte == b':').filter(|dir| dir.starts_with(b"/"));
+        dirs.map(|dir| OsString::from_vec([dir, b"/", program].concat())).collect()
+    };
+    plan.section(Purpose::Program, false);
+    let shown = request.program.to_string_lossy().into_owned();
+    let last = candidates.len().saturating_sub(1);
+    for (i, candidate) in candidates.iter().enumerate() {
+        let path = plan.text(candidate);
+        let tried = plan.call(shown.clone(), libc::SYS_execve, &[path.into(), argv.into(), envp.into()]);
+        if i < last {
+            tried.or_else();
+        }
+    }
+}

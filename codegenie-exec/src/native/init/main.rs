@@ -1,0 +1,251 @@
+//! The init program of the native sandbox: PID 1 of every sandboxed process tree.
+//!
+//! A static program without a C library. It maps the plan that the host wrote (see `abi.rs`),
+//! carries it out one system call after the other, forks the command, then reaps orphans until the
+//! command has ended or the host is gone. All policy is in the plan; all that could be wrong here
+//! is these few lines.
+#![no_std]
+#![no_main]
+#![no_builtins]
+
+#[path = "../abi.rs"]
+mod abi;
+
+use abi::{
+    FD_LIVENESS, FD_PLAN, FD_STATUS, FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header,
+    KIND_DEGRADED, KIND_ENDED, KIND_FAILED, KIND_PROBE, KIND_STARTED, MAGIC, OP_EXIT, OP_FORK, OP_POKE,
+    OP_REAP, Op, PLAN_BASE, SLOTS, STORE_SHIFT, Status,
+};
+use core::arch::{asm, global_asm};
+
+#[cfg(target_arch = "x86_64")]
+mod nr {
+    pub const READ: i64 = 0;
+    pub const WRITE: i64 = 1;
+    pub const MMAP: i64 = 9;
+    pub const CLONE: i64 = 56;
+    pub const WAIT4: i64 = 61;
+    pub const EXIT_GROUP: i64 = 231;
+    pub const PPOLL: i64 = 271;
+}
+
+#[cfg(target_arch = "aarch64")]
+mod nr {
+    pub const READ: i64 = 63;
+    pub const WRITE: i64 = 64;
+    pub const PPOLL: i64 = 73;
+    pub const EXIT_GROUP: i64 = 94;
+    pub const CLONE: i64 = 220;
+    pub const MMAP: i64 = 222;
+    pub const WAIT4: i64 = 260;
+}
+
+const EINTR: i64 = -4;
+const SIGCHLD: u64 = 17;
+const CLONE_VFORK: u64 = 0x4000;
+const WNOHANG: u64 = 1;
+const POLLIN: i16 = 1;
+
+// The kernel enters with the stack pointer at argc; nothing of it is used, but a call wants it aligned.
+#[cfg(target_arch = "x86_64")]
+global_asm!(".globl _start", "_start:", "xor ebp, ebp", "and rsp, -16", "call {run}", "ud2", run = sym run);
+#[cfg(target_arch = "aarch64")]
+global_asm!(".globl _start", "_start:", "mov x29, #0", "mov x30, #0", "b {run}", run = sym run);
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn syscall(nr: i64, a: [u64; 6]) -> i64 {
+    let result;
+    // SAFETY: the plan's author answers for the arguments. The registers are those that the
+    // x86_64 system call convention names as read or clobbered.
+    unsafe {
+        asm!("syscall", inlateout("rax") nr => result, in("rdi") a[0], in("rsi") a[1], in("rdx") a[2],
+             in("r10") a[3], in("r8") a[4], in("r9") a[5], lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+fn syscall(nr: i64, a: [u64; 6]) -> i64 {
+    let result;
+    // SAFETY: as above, by the aarch64 convention.
+    unsafe {
+        asm!("svc 0", in("x8") nr, inlateout("x0") a[0] => result, in("x1") a[1], in("x2") a[2],
+             in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack));
+    }
+    result
+}
+
+fn exit(status: u64) -> ! {
+    loop {
+        syscall(nr::EXIT_GROUP, [status, 0, 0, 0, 0, 0]);
+    }
+}
+
+fn report(kind: u32, op: u32, value: i64) {
+    let status = Status { kind, op, value };
+    syscall(
+        nr::WRITE,
+        [FD_STATUS as u64, &raw const status as u64, size_of::<Status>() as u64, 0, 0, 0],
+    );
+}
+
+extern "C" fn run() -> ! {
+    let header = PLAN_BASE as *const Header;
+    // The header tells the length; a first page is always there.
+    let map = |len: u64| syscall(nr::MMAP, [PLAN_BASE, len, 3, 0x12, FD_PLAN as u64, 0]);
+    if map(4096) != PLAN_BASE as i64 {
+        report(KIND_FAILED, u32::MAX, 0);
+        exit(126);
+    }
+    // SAFETY: the page is mapped, and the host wrote a header to its start.
+    let head = unsafe { header.read() };
+    if head.magic != MAGIC || map(head.len) != PLAN_BASE as i64 {
+        report(KIND_FAILED, u32::MAX, 0);
+        exit(126);
+    }
+    let ops = (PLAN_BASE + size_of::<Header>() as u64) as *const Op;
+    let mut slots = [0u64; SLOTS];
+    let mut command = 0;
+    let mut index = 0u64;
+    while index < head.ops {
+        // SAFETY: index < ops, and the host wrote that many operations behind the header.
+        let op = unsafe { ops.add(index as usize).read() };
+        index = step(&op, index, &mut slots, &mut command);
+    }
+    exit(125)
+}
+
+/// Carries out one operation and tells which one is next.
+fn step(op: &Op, index: u64, slots: &mut [u64; SLOTS], command: &mut i64) -> u64 {
+    let place = index as u32;
+    let mut next = index + 1;
+    let mut args = op.args;
+    let mut i = 0;
+    while i < 6 {
+        if op.flags & (FLAG_SLOT_ARG0 << i) != 0 {
+            args[i] = slots[(args[i] & 7) as usize];
+        }
+        i += 1;
+    }
+    let result = match op.nr {
+        OP_FORK => {
+            // Not CLONE_VM: the two share nothing. CLONE_VFORK: init goes on when the command's
+            // program has been executed, so that "started" is true when it is said.
+            let pid = syscall(nr::CLONE, [SIGCHLD | CLONE_VFORK, 0, 0, 0, 0, 0]);
+            if pid > 0 {
+                *command = pid;
+                next = args[0];
+                report(KIND_STARTED, place, pid);
+            }
+            pid
+        }
+        OP_REAP => reap(slots[(args[0] & 7) as usize], *command),
+        OP_POKE => {
+            // SAFETY: the host made room for four bytes at this address of the plan.
+            unsafe { (args[0] as *mut u32).write_unaligned(slots[(args[1] & 7) as usize] as u32) };
+            0
+        }
+        OP_EXIT => exit(args[0]),
+        number => syscall(number as i64, args),
+    };
+    if op.flags & FLAG_PROBE != 0 {
+        report(KIND_PROBE, place, result);
+    } else if result < 0 && result >= -4095 {
+        if op.flags & FLAG_MAY_FAIL != 0 {
+            report(KIND_DEGRADED, place, -result);
+        } else if op.flags & FLAG_TRY == 0 {
+            report(KIND_FAILED, place, -result);
+            exit(126);
+        }
+    }
+    if op.flags & FLAG_STORE != 0 {
+        slots[((op.flags >> STORE_SHIFT) & 7) as usize] = result as u64;
+    }
+    next
+}
+
+#[repr(C)]
+struct PollFd {
+    fd: i32,
+    events: i16,
+    revents: i16,
+}
+
+fn reap(signals: u64, command: i64) -> ! {
+    let mut polled =
+        [PollFd { fd: FD_LIVENESS, events: POLLIN, revents: 0 }, PollFd { fd: signals as i32, events: POLLIN, revents: 0 }];
+    loop {
+        loop {
+            let mut status = 0i32;
+            let pid = syscall(nr::WAIT4, [u64::MAX, &raw mut status as u64, WNOHANG, 0, 0, 0]);
+            if pid == command {
+                report(KIND_ENDED, 0, status as i64);
+                // The kernel kills whatever is left of the tree.
+                exit(0);
+            }
+            if pid <= 0 && pid != EINTR {
+                break;
+            }
+        }
+        syscall(nr::PPOLL, [polled.as_mut_ptr() as u64, 2, 0, 0, 0, 0]);
+        if polled[0].revents != 0 {
+            exit(0);
+        }
+        if polled[1].revents != 0 {
+            let mut info = [0u8; 128];
+            syscall(nr::READ, [signals, info.as_mut_ptr() as u64, 128, 0, 0, 0]);
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(124)
+}
+
+// core's precompiled code may refer to these. Written as loops that the compiler, by
+// `no_builtins`, does not turn back into calls of themselves.
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
+    let mut i = 0;
+    while i < len {
+        // SAFETY: the caller gives `len` readable and writable bytes.
+        unsafe { to.add(i).write(from.add(i).read()) };
+        i += 1;
+    }
+    to
+}
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
+    let mut i = 0;
+    while i < len {
+        // SAFETY: the caller gives `len` writable bytes.
+        unsafe { to.add(i).write(byte as u8) };
+        i += 1;
+    }
+    to
+}
+
+/// # Safety
+/// As in C.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+    let mut i = 0;
+    while i < len {
+        // SAFETY: the caller gives `len` readable bytes at both.
+        let (x, y) = unsafe { (a.add(i).read(), b.add(i).read()) };
+        if x != y {
+            return i32::from(x) - i32::from(y);
+        }
+        i += 1;
+    }
+    0
+}

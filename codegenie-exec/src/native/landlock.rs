@@ -1,0 +1,94 @@
+//! Landlock: path rules that hold even where the view has a hole, and scopes for signals and
+//! abstract sockets. Applied to the command's process after the mounts are made.
+
+use super::plan::{Arg, Plan, Purpose};
+use super::view::{Kind, View};
+use crate::sandbox::Layer;
+use std::path::Path;
+
+/// Rights on files and directories, by the bits of the kernel's `landlock.h`.
+mod right {
+    pub(super) const EXECUTE: u64 = 1;
+    pub(super) const WRITE_FILE: u64 = 1 << 1;
+    pub(super) const READ_FILE: u64 = 1 << 2;
+    pub(super) const READ_DIR: u64 = 1 << 3;
+    pub(super) const MAKE_CHAR: u64 = 1 << 6;
+    pub(super) const MAKE_BLOCK: u64 = 1 << 11;
+    pub(super) const TRUNCATE: u64 = 1 << 14;
+    pub(super) const IOCTL_DEV: u64 = 1 << 15;
+}
+
+/// How many of the rights on files each ABI of the kernel knows.
+fn file_rights(abi: i64) -> u64 {
+    let bits = match abi {
+        ..=1 => 13,
+        2 => 14,
+        3 | 4 => 15,
+        _ => 16,
+    };
+    (1 << bits) - 1
+}
+
+/// Abstract Unix sockets and signals, since ABI 6.
+fn scopes(abi: i64) -> u64 {
+    if abi >= 6 { 3 } else { 0 }
+}
+
+/// What an older kernel cannot restrict, in a few words each.
+pub(super) fn missing(abi: i64) -> Vec<String> {
+    [(3, "truncation"), (5, "device ioctls"), (6, "signal and abstract socket scopes")]
+        .into_iter()
+        .filter(|(since, _)| abi < *since)
+        .map(|(since, what)| format!("{what} (needs Landlock ABI {since}, this kernel has {abi})"))
+        .collect()
+}
+
+/// Adds the rules of `view` and restricts the process that carries out the plan.
+pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, optional: bool) {
+    plan.section(Purpose::Layer(Layer::Landlock), optional);
+    let all = file_rights(abi);
+    let attr = plan.words(&[all, 0, scopes(abi)]);
+    let size = match abi {
+        ..=3 => 8u64,
+        4 | 5 => 16,
+        _ => 24,
+    };
+    plan.call("make a Landlock ruleset", libc::SYS_landlock_create_ruleset, &[attr.into(), size.into(), 0.into()])
+        .store(1);
+    let read = right::READ_FILE | right::READ_DIR | right::EXECUTE;
+    let write = all & !(right::MAKE_CHAR | right::MAKE_BLOCK);
+    let device = right::READ_FILE | right::WRITE_FILE | right::TRUNCATE | right::IOCTL_DEV;
+    // Listing is allowed everywhere: the view holds nothing that was not granted.
+    rule(plan, Path::new("/"), right::READ_DIR, all);
+    rule(plan, Path::new("/proc"), right::READ_FILE | right::READ_DIR, all);
+    rule(plan, Path::new("/tmp"), write, all);
+    rule(plan, Path::new("/dev"), device, all);
+    rule(plan, Path::new("/dev/shm"), write, all);
+    for entry in &view.entries {
+        if let Kind::Bind { writable, dir, .. } = entry.kind {
+            let wanted = if writable { write } else { read };
+            let wanted = if dir { wanted } else { wanted & !right::READ_DIR };
+            rule(plan, &entry.path, wanted, all);
+        }
+    }
+    plan.call("restrict by Landlock", libc::SYS_landlock_restrict_self, &[Arg::Slot(1), 0.into()]);
+    plan.call("close the ruleset", libc::SYS_close, &[Arg::Slot(1)]);
+}
+
+fn rule(plan: &mut Plan, path: &Path, rights: u64, known: u64) {
+    let shown = path.display();
+    let text = plan.text(path);
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    plan.call(format!("open {shown}"), libc::SYS_openat, &[libc::AT_FDCWD.into(), text.into(), flags.into()])
+        .store(0);
+    // struct landlock_path_beneath_attr is packed: 8 bytes of rights, 4 of descriptor.
+    let attr = plan.bytes(&[&(rights & known).to_ne_bytes()[..], &[0; 4]].concat());
+    plan.poke(attr + 8, 0);
+    let path_beneath = 1;
+    plan.call(
+        format!("add a Landlock rule for {shown}"),
+        libc::SYS_landlock_add_rule,
+        &[Arg::Slot(1), path_beneath.into(), attr.into(), 0.into()],
+    );
+    plan.call("close a path", libc::SYS_close, &[Arg::Slot(0)]);
+}

@@ -1,0 +1,166 @@
+//! What a start under a policy enforces, layer by layer, and what can be done about a refusal.
+
+use super::confine::Setting;
+use super::landlock;
+use super::launch::{StartError, Started};
+use super::plan::{Plan, Purpose};
+use super::seccomp;
+use crate::sandbox::{
+    EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxErrorKind, SandboxPolicy,
+};
+use std::io;
+
+pub(super) const NAME: &str = "native";
+
+/// The report of a start that succeeded: every step of a required layer did.
+pub(super) fn of_start(
+    policy: &SandboxPolicy,
+    setting: &Setting<'_>,
+    plan: &Plan,
+    started: &Started,
+) -> EnforcementReport {
+    let failed = |layer: Layer| {
+        started.degraded.iter().find_map(|(op, errno)| {
+            plan.stage(*op)
+                .filter(|stage| stage.purpose == Purpose::Layer(layer))
+                .map(|stage| (stage.what.to_string(), *errno))
+        })
+    };
+    let mut report = EnforcementReport::new(NAME, "direct");
+    for layer in Layer::ALL {
+        let requirement = policy.requirement(layer);
+        let status = if requirement == Requirement::Off {
+            LayerStatus::Off
+        } else if let Some((stage, errno)) = failed(layer) {
+            let hint = hint(layer, errno).to_owned();
+            LayerStatus::Unavailable { stage, errno, hint }
+        } else {
+            full_or_partial(policy, setting, layer)
+        };
+        report = report.layer(layer, requirement, status, detail(policy, setting, layer));
+    }
+    report
+}
+
+fn full_or_partial(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> LayerStatus {
+    match layer {
+        Layer::Landlock => match setting.landlock_abi {
+            None => LayerStatus::Unavailable {
+                stage: "ask for the kernel's Landlock version".to_owned(),
+                errno: libc::ENOSYS,
+                hint: hint(layer, libc::ENOSYS).to_owned(),
+            },
+            Some(abi) => match landlock::missing(abi) {
+                missing if missing.is_empty() => LayerStatus::Full,
+                missing => LayerStatus::Partial { missing },
+            },
+        },
+        Layer::NetworkNamespace if policy.network != Network::None => LayerStatus::Off,
+        Layer::ResourceLimits => LayerStatus::Partial {
+            missing: vec!["a limit on the tree's memory as a whole (memory is limited for each process)".to_owned()],
+        },
+        _ => LayerStatus::Full,
+    }
+}
+
+fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String {
+    let limits = &policy.limits;
+    let mib = |bytes: u64| bytes >> 20;
+    match layer {
+        Layer::UserNamespace if setting.identity.dropped => {
+            format!("host is root; runs as uid {} outside; no nested namespaces", setting.identity.uid_outside)
+        }
+        Layer::UserNamespace => format!("uid {}; no nested namespaces", setting.identity.uid_outside),
+        Layer::PidNamespace => "own /proc; the tree ends with its init".to_owned(),
+        Layer::MountNamespace => format!(
+            "{} readable, {} writable, {} hidden; system read-only",
+            policy.read.len(),
+            policy.write.len(),
+            policy.hide.len()
+        ),
+        Layer::NetworkNamespace if policy.network == Network::None => "own loopback only".to_owned(),
+        Layer::NetworkNamespace => "the policy grants the host's network".to_owned(),
+        Layer::IpcNamespace => "with own host name".to_owned(),
+        Layer::Landlock => {
+            setting.landlock_abi.map_or_else(|| "not in this kernel".to_owned(), |abi| format!("ABI {abi}"))
+        }
+        Layer::Seccomp => format!("{} calls refused; other architectures killed", seccomp::denied_count()),
+        Layer::NoNewPrivileges => String::new(),
+        Layer::Capabilities => "all dropped, bounding set included".to_owned(),
+        Layer::ResourceLimits => format!(
+            "{} processes, {} MiB a process, {} s, {} MiB of output",
+            limits.processes,
+            mib(limits.memory_bytes),
+            limits.timeout.as_secs(),
+            mib(limits.output_bytes)
+        ),
+        Layer::Environment => "named variables and standard descriptors only".to_owned(),
+        #[allow(unreachable_patterns, reason = "a layer that is added later has no detail until it has one")]
+        _ => String::new(),
+    }
+}
+
+/// What a person can do about a refusal.
+fn hint(layer: Layer, errno: i32) -> &'static str {
+    match (layer, errno) {
+        (Layer::Landlock, _) => "boot a kernel of 5.13 or later with landlock in the lsm= list",
+        (Layer::Seccomp, _) => "use a kernel with CONFIG_SECCOMP_FILTER",
+        (Layer::UserNamespace, libc::ENOSPC) => {
+            "user namespaces are used up or forbidden here (user.max_user_namespaces); this is also so inside \
+             another sandbox"
+        }
+        (Layer::UserNamespace, libc::EPERM | libc::EACCES) => {
+            "unprivileged user namespaces are restricted: see kernel.unprivileged_userns_clone, or AppArmor's \
+             kernel.apparmor_restrict_unprivileged_userns and give the host program a profile with userns; in a \
+             container, allow clone with CLONE_NEWUSER in its seccomp profile"
+        }
+        (Layer::PidNamespace, libc::EPERM) => {
+            "the kernel mounts a fresh /proc only where the outer one is fully visible: run the container with an \
+             unmasked /proc"
+        }
+        (Layer::MountNamespace, libc::ENOSYS) => "use Linux 5.12 or later",
+        (Layer::MountNamespace, libc::ELOOP) => "a symbolic link has come into the path: resolve the policy again",
+        _ => "see the error, or relax the layer in the policy",
+    }
+}
+
+/// The error of a start that failed.
+pub(super) fn of_failure(error: StartError, plan: &Plan, request_program: &str) -> SandboxError {
+    let unavailable = |layer: Layer, stage: &str, error: &io::Error| {
+        SandboxError::layer_unavailable(layer, stage, error, hint(layer, error.raw_os_error().unwrap_or(0)))
+    };
+    match error {
+        StartError::Namespaces(error) => {
+            unavailable(Layer::UserNamespace, "make a process in new namespaces", &error)
+        }
+        StartError::Map(error) => unavailable(Layer::UserNamespace, "map the user and group", &error),
+        StartError::Init(error) => SandboxError::new(
+            SandboxErrorKind::System,
+            format!(
+                "the sandbox's init program was not executed from memory: {error}; allow it by vm.memfd_noexec=0; \
+                 nothing was run"
+            ),
+        ),
+        StartError::System(what, error) => SandboxError::system(what, error),
+        StartError::Plan { op, error } => {
+            let Some(stage) = plan.stage(op) else {
+                return SandboxError::system("init failed at a step that is not in its plan", error);
+            };
+            match stage.purpose {
+                Purpose::Layer(layer) => unavailable(layer, &stage.what, &error),
+                Purpose::WorkingDirectory => SandboxError::invalid_request(format!(
+                    "the working directory {} cannot be entered in the sandbox: {error}; nothing was run",
+                    stage.what
+                )),
+                Purpose::Program => SandboxError::new(
+                    SandboxErrorKind::ProgramNotRun,
+                    format!(
+                        "{request_program} was not run: {error} in the sandbox; name a program that is in the sandbox's \
+                         PATH or in a granted path"
+                    ),
+                ),
+                Purpose::Machinery => SandboxError::system("init failed", error),
+            }
+        }
+    }
+}

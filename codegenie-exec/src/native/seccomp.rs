@@ -1,0 +1,233 @@
+//! The seccomp filter: system calls that an agent's command never needs are refused with EPERM.
+//!
+//! A deny list, because programs of every kind run here and the namespaces are the boundary; it
+//! takes away the parts of the kernel where the holes are. Other architectures' calls and the x32
+//! calls, whose numbers would slip past the list, never get through.
+
+use super::plan::{Plan, Purpose};
+use crate::sandbox::Layer;
+
+#[cfg(target_arch = "x86_64")]
+const AUDIT_ARCH: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const AUDIT_ARCH: u32 = 0xc000_00b7;
+
+/// Calls that are refused whatever their arguments.
+const DENIED: &[libc::c_long] = &[
+    // Kernel surface with a history of holes, and not for commands.
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_bpf,
+    libc::SYS_userfaultfd,
+    libc::SYS_perf_event_open,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_lookup_dcookie,
+    libc::SYS_nfsservctl,
+    libc::SYS_fanotify_init,
+    libc::SYS_fanotify_mark,
+    libc::SYS_quotactl,
+    443, // quotactl_fd
+    // Other processes' memory and descriptors.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    libc::SYS_process_madvise,
+    // Mounts and namespaces.
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    467, // open_tree_attr
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    // The machine itself.
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_acct,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    // Scheduling and memory placement that reach past the command.
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    libc::SYS_mbind,
+    libc::SYS_set_mempolicy,
+    libc::SYS_sched_setattr,
+];
+
+#[cfg(target_arch = "x86_64")]
+const DENIED_HERE: &[libc::c_long] = &[
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_uselib,
+    libc::SYS__sysctl,
+    libc::SYS_ustat,
+    libc::SYS_sysfs,
+];
+#[cfg(target_arch = "aarch64")]
+const DENIED_HERE: &[libc::c_long] = &[];
+
+/// How many calls the filter refuses.
+pub(super) fn denied_count() -> usize {
+    DENIED.len() + DENIED_HERE.len()
+}
+
+const ALLOW: u32 = 0x7fff_0000;
+const KILL_PROCESS: u32 = 0x8000_0000;
+const fn errno(number: i32) -> u32 {
+    0x0005_0000 | number as u32
+}
+
+/// `struct seccomp_data` offsets: the call's number, its architecture, its arguments.
+const NR: u32 = 0;
+const ARCH: u32 = 4;
+const fn arg_low(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+#[derive(Default)]
+struct Program(Vec<(u16, u8, u8, u32)>);
+
+impl Program {
+    fn load(&mut self, offset: u32) {
+        self.0.push((0x20, 0, 0, offset)); // ld [offset]
+    }
+    fn mask(&mut self, bits: u32) {
+        self.0.push((0x54, 0, 0, bits)); // and #bits
+    }
+    fn give(&mut self, verdict: u32) {
+        self.0.push((0x06, 0, 0, verdict)); // ret #verdict
+    }
+    fn give_if_equal(&mut self, value: u32, verdict: u32) {
+        self.0.push((0x15, 0, 1, value)); // jeq #value, next, over
+        self.give(verdict);
+    }
+    fn give_unless_equal(&mut self, value: u32, verdict: u32) {
+        self.0.push((0x15, 1, 0, value));
+        self.give(verdict);
+    }
+    fn give_if_any_bit(&mut self, bits: u32, verdict: u32) {
+        self.0.push((0x45, 0, 1, bits)); // jset #bits, next, over
+        self.give(verdict);
+    }
+    fn give_if_at_least(&mut self, value: u32, verdict: u32) {
+        self.0.push((0x35, 0, 1, value)); // jge #value, next, over
+        self.give(verdict);
+    }
+    /// Runs `body` for one call only; the call's number is loaded again afterwards.
+    fn only_for(&mut self, nr: libc::c_long, body: impl FnOnce(&mut Self)) {
+        let jump = self.0.len();
+        self.0.push((0x15, 0, 0, number(nr)));
+        body(self);
+        let skip = self.0.len() - jump - 1;
+        if let Some(instruction) = self.0.get_mut(jump) {
+            // Bodies are a few instructions long; a longer one would be skipped into, so it kills instead.
+            instruction.2 = u8::try_from(skip).unwrap_or(0);
+        }
+        self.load(NR);
+    }
+    fn bytes(&self) -> Vec<u8> {
+        self.0
+            .iter()
+            .flat_map(|(code, yes, no, k)| {
+                let [c0, c1] = code.to_ne_bytes();
+                let [k0, k1, k2, k3] = k.to_ne_bytes();
+                [c0, c1, *yes, *no, k0, k1, k2, k3]
+            })
+            .collect()
+    }
+}
+
+fn number(nr: libc::c_long) -> u32 {
+    u32::try_from(nr).unwrap_or(u32::MAX)
+}
+
+fn program() -> Program {
+    let mut p = Program::default();
+    p.load(ARCH);
+    p.give_unless_equal(AUDIT_ARCH, KILL_PROCESS);
+    p.load(NR);
+    if cfg!(target_arch = "x86_64") {
+        p.give_if_at_least(0x4000_0000, errno(libc::ENOSYS)); // x32
+    }
+    for nr in DENIED.iter().chain(DENIED_HERE) {
+        p.give_if_equal(number(*nr), errno(libc::EPERM));
+    }
+    // Its flags are in memory, where a filter cannot look: C libraries fall back to clone.
+    p.give_if_equal(number(libc::SYS_clone3), errno(libc::ENOSYS));
+    p.only_for(libc::SYS_clone, |p| {
+        let namespaces = libc::CLONE_NEWUSER
+            | libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWNET
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWCGROUP;
+        p.load(arg_low(0));
+        p.give_if_any_bit(namespaces.cast_unsigned(), errno(libc::EPERM));
+    });
+    p.only_for(libc::SYS_ioctl, |p| {
+        // The kernel looks at the low 32 bits only, and so must the filter.
+        p.load(arg_low(1));
+        for request in [0x5412, 0x541c] {
+            p.give_if_equal(request, errno(libc::EPERM)); // TIOCSTI, TIOCLINUX
+        }
+    });
+    p.only_for(libc::SYS_personality, |p| {
+        // Only asking for the present one, and the plain one.
+        p.load(arg_low(0));
+        p.mask(!(0x0004_0000)); // ADDR_NO_RANDOMIZE, which debuggers and sanitizers set
+        p.give_if_equal(0, ALLOW);
+        p.give_unless_equal(0xffff_ffff & !0x0004_0000, errno(libc::EPERM));
+    });
+    p.only_for(libc::SYS_socket, |p| {
+        p.load(arg_low(0));
+        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
+            p.0.push((0x15, 0, 1, family.cast_unsigned()));
+            p.give(ALLOW);
+        }
+        p.give_unless_equal(libc::AF_NETLINK.cast_unsigned(), errno(libc::EAFNOSUPPORT));
+        // Of netlink only routing, which is how a program lists its interfaces.
+        p.load(arg_low(2));
+        p.give_unless_equal(libc::NETLINK_ROUTE.cast_unsigned(), errno(libc::EPROTONOSUPPORT));
+    });
+    p.give(ALLOW);
+    p
+}
+
+/// Installs the filter on the process that carries out the plan.
+pub(super) fn install(plan: &mut Plan, optional: bool) {
+    plan.section(Purpose::Layer(Layer::Seccomp), optional);
+    let program = program();
+    let filter = plan.bytes(&program.bytes());
+    // struct sock_fprog: a 16-bit length, then a pointer.
+    let prog = plan.words(&[program.0.len() as u64, filter]);
+    let set_mode_filter = 1;
+    plan.call("install the seccomp filter", libc::SYS_seccomp, &[set_mode_filter.into(), 0.into(), prog.into()]);
+}

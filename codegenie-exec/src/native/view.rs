@@ -1,0 +1,162 @@
+//! What of the host's file system a command sees: computed from the policy, before anything is mounted.
+
+use crate::sandbox::{SandboxError, SandboxPolicy};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The read-only system. Links (`/bin` → `usr/bin`) are kept as links.
+const SYSTEM: [&str; 9] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/run/current-system"];
+
+/// What programs need of `/etc` and what holds no secrets.
+const ETC: [&str; 27] = [
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "debian_version",
+    "default/locale",
+    "environment",
+    "group",
+    "gai.conf",
+    "host.conf",
+    "hosts",
+    "inputrc",
+    "java-17-openjdk",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale.conf",
+    "localtime",
+    "magic",
+    "mime.types",
+    "nsswitch.conf",
+    "os-release",
+    "passwd",
+    "pki/tls/certs",
+    "protocols",
+    "services",
+    "ssl/certs",
+];
+
+/// One thing that is put into the view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Where it is: the same path in the host and in the view.
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+    /// Whether the policy names it. The rest is the system's.
+    pub(super) granted: bool,
+}
+
+/// What kind of thing it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The host's directory or file.
+    Bind { writable: bool, dir: bool, owner: (u32, u32) },
+    /// A symbolic link with this target.
+    Link(PathBuf),
+    /// Something empty over what would be seen.
+    Mask { dir: bool },
+}
+
+/// The view: entries from the root downwards, so that the deepest is put on top.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) entries: Vec<Entry>,
+}
+
+impl View {
+    /// The view that a resolved policy asks for.
+    pub(super) fn of(policy: &SandboxPolicy) -> Result<Self, SandboxError> {
+        let mut entries: BTreeMap<PathBuf, Entry> = BTreeMap::new();
+        let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
+        for path in SYSTEM.iter().map(PathBuf::from).chain(etc) {
+            if let Some(kind) = system_entry(&path) {
+                entries.insert(path.clone(), Entry { path, kind, granted: false });
+            }
+        }
+        for (paths, writable) in [(&policy.write, true), (&policy.read, false)] {
+            for path in paths {
+                let meta = std::fs::symlink_metadata(path).map_err(|error| {
+                    SandboxError::invalid_policy(format!(
+                        "{} cannot be granted: {error}; create it or leave it out",
+                        path.display()
+                    ))
+                })?;
+                let kind = Kind::Bind { writable, dir: meta.is_dir(), owner: (meta.uid(), meta.gid()) };
+                entries.insert(path.clone(), Entry { path: path.clone(), kind, granted: true });
+            }
+        }
+        for path in &policy.hide {
+            if let Ok(meta) = std::fs::symlink_metadata(path) {
+                let kind = Kind::Mask { dir: meta.is_dir() };
+                entries.insert(path.clone(), Entry { path: path.clone(), kind, granted: true });
+            }
+        }
+        pin_ways(&mut entries)?;
+        let mut entries: Vec<Entry> = entries.into_values().collect();
+        entries.sort_by_key(|entry| entry.path.components().count());
+        let mut view = Self { entries };
+        // What no other entry shows needs no mask.
+        let shown = view.clone();
+        view.entries.retain(|entry| !matches!(entry.kind, Kind::Mask { .. }) || shown.under_bind(&entry.path));
+        Ok(view)
+    }
+
+    /// Whether `path` lies below something of the host's that is in the view.
+    pub(super) fn under_bind(&self, path: &Path) -> bool {
+        self.entries.iter().any(|entry| {
+            matches!(entry.kind, Kind::Bind { dir: true, .. })
+                && path != entry.path
+                && path.starts_with(&entry.path)
+        })
+    }
+
+    /// Whether a command may have `path` as its working directory.
+    pub(super) fn shows(&self, path: &Path) -> bool {
+        path.starts_with("/tmp")
+            || self.entries.iter().any(|e| matches!(e.kind, Kind::Bind { .. }) && path.starts_with(&e.path))
+    }
+}
+
+fn system_entry(path: &Path) -> Option<Kind> {
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    if meta.is_symlink() {
+        return Some(Kind::Link(std::fs::read_link(path).ok()?));
+    }
+    Some(Kind::Bind { writable: false, dir: meta.is_dir(), owner: (meta.uid(), meta.gid()) })
+}
+
+/// A directory on the way from a writable path down to a read-only or hidden one could be renamed,
+/// protection and all, and a fresh one put into its place. Mount points cannot be renamed, so
+/// every such directory becomes one.
+fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) -> Result<(), SandboxError> {
+    let protected: Vec<PathBuf> = entries
+        .values()
+        .filter(|entry| entry.granted && !matches!(entry.kind, Kind::Bind { writable: true, .. }))
+        .map(|entry| entry.path.clone())
+        .collect();
+    for path in protected {
+        let mut way = Vec::new();
+        for ancestor in path.ancestors().skip(1) {
+            if let Some(entry) = entries.get(ancestor) {
+                if matches!(entry.kind, Kind::Bind { writable: true, .. }) {
+                    for dir in way {
+                        let dir: PathBuf = dir;
+                        let meta = std::fs::symlink_metadata(&dir).map_err(|error| {
+                            SandboxError::invalid_policy(format!("{}: {error}", dir.display()))
+                        })?;
+                        let kind =
+                            Kind::Bind { writable: true, dir: true, owner: (meta.uid(), meta.gid()) };
+                        entries.insert(dir.clone(), Entry { path: dir, kind, granted: true });
+                    }
+                }
+                break;
+            }
+            way.push(ancestor.to_path_buf());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! What a command may see, change and use: a value.
+
+use super::{Layer, Requirement};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a command may reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Network {
+    /// Its own loopback, which reaches nothing but the command itself.
+    #[default]
+    None,
+    /// Everything that the host reaches, the host's own services on loopback included.
+    DangerousFull,
+}
+
+/// Bounds on what a command may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
+pub struct Limits {
+    /// Wall-clock time, after which the tree is killed.
+    pub timeout: Duration,
+    /// Bytes of standard output and error together, after which the tree is killed.
+    pub output_bytes: u64,
+    /// Processes and threads at one time.
+    pub processes: u64,
+    /// Private writable memory of one process, in bytes.
+    pub memory_bytes: u64,
+    /// The size of one file, in bytes.
+    pub file_bytes: u64,
+    /// What fits in the private `/tmp` and in `/dev/shm`, in bytes each.
+    pub tmp_bytes: u64,
+    /// Open descriptors of one process.
+    pub open_files: u64,
+    /// CPU time of one process; `None`: bounded by the timeout alone.
+    pub cpu: Option<Duration>,
+}
+
+impl Default for Limits {
+    /// Two minutes, 8 MiB of output, 512 processes, 4 GiB of memory a process, files of 4 GiB,
+    /// 512 MiB of `/tmp`, 1,024 descriptors.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(120),
+            output_bytes: 8 << 20,
+            processes: 512,
+            memory_bytes: 4 << 30,
+            file_bytes: 4 << 30,
+            tmp_bytes: 512 << 20,
+            open_files: 1024,
+            cpu: None,
+        }
+    }
+}
+
+/// The confinement of a command, as a value that can be stored, compared and shown.
+///
+/// Paths are the host's and appear at the same place inside. The deepest entry decides: a path in
+/// `read` below one in `write` is read-only, a path in `hide` is not there. Beside them a sandbox
+/// gives a read-only system (`/usr` and what of `/etc` programs need), a private `/tmp`, `/proc`
+/// and a minimal `/dev`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
+#[non_exhaustive]
+pub struct SandboxPolicy {
+    /// Readable paths.
+    pub read: Vec<PathBuf>,
+    /// Writable paths.
+    pub write: Vec<PathBuf>,
+    /// Paths that are masked, wherever a wider entry would show them.
+    pub hide: Vec<PathBuf>,
+    /// What the command may reach.
+    pub network: Network,
+    /// What the command may use.
+    pub limits: Limits,
+    /// The command's environment. Nothing is inherited from the host.
+    pub environment: BTreeMap<String, String>,
+    /// Layers that are not [`Requirement::Required`].
+    pub relaxed: BTreeMap<Layer, Requirement>,
+}
+
+impl Default for SandboxPolicy {
+    /// The system and a private `/tmp`, nothing else.
+    fn default() -> Self {
+        let environment = [
+            ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("HOME", "/tmp/home"),
+            ("TMPDIR", "/tmp"),
+            ("LANG", "C.UTF-8"),
+            ("TERM", "dumb"),
+            ("USER", "agent"),
+            ("LOGNAME", "agent"),
+        ];
+        Self {
+            read: Vec::new(),
+            write: Vec::new(),
+            hide: Vec::new(),
+            network: Network::None,
+            limits: Limits::default(),
+            environment: environment.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            relaxed: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a host runs on its own behalf when it works on a tree: an agent that may change them could
+/// leave a command for the host to run.
+const HOST_EXECUTED: [&str; 6] = [".git/hooks", ".git/config", ".vscode", ".idea", ".envrc", ".husky"];
+
+impl SandboxPolicy {
+    /// The profile for looking: `workspace` is readable, nothing of the host is writable.
+    pub fn read_only(workspace: impl Into<PathBuf>) -> Self {
+        Self { read: vec![workspace.into()], ..Self::default() }
+    }
+
+    /// The profile for working: `workspace` is writable, but for what a host executes on its own
+    /// behalf when it works there: git hooks and configuration, editor task files. Those of them
+    /// that exist when this is called are read-only.
+    pub fn workspace_write(workspace: impl Into<PathBuf>) -> Self {
+        let workspace = workspace.into();
+        let read = HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists()).collect();
+        Self { read, write: vec![workspace], ..Self::default() }
+    }
+
+    /// Makes a path readable.
+    #[must_use]
+    pub fn read(mut self, path: impl Into<PathBuf>) -> Self {
+        self.read.push(path.into());
+        self
+    }
+
+    /// Makes a path writable.
+    #[must_use]
+    pub fn write(mut self, path: impl Into<PathBuf>) -> Self {
+        self.write.push(path.into());
+        self
+    }
+
+    /// Masks a path.
+    #[must_use]
+    pub fn hide(mut self, path: impl Into<PathBuf>) -> Self {
+        self.hide.push(path.into());
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the wall-clock limit.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// Sets one variable of the command's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Lets the command reach whatever the host reaches.
+    #[must_use]
+    pub fn dangerous_full_network(mut self) -> Self {
+        self.network = Network::DangerousFull;
+        self
+    }
+
+    /// Asks less of a layer than [`Requirement::Required`]. What is then missing is reported.
+    #[must_use]
+    pub fn dangerous_relax(mut self, layer: Layer, requirement: Requirement) -> Self {
+        self.relaxed.insert(layer, requirement);
+        self
+    }
+
+    /// What the policy asks of a layer.
+    #[must_use]
+    pub fn requirement(&self, layer: Layer) -> Requirement {
+        self.relaxed.get(&layer).copied().unwrap_or_default()
+    }
+
+    /// Checks what can be checked without a sandbox, and resolves symbolic links in the named
+    /// paths, so that what is granted is what is there now.
+    pub fn resolve(&self) -> Result<Self, SandboxPolicyError> {
+        let mut resolved = self.clone();
+        for (list, writable) in [(&mut resolved.read, false), (&mut resolved.write, true)] {
+            for path in list {
+                *path = canonical(path, writable)?;
+            }
+        }
+        for path in &mut resolved.hide {
+            if !path.is_absolute() {
+                return Err(SandboxPolicyError::new(path, "is not absolute: name the full path to hide"));
+            }
+            // What is not there needs no mask, but its place may be reached by another name.
+            if let Ok(real) = path.canonicalize() {
+                *path = real;
+            }
+        }
+        for (name, value) in &self.environment {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return Err(SandboxPolicyError {
+                    message: format!(
+                        "environment variable {name:?}: names hold neither '=' nor NUL, values no NUL"
+                    ),
+                });
+            }
+        }
+        Ok(resolved)
+    }
+}
+
+fn canonical(path: &Path, writable: bool) -> Result<PathBuf, SandboxPolicyError> {
+    if !path.is_absolute() {
+        return Err(SandboxPolicyError::new(path, "is not absolute: name the full path"));
+    }
+    let real = path.canonicalize().map_err(|error| {
+        SandboxPolicyError::new(path, &format!("cannot be granted: {error}; create it or leave it out"))
+    })?;
+    if writable && !real.is_dir() {
+        return Err(SandboxPolicyError::new(path, "is not a directory: a workspace must be one"));
+    }
+    let shadows = ["/", "/proc", "/dev", "/sys", "/tmp"].iter().any(|system| real == Path::new(system));
+    if shadows || real.starts_with("/proc") || real.starts_with("/sys") || real.starts_with("/dev") {
+        return Err(SandboxPolicyError::new(
+            path,
+            "cannot be granted: the sandbox has its own /, /tmp, /proc, /dev and no /sys; name something below",
+        ));
+    }
+    Ok(real)
+}
+
+/// A policy that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SandboxPolicyError {
+    message: String,
+}
+
+impl SandboxPolicyError {
+    fn new(path: &Path, problem: &str) -> Self {
+        Self { message: format!("{} {problem}", path.display()) }
+    }
+}
+
+impl fmt::Display for SandboxPolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for SandboxPolicyError {}

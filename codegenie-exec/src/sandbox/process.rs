@@ -1,0 +1,190 @@
+//! A running command, and how it ended.
+
+use super::{EnforcementReport, SandboxError};
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Which stream a chunk of output came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A piece of output, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputChunk {
+    /// Where it came from.
+    pub stream: OutputStream,
+    /// What was printed: any bytes, terminal escapes included.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum EndReason {
+    /// It ended by itself with this exit status.
+    Exited(i32),
+    /// A signal of this number ended it.
+    Signaled(i32),
+    /// It ran longer than its policy allows; the tree was killed.
+    TimedOut,
+    /// It printed more than its policy allows; the tree was killed.
+    OutputLimit,
+    /// The host cancelled it; the tree was killed.
+    Cancelled,
+}
+
+impl EndReason {
+    /// Whether the command ended by itself with status 0.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Exited(0)
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exit {status}"),
+            Self::Signaled(signal) => write!(f, "signal {signal}"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::OutputLimit => f.write_str("output limit"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+/// What a run used. A figure that the sandbox cannot know is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct ResourceUsage {
+    /// From start to end, by the clock.
+    pub wall: Duration,
+    /// CPU time of the whole tree, user and system.
+    pub cpu: Option<Duration>,
+    /// The largest resident set of one process of the tree, in bytes.
+    pub max_rss_bytes: Option<u64>,
+    /// Bytes that the command printed, those past the limit not counted.
+    pub output_bytes: u64,
+}
+
+/// How a command ended and what it used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct SandboxStatus {
+    /// Why it ended.
+    pub reason: EndReason,
+    /// What it used.
+    pub usage: ResourceUsage,
+}
+
+impl SandboxStatus {
+    /// An end for this reason.
+    #[must_use]
+    pub fn new(reason: EndReason, usage: ResourceUsage) -> Self {
+        Self { reason, usage }
+    }
+}
+
+/// The implementor's side of a running command. Hosts use [`Running`].
+///
+/// Output that nobody polls for stays with the command, which waits: that is the back-pressure.
+/// Dropping the value ends the whole process tree.
+pub trait SandboxProcess: Send {
+    /// The next piece of output; `None` when both streams have ended.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<OutputChunk>>;
+
+    /// The end of the command. Ready only after the whole tree has ended; may be asked again then.
+    /// Where a limit is reached, the tree is killed without anybody asking.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<SandboxStatus, SandboxError>>;
+
+    /// Ends the whole process tree; the end is then [`EndReason::Cancelled`], unless it had come before.
+    fn kill(&mut self);
+}
+
+/// A running command. Dropping it ends the whole process tree.
+pub struct Running {
+    process: Box<dyn SandboxProcess>,
+    report: EnforcementReport,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// Wraps an implementor's process and the report of what is enforced on it.
+    pub fn new(process: impl SandboxProcess + 'static, report: EnforcementReport) -> Self {
+        Self { process: Box::new(process), report }
+    }
+
+    /// What is enforced on this command.
+    #[must_use]
+    pub fn report(&self) -> &EnforcementReport {
+        &self.report
+    }
+
+    /// The next piece of output; `None` when both streams have ended.
+    pub async fn next_output(&mut self) -> Option<OutputChunk> {
+        poll_fn(|cx| self.process.poll_output(cx)).await
+    }
+
+    /// Ends the whole process tree.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Waits for the end. Output that was not taken before is read and thrown away, so that a
+    /// command which prints a lot does end.
+    pub async fn wait(&mut self) -> Result<SandboxStatus, SandboxError> {
+        while self.next_output().await.is_some() {}
+        poll_fn(|cx| self.process.poll_end(cx)).await
+    }
+
+    /// Collects the rest of the output and waits for the end.
+    pub async fn collect(mut self) -> Result<RunOutput, SandboxError> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        while let Some(chunk) = self.next_output().await {
+            match chunk.stream {
+                OutputStream::Stdout => stdout.extend_from_slice(&chunk.bytes),
+                OutputStream::Stderr => stderr.extend_from_slice(&chunk.bytes),
+            }
+        }
+        let status = poll_fn(|cx| self.process.poll_end(cx)).await?;
+        Ok(RunOutput { stdout, stderr, status, report: self.report })
+    }
+}
+
+/// What a command printed, how it ended, and what confined it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunOutput {
+    /// Standard output, up to the limit.
+    pub stdout: Vec<u8>,
+    /// Standard error, up to the limit.
+    pub stderr: Vec<u8>,
+    /// How it ended.
+    pub status: SandboxStatus,
+    /// What was enforced.
+    pub report: EnforcementReport,
+}
+
+impl RunOutput {
+    /// An output, for sandboxes that do not stream.
+    #[must_use]
+    pub fn new(stdout: Vec<u8>, stderr: Vec<u8>, status: SandboxStatus, report: EnforcementReport) -> Self {
+        Self { stdout, stderr, status, report }
+    }
+}
