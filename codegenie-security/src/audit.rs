@@ -600,6 +600,7 @@ impl<T: AuditSink> AuditSink for Option<T> {
 /// All are called, then the first error is returned. The strongest retention counts, since an
 /// error of any member fails the whole.
 #[deny(clippy::missing_trait_methods)]
+#[allow(clippy::manual_try_fold, reason = "try_fold would stop at the first error, and all are to be called")]
 impl<T: AuditSink> AuditSink for Vec<T> {
     fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
         self.iter().fold(Ok(()), |first, sink| first.and(sink.record(event)))

@@ -1,0 +1,121 @@
+//! Opening files without following links and for the owner only; the platform differences live here.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// The error of everything in this module on platforms other than unix.
+#[cfg(not(unix))]
+pub(crate) fn unsupported() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "file permissions cannot be checked on this platform, only on unix",
+    )
+}
+
+#[cfg(unix)]
+fn guarded(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // O_NONBLOCK: a pipe that somebody put there must not hang the open; regular files ignore it.
+    options.mode(0o600).custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK).open(path)
+}
+
+#[cfg(not(unix))]
+fn guarded(_options: &mut OpenOptions, _path: &Path) -> io::Result<File> {
+    Err(unsupported())
+}
+
+/// Opens for reading; refuses a symbolic link.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    guarded(OpenOptions::new().read(true), path)
+}
+
+/// Makes a new file that only its owner can read; fails when there is one.
+pub(crate) fn create_new_private(path: &Path) -> io::Result<File> {
+    guarded(OpenOptions::new().write(true).create_new(true), path)
+}
+
+/// Did an open fail because the path is a symbolic link?
+pub(crate) fn is_symlink_refusal(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        error.raw_os_error() == Some(nix::libc::ELOOP)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
+}
+
+/// Makes the directory entry of `path` durable.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(parent)?.sync_all()
+}
+
+/// Opens for reading and appending; makes a file that only its owner can read when `create` is set.
+#[cfg(feature = "audit-log")]
+pub(crate) fn open_to_append(path: &Path, create: bool) -> io::Result<File> {
+    guarded(OpenOptions::new().read(true).append(true).create(create), path)
+}
+
+/// Opens for writing in place.
+#[cfg(feature = "audit-log")]
+pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
+    guarded(OpenOptions::new().write(true), path)
+}
+
+/// Makes or replaces `path` with `bytes`, durably and all at once.
+#[cfg(feature = "audit-log")]
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = Path::new(&temporary);
+    // Left over from a crash; the caller holds the lock, so nobody else is writing it.
+    match std::fs::remove_file(temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = create_new_private(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)?;
+    sync_parent(path)
+}
+
+/// Writes at a place without moving.
+#[cfg(all(unix, feature = "audit-log"))]
+pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Writes at a place without moving.
+#[cfg(all(not(unix), feature = "audit-log"))]
+pub(crate) fn write_at(_file: &File, _bytes: &[u8], _offset: u64) -> io::Result<()> {
+    Err(unsupported())
+}
+
+/// A file that no other process has locked. The lock ends when this is dropped.
+#[cfg(all(unix, feature = "audit-log"))]
+pub(crate) type Locked = nix::fcntl::Flock<File>;
+/// A file that no other process has locked. The lock ends when this is dropped.
+#[cfg(all(not(unix), feature = "audit-log"))]
+pub(crate) type Locked = Box<File>;
+
+/// Locks for this open file alone; an error of kind `WouldBlock` when somebody else has it.
+#[cfg(all(unix, feature = "audit-log"))]
+pub(crate) fn lock(file: File) -> io::Result<Locked> {
+    Locked::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
+}
+
+/// Locks for this open file alone.
+#[cfg(all(not(unix), feature = "audit-log"))]
+pub(crate) fn lock(_file: File) -> io::Result<Locked> {
+    Err(unsupported())
+}

@@ -1,0 +1,58 @@
+//! Promises about the public types as such.
+
+fn send_sync<T: Send + Sync>() {}
+
+#[test]
+fn public_types_are_send_and_sync() {
+    use codegenie_security as s;
+    send_sync::<s::AuditEvent>();
+    send_sync::<s::AuditError>();
+    send_sync::<s::DangerousNoAudit>();
+    send_sync::<Box<dyn s::AuditSink>>();
+    #[cfg(feature = "crypto")]
+    {
+        send_sync::<s::SealingKey>();
+        send_sync::<s::KeyFile>();
+        send_sync::<s::KeyFileError>();
+        send_sync::<s::SealError>();
+        send_sync::<s::OpenError>();
+    }
+    #[cfg(feature = "access")]
+    {
+        send_sync::<s::AccessControl>();
+        send_sync::<s::Policy>();
+        send_sync::<s::PolicyError>();
+        send_sync::<s::Pattern>();
+        send_sync::<s::Decision>();
+        send_sync::<s::Session>();
+        send_sync::<s::SessionToken>();
+        send_sync::<s::SessionStore>();
+        send_sync::<s::SessionError>();
+        send_sync::<s::OpenSessionError>();
+        send_sync::<s::SystemClock>();
+        send_sync::<s::ManualClock>();
+    }
+    #[cfg(feature = "audit-log")]
+    {
+        send_sync::<s::AuditLog>();
+        send_sync::<s::AuditLogError>();
+        send_sync::<s::Records>();
+        send_sync::<s::Verification>();
+    }
+    #[cfg(feature = "testing")]
+    send_sync::<s::testing::ConformanceError>();
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn events_are_the_same_after_json() {
+    use codegenie_security::{AuditEvent, EventClass, OperationId};
+    let event = AuditEvent::new(EventClass::Command, "execute", "command:git")
+        .at(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::new(1_800_000_000, 5))
+        .operation(OperationId::generate())
+        .detail("count", 3_i64)
+        .detail("share", 0.5)
+        .detail("list", vec!["a".to_owned()]);
+    let json = serde_json::to_string(&event).unwrap();
+    assert_eq!(serde_json::from_str::<AuditEvent>(&json).unwrap(), event);
+}
