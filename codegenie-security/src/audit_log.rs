@@ -54,13 +54,14 @@ use storage::Storage;
 ///
 /// # What is detected
 ///
-/// Any change of either file: an altered byte, a record deleted, moved, repeated or brought in from another
-/// log, the tail cut inside or between records, one of the files put back from a backup or gone.
-/// [`verify`](Self::verify) names the first record that cannot be believed and the byte where it begins.
-/// A log that was tampered with is not opened for writing.
+/// Any change of either file: an altered byte, a record deleted, moved, repeated or brought in from
+/// another log, the tail cut inside or between records, one of the files put back from a backup or
+/// gone. [`verify`](Self::verify) names the first record that cannot be believed and the byte where
+/// it begins. A log that was tampered with is not opened for writing.
 ///
-/// After a crash, the log may end in a part of a record that was not acknowledged, or the head may lag by that
-/// one record. That is not tampering: [`open`](Self::open) repairs it and [says so](Self::recovery).
+/// After a crash, the log may end in a part of a record that was not acknowledged, or the head may
+/// lag by that one record. That is not tampering: [`open`](Self::open) repairs it and [says
+/// so](Self::recovery).
 ///
 /// # What is not
 ///
@@ -68,8 +69,9 @@ use storage::Storage;
 ///   elsewhere, such as a second disk or a witness, which a later version adds.
 /// - Whatever somebody does who holds the key, which includes this process once it is taken over: he can
 ///   write a whole new log.
-/// - The record that was being written in a crash: whether the crash or a hand removed it cannot be told. Bytes
-///   after the last record that are no frame pass for the rest of such a record, and are removed.
+/// - The record that was being written in a crash: whether the crash or a hand removed it cannot be
+///   told. Bytes after the last record that are no frame pass for the rest of such a record, and
+///   are removed.
 /// - The number of records and their sizes are visible without the key.
 ///
 /// # When writing fails
@@ -103,8 +105,8 @@ impl AuditLog {
         Self::open_as(path.as_ref(), key, Mode::OpenOrCreate)
     }
 
-    /// As [`open`](Self::open), but a log that is not there is an error: for hosts that know that there must
-    /// be one, so that its deletion is seen.
+    /// As [`open`](Self::open), but a log that is not there is an error: for hosts that know that
+    /// there must be one, so that its deletion is seen.
     pub fn open_existing(path: impl AsRef<Path>, key: &SealingKey) -> Result<Self, AuditLogError> {
         Self::open_as(path.as_ref(), key, Mode::MustExist)
     }

@@ -1,9 +1,10 @@
-//! The conformance kit: whoever writes an [`AuditSink`](crate::AuditSink) runs the tests that the sinks of
-//! this crate pass.
+//! The conformance kit: whoever writes an [`AuditSink`](crate::AuditSink) runs the tests that the
+//! sinks of this crate pass.
 //!
-//! [`audit_sink`] needs nothing but the sink. [`audit_sink_with_readback`] also reads back what was kept, and finds
-//! events that were lost, repeated, changed or put out of order. Neither panics: a broken law comes back as
-//! a [`ConformanceError`] that names it. Both record a few hundred events, so run them on a sink of its own.
+//! [`audit_sink`] needs nothing but the sink. [`audit_sink_with_readback`] also reads back what was
+//! kept, and finds events that were lost, repeated, changed or put out of order. Neither panics: a
+//! broken law comes back as a [`ConformanceError`] that names it. Both record a few hundred events,
+//! so run them on a sink of its own.
 //!
 //! ```
 //! use codegenie_security::{DangerousNoAudit, testing};

@@ -10,8 +10,8 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> SystemTime;
 }
 
-/// The machine's clock, which here never gains time for anybody: when the wall clock is set back, this one
-/// goes on by the monotonic clock, so that no session lives longer for it.
+/// The machine's clock, which here never gains time for anybody: when the wall clock is set back,
+/// this one goes on by the monotonic clock, so that no session lives longer for it.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     made: SystemTime,

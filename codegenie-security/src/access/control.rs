@@ -47,10 +47,11 @@ impl AccessControl {
         Self { policy: RwLock::new(Arc::new(policy)), sessions }
     }
 
-    /// Opens a session for a user of the policy, with the roles asked for or else all that the user is given.
+    /// Opens a session for a user of the policy, with the roles asked for or else all that the user
+    /// is given.
     ///
-    /// Whether it is the user who asks, the caller has made sure of. The token is returned here and never
-    /// again.
+    /// Whether it is the user who asks, the caller has made sure of. The token is returned here and
+    /// never again.
     pub fn open_session(
         &self,
         mut request: SessionRequest,
@@ -76,8 +77,8 @@ impl AccessControl {
         self.sessions.validate(token)
     }
 
-    /// May the session do `action` to `resource`, by the policy of now? A session that has ended since it was
-    /// validated may do nothing.
+    /// May the session do `action` to `resource`, by the policy of now? A session that has ended
+    /// since it was validated may do nothing.
     pub fn permit(&self, session: &Session, action: &str, resource: &str) -> Decision {
         match self.sessions.check(session) {
             Err(error) => Decision::new(Reason::Session(error)),

@@ -5,8 +5,8 @@ use std::fmt;
 /// A pattern over resource names, which are paths (`/src/main.rs`) or colon names (`command:git`), or
 /// both (`file:/src/main.rs`).
 ///
-/// `/` and `:` are **separators**; what stands between them is a segment. A pattern matches a whole name,
-/// never a part of one, and every character not listed here stands for itself, case and all:
+/// `/` and `:` are **separators**; what stands between them is a segment. A pattern matches a whole
+/// name, never a part of one, and every character not listed here stands for itself, case and all:
 ///
 /// | pattern | matches |
 /// |---|---|
@@ -66,8 +66,8 @@ fn is_separator(character: char) -> bool {
 }
 
 impl Pattern {
-    /// Is this the one way to write the name? Only canonical names are ever permitted, since `/src/../etc`
-    /// would slip through a rule for `/src/**`.
+    /// Is this the one way to write the name? Only canonical names are ever permitted, since
+    /// `/src/../etc` would slip through a rule for `/src/**`.
     ///
     /// A name is canonical unless it is empty, holds a NUL character, has a segment `.` or `..`, or two
     /// slashes in a row. Symbolic links, letter case and the like are the caller's to resolve.

@@ -20,8 +20,9 @@ const SWEEP_FROM: usize = 1024;
 /// Sessions in memory, shared by all threads. Most hosts use it through
 /// [`AccessControl`](crate::AccessControl), which takes the roles from the policy.
 ///
-/// Of a token only a SHA-256 is kept. The first half of it is the public id and finds the session; the whole is
-/// compared in constant time. A token has 256 random bits, so its hash gives nothing away.
+/// Of a token only a SHA-256 is kept. The first half of it is the public id and finds the session;
+/// the whole is compared in constant time. A token has 256 random bits, so its hash gives nothing
+/// away.
 ///
 /// Sessions end with the process.
 pub struct SessionStore {
@@ -55,8 +56,8 @@ impl SessionStore {
         Self { sessions: DashMap::new(), clock, made, sweep_at: AtomicUsize::new(SWEEP_FROM) }
     }
 
-    /// Opens a session. The roles are taken as the request names them, none if it names none: checking that
-    /// the user is given them is the caller's part.
+    /// Opens a session. The roles are taken as the request names them, none if it names none:
+    /// checking that the user is given them is the caller's part.
     ///
     /// The token is returned here and never again.
     pub fn open(&self, request: SessionRequest) -> Result<(SessionToken, Session), OpenSessionError> {

@@ -20,7 +20,8 @@ const ALPHABET: [char; 64] = {
     alphabet
 };
 
-/// What a holder shows to act in a session: `cgs_` and 43 characters of URL-safe base64, 256 random bits.
+/// What a holder shows to act in a session: `cgs_` and 43 characters of URL-safe base64, 256 random
+/// bits.
 ///
 /// It is a secret: hidden in `Debug`, wiped when dropped, stored by the session store only as a SHA-256.
 /// The prefix lets scanners for leaked secrets find it.

@@ -121,10 +121,11 @@ pub enum FaultKind {
     HeaderAltered,
     /// A frame whose bytes do not fit their checksum or cannot be a frame.
     RecordAltered,
-    /// A whole frame that is not the next record of this log: moved, repeated, forged, or standing after a
-    /// deleted one.
+    /// A whole frame that is not the next record of this log: moved, repeated, forged, or standing
+    /// after a deleted one.
     RecordOutOfPlace,
-    /// A frame that ends after the end of the file: the tail was cut inside a record, or the length was altered.
+    /// A frame that ends after the end of the file: the tail was cut inside a record, or the length
+    /// was altered.
     RecordCut,
     /// Records that the head counts are not there: the tail was cut between two records.
     RecordsMissing,

@@ -2,10 +2,10 @@
 //!
 //! A chain alone does not show that its last links are gone. The head does.
 //!
-//! File, 4,184 bytes: `magic "CGAHEAD" | version u8 = 1 | log id 32 | slot 0, 88 bytes | zeros up to 4096 |
-//! slot 1, 88 bytes`. A slot is `nonce 24 | ciphertext 48 | tag 16` and holds `count u64 | log length u64 |
-//! hash 32`. The count `c` is written to slot `c mod 2`, so a write that a crash tears leaves the
-//! other slot, which is one count behind.
+//! File, 4,184 bytes: `magic "CGAHEAD" | version u8 = 1 | log id 32 | slot 0, 88 bytes | zeros up
+//! to 4096 | slot 1, 88 bytes`. A slot is `nonce 24 | ciphertext 48 | tag 16` and holds `count u64
+//! | log length u64 | hash 32`. The count `c` is written to slot `c mod 2`, so a write that a crash
+//! tears leaves the other slot, which is one count behind.
 
 use super::format::{Chain, Hash, LogId, LogKeys};
 use crate::crypto::{self, NONCE_LEN, NoRandomness, TAG_LEN};

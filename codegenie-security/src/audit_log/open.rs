@@ -7,7 +7,7 @@ use std::path::Path;
 use super::error::{AuditLogError, Fault, FaultKind, FaultyFile};
 use super::format::{Chain, HEADER_LEN, LogKeys};
 use super::head;
-use super::scan::{Ending, Scan, head_path, io_error, read_head_file, tampered};
+use super::scan::{Ending, Scan, head_path, io_error, open_error, read_head_file, tampered};
 use super::storage::Files;
 use crate::crypto::{self, SealingKey};
 use crate::files::{self, Locked};
@@ -33,6 +33,16 @@ impl Recovery {
     }
 }
 
+impl From<Ending> for Recovery {
+    fn from(ending: Ending) -> Self {
+        Self {
+            truncated_bytes: ending.torn_bytes,
+            adopted_records: ending.uncounted,
+            repaired_head: ending.torn_head,
+        }
+    }
+}
+
 /// A log that is ready to be appended to.
 pub(super) struct Opened {
     pub(super) storage: Files,
@@ -53,7 +63,7 @@ pub(super) fn open(path: &Path, key: &SealingKey, mode: Mode) -> Result<Opened, 
     let file = files::open_to_append(path, mode == Mode::OpenOrCreate).map_err(|error| {
         match (error.kind(), mode) {
             (io::ErrorKind::NotFound, Mode::MustExist) => AuditLogError::Missing { path: path.to_owned() },
-            _ => io_error("open", path)(error),
+            _ => open_error(path)(error),
         }
     })?;
     let metadata = file.metadata().map_err(io_error("read", path))?;
@@ -73,17 +83,15 @@ pub(super) fn open(path: &Path, key: &SealingKey, mode: Mode) -> Result<Opened, 
 
     let mut scan = Scan::start(log.try_clone().map_err(io_error("read", path))?, path, key, true)?;
     while scan.next()?.is_some() {}
-    let Ending { torn_bytes, uncounted, torn_head } = scan.ending.unwrap_or_default();
-    let recovery =
-        Recovery { truncated_bytes: torn_bytes, adopted_records: uncounted, repaired_head: torn_head };
+    let recovery = Recovery::from(scan.ending.unwrap_or_default());
     let Scan { keys, chain, offset: length, .. } = scan;
 
-    if torn_bytes > 0 {
+    if recovery.truncated_bytes > 0 {
         log.set_len(length).and_then(|()| log.sync_all()).map_err(io_error("repair", path))?;
     }
     let head_path = head_path(path);
     let head = files::open_to_write(&head_path).map_err(io_error("open", &head_path))?;
-    if uncounted > 0 {
+    if recovery.adopted_records > 0 {
         // The record may have been written but not synced when the crash came.
         log.sync_all().map_err(io_error("sync", path))?;
         let (offset, slot) = head::seal_slot(&keys, &chain, length)?;

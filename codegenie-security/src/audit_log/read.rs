@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::codec;
 use super::error::{AuditLogError, Fault};
 use super::format::HEADER_LEN;
-use super::open::check_unborn;
-use super::scan::{Record, Scan, io_error};
+use super::open::{Recovery, check_unborn};
+use super::scan::{Record, Scan, io_error, open_error};
 use crate::audit::AuditEvent;
 use crate::crypto::SealingKey;
 use crate::files;
@@ -39,7 +39,7 @@ impl Records {
     pub(super) fn start(path: &Path, key: &SealingKey) -> Result<Self, AuditLogError> {
         let file = files::open_to_read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => AuditLogError::Missing { path: path.to_owned() },
-            _ => io_error("open", path)(error),
+            _ => open_error(path)(error),
         })?;
         let metadata = file.metadata().map_err(io_error("read", path))?;
         if !metadata.is_file() {
@@ -120,7 +120,7 @@ impl Verification {
     pub fn fault(&self) -> Option<Fault> {
         match self.verdict {
             Verdict::Tampered(fault) => Some(fault),
-            Verdict::Intact | Verdict::Interrupted => None,
+            Verdict::Intact | Verdict::Interrupted(_) => None,
         }
     }
 }
@@ -130,7 +130,9 @@ impl fmt::Display for Verification {
         write!(f, "{} records intact", self.records)?;
         match self.verdict {
             Verdict::Intact => Ok(()),
-            Verdict::Interrupted => f.write_str("; a crash left a rest that opening the log repairs"),
+            Verdict::Interrupted(_) => f.write_str(
+                "; one more is being written, or was when a crash came: opening the log then repairs it",
+            ),
             Verdict::Tampered(fault) => write!(f, ", then {fault}"),
         }
     }
@@ -142,9 +144,10 @@ impl fmt::Display for Verification {
 pub enum Verdict {
     /// Every record is as it was written, and none is missing.
     Intact,
-    /// As [`Intact`](Self::Intact), and at the end stands what a crash leaves of a record that was not
-    /// acknowledged. Opening the log to write repairs it.
-    Interrupted,
+    /// Every acknowledged record is as it was written, and at the end stands one that was not
+    /// acknowledged: it is being written at this moment, or was when a crash came. Opening the log
+    /// to write would then repair this much.
+    Interrupted(Recovery),
     /// Something is not what was written.
     Tampered(Fault),
 }
@@ -156,11 +159,10 @@ pub(super) fn verify(path: &Path, key: &SealingKey) -> Result<Verification, Audi
             count += 1;
         }
         let Some(scan) = records.scan else {
-            return Ok(Verdict::Interrupted);
+            return Ok(Verdict::Interrupted(Recovery::default()));
         };
-        let ending = scan.ending.unwrap_or_default();
-        let clean = ending.torn_bytes == 0 && ending.uncounted == 0 && !ending.torn_head;
-        Ok(if clean { Verdict::Intact } else { Verdict::Interrupted })
+        let left = Recovery::from(scan.ending.unwrap_or_default());
+        Ok(if left.is_clean() { Verdict::Intact } else { Verdict::Interrupted(left) })
     });
     let verdict = match outcome {
         Err(AuditLogError::Tampered { fault, .. }) => Verdict::Tampered(fault),

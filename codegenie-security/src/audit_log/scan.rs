@@ -63,6 +63,15 @@ pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Err
     move |source| AuditLogError::Io { action, path, source }
 }
 
+/// The error of an open, which names a symbolic link as such.
+pub(super) fn open_error(path: &Path) -> impl FnOnce(io::Error) -> AuditLogError {
+    let with_path = io_error("open", path);
+    |error| match files::is_symlink_refusal(&error) {
+        true => with_path(io::Error::other("it is a symbolic link, which is refused")),
+        false => with_path(error),
+    }
+}
+
 pub(super) fn tampered(path: &Path, fault: Fault) -> AuditLogError {
     AuditLogError::Tampered { path: path.to_owned(), fault }
 }
@@ -72,7 +81,7 @@ pub(super) fn read_head_file(log: &Path) -> Result<Option<Vec<u8>>, AuditLogErro
     let path = head_path(log);
     let file = match files::open_to_read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(io_error("open", &path))?,
+        other => other.map_err(open_error(&path))?,
     };
     let mut bytes = Vec::new();
     // One byte more than a head has is enough to see that it is none.

@@ -73,7 +73,8 @@ fn failing_log(
 
 #[test]
 fn an_error_ends_the_log_and_opening_it_again_recovers_all_that_was_acknowledged() {
-    // What is left after the third record failed: half a record, or a whole one that is not acknowledged.
+    // What is left after the third record failed: half a record, or a whole one that is not
+    // acknowledged.
     for (at, torn, adopted, head) in [
         ("append", true, 0, false),
         ("sync log", false, 1, false),

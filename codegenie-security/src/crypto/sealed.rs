@@ -166,4 +166,21 @@ mod tests {
         let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, include_str!("../../tests/vectors/sealed-v1.hex").trim());
     }
+
+    /// A blob whose cipher is in order and whose commitment is not, as one that opens under two keys
+    /// would be for one of them.
+    #[test]
+    fn an_authentic_blob_with_another_commitment_is_refused() {
+        let key = SealingKey::from_bytes([1; 32]);
+        let salt = [2; SALT_LEN];
+        let mut blob = key.seal_with_salt(salt, b"aad", b"secret").unwrap();
+        blob.truncate(HEADER_LEN);
+        blob[HEADER_LEN - 1] ^= 1;
+        let (blob_key, _) = key.blob_keys(&salt);
+        let mut body = b"secret".to_vec();
+        let tag = aead::encrypt(&blob_key, &salt, &[&blob[..], b"aad"].concat(), &mut body).unwrap();
+        blob.extend(body);
+        blob.extend(tag);
+        assert_eq!(key.open(b"aad", &blob), Err(OpenError::Refused));
+    }
 }

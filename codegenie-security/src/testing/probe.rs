@@ -15,8 +15,8 @@ pub(super) const PER_THREAD: usize = 16;
 ///
 /// - `accepts`: ordinary events of every class are recorded, also those of a class that is not
 ///   [`enabled`](AuditSink::enabled);
-/// - `odd`: an event with odd texts, numbers or times is recorded or [`Rejected`](AuditErrorKind::Rejected),
-///   and a rejection does no harm to the next event;
+/// - `odd`: an event with odd texts, numbers or times is recorded or
+///   [`Rejected`](AuditErrorKind::Rejected), and a rejection does no harm to the next event;
 /// - `threads`: many threads may record at once;
 /// - `flush`: `flush` succeeds;
 /// - `stable`: `retention` and `enabled` answer the same each time;

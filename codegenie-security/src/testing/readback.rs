@@ -9,8 +9,8 @@ use super::probe::{
 };
 use crate::audit::{AuditEvent, AuditSink, AuditValue, OperationId, Retention};
 
-/// Checks the laws of [`audit_sink`](super::audit_sink), and by reading back all that the sink has kept, in its
-/// order:
+/// Checks the laws of [`audit_sink`](super::audit_sink), and by reading back all that the sink has
+/// kept, in its order:
 ///
 /// - `readback`: reading succeeds, and what was there before stays as it was, at the front;
 /// - `kept`: [`retention`](AuditSink::retention) is not `None`, and every event of an enabled class is
