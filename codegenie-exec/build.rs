@@ -19,7 +19,12 @@ fn main() {
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("codegenie-init");
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.args(["--edition=2024", "--crate-type=bin", "--crate-name=codegenie_init", "src/native/init/main.rs"]);
+    rustc.args([
+        "--edition=2024",
+        "--crate-type=bin",
+        "--crate-name=codegenie_init",
+        "src/native/init/main.rs",
+    ]);
     rustc.args(["--target", &env::var("TARGET").unwrap_or_default(), "-o"]).arg(&out);
     for option in ["panic=abort", "opt-level=s", "relocation-model=static", "strip=symbols", "debuginfo=0"] {
         rustc.args(["-C", option]);
@@ -35,8 +40,12 @@ fn main() {
     match rustc.status() {
         Ok(status) if status.success() => println!("cargo::rustc-cfg=codegenie_native"),
         Ok(status) => {
-            println!("cargo::error=the sandbox's init program did not compile ({status}): see rustc's message above");
+            println!(
+                "cargo::error=the sandbox's init program did not compile ({status}): see rustc's message above"
+            );
         }
-        Err(error) => println!("cargo::error=rustc, which compiles the sandbox's init program, did not start: {error}"),
+        Err(error) => {
+            println!("cargo::error=rustc, which compiles the sandbox's init program, did not start: {error}")
+        }
     }
 }

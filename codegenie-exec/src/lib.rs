@@ -1,15 +1,48 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_code)]
 
+#[cfg(feature = "executor")]
+mod approval;
+#[cfg(feature = "executor")]
+mod command;
+#[cfg(feature = "executor")]
+mod executor;
 #[cfg(codegenie_native)]
 #[allow(unsafe_code, reason = "system calls that no crate wraps; every block says why it is sound")]
 mod native;
 mod sandbox;
+#[cfg(all(feature = "native", not(codegenie_native)))]
+mod unavailable;
+#[cfg(feature = "native")]
+mod unconfined;
+#[cfg(feature = "executor")]
+mod validate;
 
+#[cfg(feature = "executor")]
+pub use approval::{Approval, ApprovalRequest, ApproveWith, Approver, RefuseAll, approve_with};
+#[cfg(feature = "executor")]
+pub use command::{CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, Word};
+#[cfg(feature = "executor")]
+pub use validate::{
+    CommandPolicy, CommandRule, Decision, Judgement, ParseError, PolicyFileError, UnknownCommand, Verdict,
+};
+
+#[cfg(feature = "executor")]
+pub use executor::{BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, SecureExecutor};
 #[cfg(codegenie_native)]
 pub use native::NativeSandbox;
 pub use sandbox::{
-    DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus, Limits, Network, OutputChunk,
-    OutputStream, Requirement, ResourceUsage, RunOutput, Running, Sandbox, SandboxError, SandboxErrorKind,
-    SandboxPolicy, SandboxPolicyError, SandboxProcess, SandboxRequest, SandboxStatus,
+    Attempt, DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus, Limits, Network,
+    OutputChunk, OutputStream, Requirement, ResourceUsage, RunOutput, Running, Sandbox, SandboxError,
+    SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess, SandboxRequest, SandboxStatus,
 };
+#[cfg(all(feature = "native", not(codegenie_native)))]
+pub use unavailable::NativeSandbox;
+#[cfg(feature = "native")]
+pub use unconfined::DangerousNoSandbox;
+
+// The traits and types of the sibling crates that appear in this crate's API.
+pub use codegenie_perf::{CacheBackend, NoCache};
+#[cfg(feature = "executor")]
+pub use codegenie_security::AccessControl;
+pub use codegenie_security::{AuditSink, DangerousNoAudit, OperationId};

@@ -17,19 +17,22 @@ mod report;
 mod seccomp;
 mod sys;
 mod view;
+mod witness;
 
 use self::confine::{Payload, Setting};
 use self::identity::{Identity, OwnerMaps};
 use self::launch::Launch;
 use self::mounts::Prepared;
+use self::plan::Plan;
 use self::process::NativeProcess;
 use self::view::View;
 use crate::sandbox::{
-    EnforcementReport, Layer, Network, Requirement, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
+    EnforcementReport, Layer, Network, Requirement, Running, Sandbox, SandboxError, SandboxPolicy,
+    SandboxRequest,
 };
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -99,17 +102,19 @@ impl Sandbox for NativeSandbox {
         let confined = tokio::task::spawn_blocking(move || parts.start(&request))
             .await
             .map_err(|error| SandboxError::system("the starting thread ended", io::Error::other(error)))??;
-        let Confined { started, stdout, stderr, report } = confined;
+        let Confined { started, stdout, stderr, report, .. } = confined;
         let process = NativeProcess::supervise(started, stdout, stderr, &limits, since)
             .map_err(|error| SandboxError::system("cannot watch the command", error))?;
         Ok(Running::new(process, report))
     }
 
+    /// A witness is confined under the policy, tries what the layers must stop, and ends. An
+    /// attempt that is not stopped is in the report as such.
     async fn enforcement(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
-        let request = SandboxRequest::new("true", policy.clone()).cwd("/tmp");
-        let mut running = self.start(&request).await?;
-        running.wait().await?;
-        Ok(running.report().clone())
+        let (parts, policy) = (Arc::clone(&self.0), policy.clone());
+        tokio::task::spawn_blocking(move || parts.witness(&policy))
+            .await
+            .map_err(|error| SandboxError::system("the starting thread ended", io::Error::other(error)))?
     }
 
     fn name(&self) -> &str {
@@ -122,14 +127,13 @@ struct Confined {
     stdout: OwnedFd,
     stderr: OwnedFd,
     report: EnforcementReport,
+    plan: Plan,
 }
 
 impl Parts {
     /// Starts a request. Blocks for about as long as starting any process does.
     fn start(&self, request: &SandboxRequest) -> Result<Confined, SandboxError> {
-        let policy =
-            request.policy.resolve().map_err(|error| SandboxError::invalid_policy(error.to_string()))?;
-        check_relaxed(&policy)?;
+        let policy = resolved(&request.policy)?;
         let view = View::of(&policy)?;
         if !request.cwd.is_absolute() {
             return Err(SandboxError::invalid_request(format!(
@@ -146,34 +150,50 @@ impl Parts {
                 request.cwd.display()
             )));
         }
+        self.launch(&policy, &view, &Payload::Execute(&request), &request.stdin)
+    }
+
+    /// Sends a witness, and adds what it found to the report.
+    fn witness(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
+        let policy = resolved(policy)?;
+        let view = View::of(&policy)?;
+        let confined = self.launch(&policy, &view, &Payload::Witness, &[])?;
+        sys::kill_pidfd(confined.started.pidfd.as_fd());
+        sys::wait_clone_child(confined.started.pid, true)
+            .map_err(|error| SandboxError::system("cannot reap the sandbox's init", error))?;
+        Ok(witness::judge(confined.report, &confined.plan, &confined.started.probes))
+    }
+
+    fn launch(
+        &self,
+        policy: &SandboxPolicy,
+        view: &View,
+        payload: &Payload<'_>,
+        stdin: &[u8],
+    ) -> Result<Confined, SandboxError> {
         let landlock_abi = match policy.requirement(Layer::Landlock) {
             Requirement::Off => None,
             Requirement::Required if self.landlock_abi.is_none() => {
-                return Err(SandboxError::layer_unavailable(
-                    Layer::Landlock,
-                    "ask for the kernel's Landlock version",
-                    &io::Error::from_raw_os_error(libc::ENOSYS),
-                    "boot a kernel of 5.13 or later with landlock in the lsm= list",
-                ));
+                return Err(report::landlock_missing());
             }
             _ => self.landlock_abi,
         };
         let identity = Identity::of_host();
-        let mut prepared = self.owners.prepare(&view, &identity)?;
+        let mut prepared = self.owners.prepare(view, &identity)?;
         prepared.sort_by_key(|(_, fd)| fd.as_raw_fd());
         let numbers: Prepared = prepared.iter().map(|(path, fd)| (path.clone(), fd.as_raw_fd())).collect();
         let kept: Vec<_> = prepared.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
         let setting = Setting {
-            view: &view,
+            view,
             prepared: &numbers,
             kept: &kept,
             identity,
             landlock_abi,
             last_capability: self.last_capability,
         };
-        let plan = confine::plan(&policy, &setting, &Payload::Execute(&request));
+        let plan = confine::plan(policy, &setting, payload);
 
-        let streams = Streams::new(&request.stdin, &identity)
+        let streams = Streams::new(stdin, &identity)
             .map_err(|error| SandboxError::system("cannot make the command's standard streams", error))?;
         let launch = Launch {
             init: &self.init,
@@ -182,15 +202,23 @@ impl Parts {
             })?,
             stdio: streams.inside,
             kept: prepared.into_iter().map(|(_, fd)| fd).collect(),
-            namespaces: namespaces(&policy),
+            namespaces: namespaces(policy),
             identity,
         };
-        let started = launch
-            .start()
-            .map_err(|error| report::of_failure(error, &plan, &request.program.to_string_lossy()))?;
-        let report = report::of_start(&policy, &setting, &plan, &started);
-        Ok(Confined { started, stdout: streams.stdout, stderr: streams.stderr, report })
+        let program = match payload {
+            Payload::Execute(request) => request.program.to_string_lossy(),
+            Payload::Witness => "the witness".into(),
+        };
+        let started = launch.start().map_err(|error| report::of_failure(error, &plan, &program))?;
+        let report = report::of_start(policy, &setting, &plan, &started);
+        Ok(Confined { started, stdout: streams.stdout, stderr: streams.stderr, report, plan })
     }
+}
+
+fn resolved(policy: &SandboxPolicy) -> Result<SandboxPolicy, SandboxError> {
+    let policy = policy.resolve().map_err(|error| SandboxError::invalid_policy(error.to_string()))?;
+    check_relaxed(&policy)?;
+    Ok(policy)
 }
 
 /// Layers that nothing works without.

@@ -12,8 +12,10 @@ mod report;
 pub use erased::DynSandbox;
 pub use error::{SandboxError, SandboxErrorKind};
 pub use policy::{Limits, Network, SandboxPolicy, SandboxPolicyError};
-pub use process::{EndReason, OutputChunk, OutputStream, ResourceUsage, RunOutput, Running, SandboxProcess, SandboxStatus};
-pub use report::{EnforcementReport, Layer, LayerReport, LayerStatus, Requirement};
+pub use process::{
+    EndReason, OutputChunk, OutputStream, ResourceUsage, RunOutput, Running, SandboxProcess, SandboxStatus,
+};
+pub use report::{Attempt, EnforcementReport, Layer, LayerReport, LayerStatus, Requirement};
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -4,87 +4,84 @@
 //! address. The init program maps it there and carries it out. It decides nothing itself.
 
 /// Where init maps the plan. Free in a static program that is linked at the default address.
-pub const PLAN_BASE: u64 = 0x2000_0000;
+pub(super) const PLAN_BASE: u64 = 0x2000_0000;
 
 /// "CGPLAN" and the version of this layout, little endian.
-pub const MAGIC: u64 = 0x0001_4e41_4c50_4743;
+pub(super) const MAGIC: u64 = 0x0001_4e41_4c50_4743;
 
 /// Descriptor of the plan, when init starts.
-pub const FD_PLAN: i32 = 3;
+pub(super) const FD_PLAN: i32 = 3;
 /// Descriptor that init reports to.
-pub const FD_STATUS: i32 = 4;
+pub(super) const FD_STATUS: i32 = 4;
 /// Descriptor whose hang-up tells init that the host is gone.
-pub const FD_LIVENESS: i32 = 5;
-
-/// Registers that hold results of earlier calls.
-pub const SLOTS: usize = 8;
+pub(super) const FD_LIVENESS: i32 = 5;
 
 /// The start of a plan. The operations follow at once, then the memory that they refer to.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Header {
+pub(super) struct Header {
     /// [`MAGIC`].
-    pub magic: u64,
+    pub(super) magic: u64,
     /// Length of the whole plan in bytes.
-    pub len: u64,
+    pub(super) len: u64,
     /// Number of operations.
-    pub ops: u64,
+    pub(super) ops: u64,
 }
 
 /// One step of a plan.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-pub struct Op {
+pub(super) struct Op {
     /// A system call number, or one of the `OP_` values.
-    pub nr: i32,
+    pub(super) nr: i32,
     /// `FLAG_` values.
-    pub flags: u32,
+    pub(super) flags: u32,
     /// Arguments; addresses are absolute.
-    pub args: [u64; 6],
+    pub(super) args: [u64; 6],
 }
 
 /// Forks the command's process, which goes on with the next operation. Init itself goes on with
 /// operation `args[0]` when that process has executed a program or ended.
-pub const OP_FORK: i32 = -1;
+pub(super) const OP_FORK: i32 = -1;
 /// Reaps until the command has ended or the host is gone; ends init. `args[0]`: the slot of the signalfd.
-pub const OP_REAP: i32 = -2;
+pub(super) const OP_REAP: i32 = -2;
 /// Writes the low 32 bits of slot `args[1]` to the address `args[0]`.
-pub const OP_POKE: i32 = -3;
+pub(super) const OP_POKE: i32 = -3;
 /// Ends the process that carries out the plan with status `args[0]`.
-pub const OP_EXIT: i32 = -4;
+pub(super) const OP_EXIT: i32 = -4;
 
 /// Bits 0 to 5: argument i is the number of a slot, whose value is passed.
-pub const FLAG_SLOT_ARG0: u32 = 1;
+pub(super) const FLAG_SLOT_ARG0: u32 = 1;
 /// A failure is reported as [`KIND_DEGRADED`], and the plan goes on.
-pub const FLAG_MAY_FAIL: u32 = 1 << 6;
+pub(super) const FLAG_MAY_FAIL: u32 = 1 << 6;
 /// A failure is not even reported: the next step is another try.
-pub const FLAG_TRY: u32 = 1 << 7;
+pub(super) const FLAG_TRY: u32 = 1 << 7;
 /// The result is reported as [`KIND_PROBE`], whatever it is.
-pub const FLAG_PROBE: u32 = 1 << 8;
+pub(super) const FLAG_PROBE: u32 = 1 << 8;
 /// The result is stored in the slot whose number is in bits 12 to 14.
-pub const FLAG_STORE: u32 = 1 << 9;
+pub(super) const FLAG_STORE: u32 = 1 << 9;
 /// Position of the slot's number.
-pub const STORE_SHIFT: u32 = 12;
+pub(super) const STORE_SHIFT: u32 = 12;
 
 /// A report to the host.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Status {
+pub(super) struct Status {
     /// One of the `KIND_` values.
-    pub kind: u32,
+    pub(super) kind: u32,
     /// The index of the operation, where one is meant.
-    pub op: u32,
+    pub(super) op: u32,
     /// An error number, a process id, or a wait status.
-    pub value: i64,
+    pub(super) value: i64,
 }
 
 /// An operation failed and the plan was given up; `value` is the error number.
-pub const KIND_FAILED: u32 = 1;
+pub(super) const KIND_FAILED: u32 = 1;
 /// An operation failed and the plan goes on; `value` is the error number.
-pub const KIND_DEGRADED: u32 = 2;
+pub(super) const KIND_DEGRADED: u32 = 2;
 /// The command's program was executed, or its plan was given up: a `KIND_FAILED` came before then.
-pub const KIND_STARTED: u32 = 3;
+pub(super) const KIND_STARTED: u32 = 3;
 /// The command has ended; `value` is its wait status.
-pub const KIND_ENDED: u32 = 4;
+pub(super) const KIND_ENDED: u32 = 4;
 /// The result of a probing operation: `value` is the call's raw result.
-pub const KIND_PROBE: u32 = 5;
+pub(super) const KIND_PROBE: u32 = 5;

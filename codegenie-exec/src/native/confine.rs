@@ -6,6 +6,7 @@ use super::mounts::{self, Prepared};
 use super::plan::{Arg, Plan, Purpose};
 use super::seccomp;
 use super::view::View;
+use super::witness;
 use crate::sandbox::{Layer, Limits, Network, Requirement, SandboxPolicy, SandboxRequest};
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -30,6 +31,8 @@ pub(super) struct Setting<'a> {
 pub(super) enum Payload<'a> {
     /// Executes the request's program.
     Execute(&'a SandboxRequest),
+    /// Tries what the layers must stop, reports what happened, ends.
+    Witness,
 }
 
 pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payload<'_>) -> Plan {
@@ -44,6 +47,8 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     let name = plan.text("sandbox");
     plan.call("set the host name", libc::SYS_sethostname, &[name.into(), 7.into()]);
     watch_children(&mut plan);
+    // Before there is anybody who could look; the command's own execution makes it traceable again.
+    plan.call("hide init from tracing", libc::SYS_prctl, &[libc::PR_SET_DUMPABLE.into(), 0.into()]);
     plan.fork(|plan| {
         own_session(plan);
         limit_resources(plan, &policy.limits, optional(policy, Layer::ResourceLimits));
@@ -53,6 +58,7 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
                 plan.section(Purpose::WorkingDirectory, false);
                 plan.call(request.cwd.display().to_string(), libc::SYS_chdir, &[cwd.into()]);
             }
+            Payload::Witness => {}
         }
         drop_capabilities(plan, setting.last_capability);
         plan.section(Purpose::Layer(Layer::NoNewPrivileges), false);
@@ -66,11 +72,11 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
         }
         match payload {
             Payload::Execute(request) => execute(plan, policy, request),
+            Payload::Witness => witness::attempt(plan, policy),
         }
     });
-    // Init itself: nothing of the host's, no privilege, not to be traced.
+    // Init itself: nothing of the host's, no privilege.
     plan.call("close the standard descriptors", libc::SYS_close_range, &[0.into(), 2.into(), 0.into()]);
-    plan.call("hide init from tracing", libc::SYS_prctl, &[libc::PR_SET_DUMPABLE.into(), 0.into()]);
     set_no_capabilities(&mut plan);
     plan.reap(SIGNALS);
     plan
@@ -117,8 +123,13 @@ fn raise_loopback(plan: &mut Plan) {
     }
     let request = plan.bytes(&request);
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-    plan.call("open a control socket", libc::SYS_socket, &[libc::AF_INET.into(), kind.into(), 0.into()]).store(0);
-    plan.call("raise the loopback", libc::SYS_ioctl, &[Arg::Slot(0), libc::SIOCSIFFLAGS.into(), request.into()]);
+    plan.call("open a control socket", libc::SYS_socket, &[libc::AF_INET.into(), kind.into(), 0.into()])
+        .store(0);
+    plan.call(
+        "raise the loopback",
+        libc::SYS_ioctl,
+        &[Arg::Slot(0), libc::SIOCSIFFLAGS.into(), request.into()],
+    );
     plan.call("close the control socket", libc::SYS_close, &[Arg::Slot(0)]);
 }
 
@@ -185,7 +196,11 @@ fn drop_capabilities(plan: &mut Plan, last: u32) {
     plan.section(Purpose::Layer(Layer::Capabilities), false);
     for capability in 0..=last {
         let (drop, capability) = (libc::PR_CAPBSET_DROP.into(), Arg::Value(capability.into()));
-        plan.call("drop a bounding capability", libc::SYS_prctl, &[drop, capability, 0.into(), 0.into(), 0.into()]);
+        plan.call(
+            "drop a bounding capability",
+            libc::SYS_prctl,
+            &[drop, capability, 0.into(), 0.into(), 0.into()],
+        );
     }
     set_no_capabilities(plan);
 }

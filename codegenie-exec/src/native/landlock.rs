@@ -53,8 +53,12 @@ pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, optional: bool) {
         4 | 5 => 16,
         _ => 24,
     };
-    plan.call("make a Landlock ruleset", libc::SYS_landlock_create_ruleset, &[attr.into(), size.into(), 0.into()])
-        .store(1);
+    plan.call(
+        "make a Landlock ruleset",
+        libc::SYS_landlock_create_ruleset,
+        &[attr.into(), size.into(), 0.into()],
+    )
+    .store(1);
     let read = right::READ_FILE | right::READ_DIR | right::EXECUTE;
     let write = all & !(right::MAKE_CHAR | right::MAKE_BLOCK);
     let device = right::READ_FILE | right::WRITE_FILE | right::TRUNCATE | right::IOCTL_DEV;

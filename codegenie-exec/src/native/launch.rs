@@ -273,7 +273,11 @@ fn clone_child(
     let mut contents = Box::new(Contents {
         stack: vec![0; STACK_BYTES],
         closed: ranges_without(
-            targets.iter().map(|(from, _)| *from).chain(kept.iter().copied()).chain([go_read.as_raw_fd(), init]),
+            targets
+                .iter()
+                .map(|(from, _)| *from)
+                .chain(kept.iter().copied())
+                .chain([go_read.as_raw_fd(), init]),
         ),
         targets: targets.to_vec(),
         kept: kept.to_vec(),
@@ -361,7 +365,8 @@ extern "C" fn child_main(argument: *mut c_void) -> c_int {
         let mut result = call(libc::SYS_capset, pointers);
         for capability in INIT_CAPABILITIES {
             if result >= 0 {
-                let raise = [libc::PR_CAP_AMBIENT as u64, libc::PR_CAP_AMBIENT_RAISE as u64, capability, 0, 0, 0];
+                let raise =
+                    [libc::PR_CAP_AMBIENT as u64, libc::PR_CAP_AMBIENT_RAISE as u64, capability, 0, 0, 0];
                 result = call(libc::SYS_prctl, raise);
             }
         }

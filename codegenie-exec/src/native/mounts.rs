@@ -51,7 +51,11 @@ impl Builder<'_> {
         let place = plan.text("/usr");
         let options = plan.text("mode=0755,size=1m,nr_inodes=4096");
         let private = libc::MS_REC | libc::MS_PRIVATE;
-        plan.call("make mounts private", libc::SYS_mount, &[none.into(), root.into(), 0.into(), private.into()]);
+        plan.call(
+            "make mounts private",
+            libc::SYS_mount,
+            &[none.into(), root.into(), 0.into(), private.into()],
+        );
         let flags = libc::MS_NOSUID | libc::MS_NODEV;
         plan.call(
             "mount the new root",
@@ -60,7 +64,11 @@ impl Builder<'_> {
         );
         plan.call("enter the new root", libc::SYS_chdir, &[place.into()]);
         let (here, old) = (plan.text("."), plan.text(&HOST[1..]));
-        plan.call("make the old root's place", libc::SYS_mkdirat, &[libc::AT_FDCWD.into(), old.into(), 0o700.into()]);
+        plan.call(
+            "make the old root's place",
+            libc::SYS_mkdirat,
+            &[libc::AT_FDCWD.into(), old.into(), 0o700.into()],
+        );
         plan.call("change the root", libc::SYS_pivot_root, &[here.into(), old.into()]);
         plan.call("enter the root", libc::SYS_chdir, &[root.into()]);
     }
@@ -76,7 +84,10 @@ impl Builder<'_> {
             let path = format!("/dev/{name}");
             self.file(&path);
             // Not nodev: these five are what /dev is for.
-            self.bind_host(Path::new(&path), &MountAttr { attr_set: MOUNT_ATTR_NOSUID, ..MountAttr::default() });
+            self.bind_host(
+                Path::new(&path),
+                &MountAttr { attr_set: MOUNT_ATTR_NOSUID, ..MountAttr::default() },
+            );
         }
         for (link, target) in [
             ("/dev/fd", "/proc/self/fd"),
@@ -93,7 +104,11 @@ impl Builder<'_> {
         let place = self.plan.text("/proc");
         let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
         self.plan.section(Purpose::Layer(Layer::PidNamespace), false);
-        self.plan.call("mount /proc", libc::SYS_mount, &[proc.into(), place.into(), proc.into(), flags.into()]);
+        self.plan.call(
+            "mount /proc",
+            libc::SYS_mount,
+            &[proc.into(), place.into(), proc.into(), flags.into()],
+        );
         self.plan.section(Purpose::Layer(Layer::UserNamespace), false);
         self.forbid_nested_user_namespaces();
         self.plan.section(Purpose::Layer(Layer::MountNamespace), false);
@@ -106,9 +121,17 @@ impl Builder<'_> {
         let (path, zero) = (self.plan.text("/proc/sys/user/max_user_namespaces"), self.plan.text("0"));
         let flags = libc::O_WRONLY | libc::O_CLOEXEC;
         self.plan
-            .call("open the limit on user namespaces", libc::SYS_openat, &[libc::AT_FDCWD.into(), path.into(), flags.into()])
+            .call(
+                "open the limit on user namespaces",
+                libc::SYS_openat,
+                &[libc::AT_FDCWD.into(), path.into(), flags.into()],
+            )
             .store(0);
-        self.plan.call("forbid nested user namespaces", libc::SYS_write, &[Arg::Slot(0), zero.into(), 1.into()]);
+        self.plan.call(
+            "forbid nested user namespaces",
+            libc::SYS_write,
+            &[Arg::Slot(0), zero.into(), 1.into()],
+        );
         self.plan.call("close the limit", libc::SYS_close, &[Arg::Slot(0)]);
     }
 
@@ -213,7 +236,13 @@ impl Builder<'_> {
         self.plan.call(
             format!("make {path} read-only"),
             libc::SYS_mount_setattr,
-            &[libc::AT_FDCWD.into(), text.into(), 0.into(), attr.into(), (size_of::<MountAttr>() as u64).into()],
+            &[
+                libc::AT_FDCWD.into(),
+                text.into(),
+                0.into(),
+                attr.into(),
+                (size_of::<MountAttr>() as u64).into(),
+            ],
         );
     }
 
@@ -225,11 +254,19 @@ impl Builder<'_> {
         let empty = self.plan.text("");
         let how = self.plan.words(&[(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, libc::RESOLVE_NO_SYMLINKS]);
         self.plan
-            .call(format!("open {shown}"), libc::SYS_openat2, &[libc::AT_FDCWD.into(), source.into(), how.into(), 24.into()])
+            .call(
+                format!("open {shown}"),
+                libc::SYS_openat2,
+                &[libc::AT_FDCWD.into(), source.into(), how.into(), 24.into()],
+            )
             .store(0);
         let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | libc::AT_EMPTY_PATH as u64;
         self.plan
-            .call(format!("copy the mount of {shown}"), libc::SYS_open_tree, &[Arg::Slot(0), empty.into(), flags.into()])
+            .call(
+                format!("copy the mount of {shown}"),
+                libc::SYS_open_tree,
+                &[Arg::Slot(0), empty.into(), flags.into()],
+            )
             .store(1);
         let attr = attr_words(self.plan, attr);
         let flags = AT_RECURSIVE | libc::AT_EMPTY_PATH as u64;

@@ -1,8 +1,8 @@
 //! Writes plans: what the init program of a sandbox carries out (see `abi.rs`).
 
 use super::abi::{
-    FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header, MAGIC, OP_EXIT, OP_FORK, OP_POKE,
-    OP_REAP, Op, PLAN_BASE, STORE_SHIFT,
+    FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header, MAGIC, OP_EXIT, OP_FORK,
+    OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT,
 };
 use crate::sandbox::{Layer, SandboxError};
 use std::borrow::Cow;
@@ -172,7 +172,8 @@ impl Plan {
         let text = text.as_ref();
         let bytes = text.as_bytes();
         if bytes.contains(&0) && self.problem.is_none() {
-            self.problem = Some(format!("{text:?} holds a NUL byte, which no argument, path or variable can"));
+            self.problem =
+                Some(format!("{text:?} holds a NUL byte, which no argument, path or variable can"));
         }
         let address = self.bytes(bytes);
         self.arena.push(0);
@@ -234,7 +235,8 @@ pub(super) fn sealed_file(
     use nix::sys::memfd::{MFdFlags, memfd_create};
     // Kernels before 6.3 do not know MFD_EXEC; newer ones warn where neither it nor its opposite is given.
     let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let fd = memfd_create(name, flags | MFdFlags::from_bits_retain(libc::MFD_EXEC)).or_else(|_| memfd_create(name, flags))?;
+    let fd = memfd_create(name, flags | MFdFlags::from_bits_retain(libc::MFD_EXEC))
+        .or_else(|_| memfd_create(name, flags))?;
     let mut file = std::fs::File::from(fd);
     fill(&mut file)?;
     let seals =

@@ -64,11 +64,8 @@ impl NativeProcess {
     ) -> io::Result<Self> {
         let Started { pid, pidfd, status, liveness, .. } = started;
         let watched = pidfd.try_clone();
-        let shared = Arc::new(Shared {
-            pidfd,
-            killer: AtomicU8::new(BY_ITSELF),
-            output_bytes: AtomicU64::new(0),
-        });
+        let shared =
+            Arc::new(Shared { pidfd, killer: AtomicU8::new(BY_ITSELF), output_bytes: AtomicU64::new(0) });
         // From here on, whatever fails or is dropped ends the tree and reaps it.
         let tree = Tree { pid, shared: Arc::clone(&shared), status, _liveness: liveness, reaped: false };
         let watched = watch(watched?)?;

@@ -6,7 +6,8 @@ use super::launch::{StartError, Started};
 use super::plan::{Plan, Purpose};
 use super::seccomp;
 use crate::sandbox::{
-    EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxErrorKind, SandboxPolicy,
+    EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxErrorKind,
+    SandboxPolicy,
 };
 use std::io;
 
@@ -57,7 +58,9 @@ fn full_or_partial(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) 
         },
         Layer::NetworkNamespace if policy.network != Network::None => LayerStatus::Off,
         Layer::ResourceLimits => LayerStatus::Partial {
-            missing: vec!["a limit on the tree's memory as a whole (memory is limited for each process)".to_owned()],
+            missing: vec![
+                "a limit on the tree's memory as a whole (memory is limited for each process)".to_owned(),
+            ],
         },
         _ => LayerStatus::Full,
     }
@@ -68,7 +71,10 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
     let mib = |bytes: u64| bytes >> 20;
     match layer {
         Layer::UserNamespace if setting.identity.dropped => {
-            format!("host is root; runs as uid {} outside; no nested namespaces", setting.identity.uid_outside)
+            format!(
+                "host is root; runs as uid {} outside; no nested namespaces",
+                setting.identity.uid_outside
+            )
         }
         Layer::UserNamespace => format!("uid {}; no nested namespaces", setting.identity.uid_outside),
         Layer::PidNamespace => "own /proc; the tree ends with its init".to_owned(),
@@ -119,9 +125,18 @@ fn hint(layer: Layer, errno: i32) -> &'static str {
              unmasked /proc"
         }
         (Layer::MountNamespace, libc::ENOSYS) => "use Linux 5.12 or later",
-        (Layer::MountNamespace, libc::ELOOP) => "a symbolic link has come into the path: resolve the policy again",
+        (Layer::MountNamespace, libc::ELOOP) => {
+            "a symbolic link has come into the path: resolve the policy again"
+        }
         _ => "see the error, or relax the layer in the policy",
     }
+}
+
+/// The error where the kernel has no Landlock and the policy requires it.
+pub(super) fn landlock_missing() -> SandboxError {
+    let error = io::Error::from_raw_os_error(libc::ENOSYS);
+    let hint = hint(Layer::Landlock, libc::ENOSYS);
+    SandboxError::layer_unavailable(Layer::Landlock, "ask for the kernel's Landlock version", &error, hint)
 }
 
 /// The error of a start that failed.

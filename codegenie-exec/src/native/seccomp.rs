@@ -229,5 +229,9 @@ pub(super) fn install(plan: &mut Plan, optional: bool) {
     // struct sock_fprog: a 16-bit length, then a pointer.
     let prog = plan.words(&[program.0.len() as u64, filter]);
     let set_mode_filter = 1;
-    plan.call("install the seccomp filter", libc::SYS_seccomp, &[set_mode_filter.into(), 0.into(), prog.into()]);
+    plan.call(
+        "install the seccomp filter",
+        libc::SYS_seccomp,
+        &[set_mode_filter.into(), 0.into(), prog.into()],
+    );
 }

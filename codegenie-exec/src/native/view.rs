@@ -101,7 +101,8 @@ impl View {
         let mut view = Self { entries };
         // What no other entry shows needs no mask.
         let shown = view.clone();
-        view.entries.retain(|entry| !matches!(entry.kind, Kind::Mask { .. }) || shown.under_bind(&entry.path));
+        view.entries
+            .retain(|entry| !matches!(entry.kind, Kind::Mask { .. }) || shown.under_bind(&entry.path));
         Ok(view)
     }
 
@@ -148,8 +149,7 @@ fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) -> Result<(), SandboxError> 
                         let meta = std::fs::symlink_metadata(&dir).map_err(|error| {
                             SandboxError::invalid_policy(format!("{}: {error}", dir.display()))
                         })?;
-                        let kind =
-                            Kind::Bind { writable: true, dir: true, owner: (meta.uid(), meta.gid()) };
+                        let kind = Kind::Bind { writable: true, dir: true, owner: (meta.uid(), meta.gid()) };
                         entries.insert(dir.clone(), Entry { path: dir, kind, granted: true });
                     }
                 }

@@ -154,12 +154,36 @@ pub struct EnforcementReport {
     pub launcher: String,
     /// The layers, each once.
     pub layers: Vec<LayerReport>,
+    /// What a witness tried under the same policy; empty where none was sent. See
+    /// [`Sandbox::enforcement`](super::Sandbox::enforcement).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub witness: Vec<Attempt>,
+}
+
+/// One thing that a witness tried from inside, to prove the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The layer that must stop it.
+    pub layer: Layer,
+    /// What was tried.
+    pub what: String,
+    /// Whether it was stopped.
+    pub stopped: bool,
+}
+
+impl Attempt {
+    /// What became of one attempt.
+    pub fn new(layer: Layer, what: impl Into<String>, stopped: bool) -> Self {
+        Self { layer, what: what.into(), stopped }
+    }
 }
 
 impl EnforcementReport {
     /// A report without layers: nothing is enforced.
     pub fn new(sandbox: impl Into<String>, launcher: impl Into<String>) -> Self {
-        Self { sandbox: sandbox.into(), launcher: launcher.into(), layers: Vec::new() }
+        Self { sandbox: sandbox.into(), launcher: launcher.into(), layers: Vec::new(), witness: Vec::new() }
     }
 
     /// Adds a layer, or replaces what was said of it.
@@ -173,6 +197,13 @@ impl EnforcementReport {
     ) -> Self {
         self.layers.retain(|known| known.layer != layer);
         self.layers.push(LayerReport { layer, requirement, status, detail: detail.into() });
+        self
+    }
+
+    /// Adds what a witness tried.
+    #[must_use]
+    pub fn witness(mut self, attempt: Attempt) -> Self {
+        self.witness.push(attempt);
         self
     }
 

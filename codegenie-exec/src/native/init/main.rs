@@ -14,7 +14,7 @@ mod abi;
 use abi::{
     FD_LIVENESS, FD_PLAN, FD_STATUS, FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header,
     KIND_DEGRADED, KIND_ENDED, KIND_FAILED, KIND_PROBE, KIND_STARTED, MAGIC, OP_EXIT, OP_FORK, OP_POKE,
-    OP_REAP, Op, PLAN_BASE, SLOTS, STORE_SHIFT, Status,
+    OP_REAP, Op, PLAN_BASE, STORE_SHIFT, Status,
 };
 use core::arch::{asm, global_asm};
 
@@ -40,6 +40,8 @@ mod nr {
     pub const WAIT4: i64 = 260;
 }
 
+/// Registers that hold results of earlier calls; the plan names one in three bits.
+const SLOTS: usize = 8;
 const EINTR: i64 = -4;
 const SIGCHLD: u64 = 17;
 const CLONE_VFORK: u64 = 0x4000;

@@ -1,0 +1,133 @@
+//! Asking somebody, where the policy says so.
+
+use crate::validate::Verdict;
+use codegenie_security::OperationId;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What an approver is asked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApprovalRequest {
+    /// Joins the question to the audit events of the command.
+    pub operation: OperationId,
+    /// Who wants it.
+    pub user: String,
+    /// Which agent acts for them.
+    pub agent: Option<String>,
+    /// The command as one line.
+    pub command: String,
+    /// Where it would run.
+    pub cwd: PathBuf,
+    /// What the policy says, part by part.
+    pub verdict: Verdict,
+}
+
+/// What an approver answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Approval {
+    /// Whether the command may run, this once.
+    pub granted: bool,
+    /// Who answered.
+    pub approver: String,
+    /// What they said.
+    pub note: String,
+}
+
+impl Approval {
+    /// Yes, this once.
+    pub fn granted(approver: impl Into<String>) -> Self {
+        Self { granted: true, approver: approver.into(), note: String::new() }
+    }
+
+    /// No.
+    pub fn refused(approver: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { granted: false, approver: approver.into(), note: note.into() }
+    }
+}
+
+/// Somebody who can be asked: a person at a terminal, a queue, a second agent.
+///
+/// Asked only where the policy says "ask": a denial cannot be approved away. An executor bounds the
+/// waiting; no answer in time is a refusal.
+pub trait Approver: Send + Sync {
+    /// Answers one request.
+    fn decide(&self, request: &ApprovalRequest) -> impl Future<Output = Approval> + Send;
+}
+
+/// Refuses everything: what an executor does where nobody was named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefuseAll;
+
+impl Approver for RefuseAll {
+    async fn decide(&self, _request: &ApprovalRequest) -> Approval {
+        Approval::refused("nobody", "no approver is wired in")
+    }
+}
+
+/// An approver from a function. Made by [`approve_with`].
+#[derive(Clone, Copy)]
+pub struct ApproveWith<F>(F);
+
+impl<F> fmt::Debug for ApproveWith<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApproveWith")
+    }
+}
+
+/// Makes an approver from a function that answers at once.
+pub fn approve_with<F>(decide: F) -> ApproveWith<F>
+where
+    F: Fn(&ApprovalRequest) -> Approval + Send + Sync,
+{
+    ApproveWith(decide)
+}
+
+impl<F> Approver for ApproveWith<F>
+where
+    F: Fn(&ApprovalRequest) -> Approval + Send + Sync,
+{
+    async fn decide(&self, request: &ApprovalRequest) -> Approval {
+        (self.0)(request)
+    }
+}
+
+trait ErasedApprover: Send + Sync {
+    fn decide<'a>(
+        &'a self,
+        request: &'a ApprovalRequest,
+    ) -> Pin<Box<dyn Future<Output = Approval> + Send + 'a>>;
+}
+
+impl<T: Approver> ErasedApprover for T {
+    fn decide<'a>(
+        &'a self,
+        request: &'a ApprovalRequest,
+    ) -> Pin<Box<dyn Future<Output = Approval> + Send + 'a>> {
+        Box::pin(Approver::decide(self, request))
+    }
+}
+
+/// Any [`Approver`] behind one type.
+#[derive(Clone)]
+pub(crate) struct DynApprover(Arc<dyn ErasedApprover>);
+
+impl DynApprover {
+    pub(crate) fn new(approver: impl Approver + 'static) -> Self {
+        Self(Arc::new(approver))
+    }
+
+    pub(crate) async fn decide(&self, request: &ApprovalRequest) -> Approval {
+        self.0.decide(request).await
+    }
+}
+
+impl fmt::Debug for DynApprover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DynApprover")
+    }
+}

@@ -1,0 +1,161 @@
+//! A command as an agent asks for it, and as it was understood.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What an agent asks to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandRequest {
+    /// The command line, or the program and its arguments.
+    pub line: CommandLine,
+    /// The working directory; `None`: the executor's workspace.
+    pub cwd: Option<PathBuf>,
+    /// Variables added to the sandbox's environment.
+    pub env: BTreeMap<String, String>,
+    /// What the command reads from its standard input.
+    pub stdin: Vec<u8>,
+}
+
+/// The two ways to name a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandLine {
+    /// Shell text, as agents write it.
+    Shell(String),
+    /// A program and its arguments, which no shell sees.
+    Argv(Vec<String>),
+}
+
+impl CommandLine {
+    /// The command as one line for people: arguments are quoted where a shell would need it.
+    #[must_use]
+    pub fn display(&self) -> String {
+        match self {
+            Self::Shell(text) => text.clone(),
+            Self::Argv(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./=:@%+,".contains(&b);
+    if !word.is_empty() && word.bytes().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+impl CommandRequest {
+    /// Shell text. A single simple command is executed without a shell, anything else by one.
+    pub fn shell(text: impl Into<String>) -> Self {
+        Self::of(CommandLine::Shell(text.into()))
+    }
+
+    /// A program and its arguments.
+    pub fn argv<I, T>(words: I) -> Self
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<String>,
+    {
+        Self::of(CommandLine::Argv(words.into_iter().map(Into::into).collect()))
+    }
+
+    fn of(line: CommandLine) -> Self {
+        Self { line, cwd: None, env: BTreeMap::new(), stdin: Vec::new() }
+    }
+
+    /// Sets the working directory, which must lie in the sandbox.
+    #[must_use]
+    pub fn cwd(mut self, cwd: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(cwd.into());
+        self
+    }
+
+    /// Sets a variable of the command's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets what the command reads from its standard input.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Vec<u8>>) -> Self {
+        self.stdin = stdin.into();
+        self
+    }
+}
+
+/// A command as it was understood: every simple command in it, and whatever was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParsedCommand {
+    /// The simple commands, in the order in which they stand.
+    pub commands: Vec<SimpleCommand>,
+    /// Constructs that were recognized but are not followed, each in a few words. Not empty: the
+    /// decision is never "allow".
+    pub opaque: Vec<String>,
+    /// Whether it takes a shell to run it.
+    pub needs_shell: bool,
+}
+
+/// One program, or builtin, with its arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SimpleCommand {
+    /// Variables set for it, or, where there are no words, for what follows.
+    pub assignments: Vec<(String, Word)>,
+    /// The program and its arguments.
+    pub words: Vec<Word>,
+    /// Its redirections to and from files.
+    pub redirects: Vec<Redirect>,
+}
+
+impl SimpleCommand {
+    /// The words as text, where every one is known before the command runs.
+    #[must_use]
+    pub fn literal_words(&self) -> Option<Vec<&str>> {
+        self.words.iter().map(Word::literal).collect()
+    }
+}
+
+/// One word of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Word {
+    /// Known before the command runs, quotes removed.
+    Literal(String),
+    /// Made by the shell while it runs: a variable, a pattern. The text as it was written.
+    Dynamic(String),
+}
+
+impl Word {
+    /// The word, where it is known.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        match self {
+            Self::Literal(text) => Some(text),
+            Self::Dynamic(_) => None,
+        }
+    }
+
+    /// The word for people.
+    #[must_use]
+    pub fn as_written(&self) -> &str {
+        match self {
+            Self::Literal(text) | Self::Dynamic(text) => text,
+        }
+    }
+}
+
+/// A redirection to or from a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redirect {
+    /// The file.
+    pub target: Word,
+    /// Whether the file is opened for writing.
+    pub writes: bool,
+}

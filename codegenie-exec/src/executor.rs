@@ -1,0 +1,299 @@
+//! The one path on which a command runs: session, permission, policy, approval, record, confinement, record.
+
+mod builder;
+mod error;
+mod record;
+mod results;
+
+pub use builder::{BuildError, ExecutorBuilder, NoAuditYet};
+pub use error::ExecError;
+
+use self::record::{Outcome, Recorder};
+use self::results::ResultCache;
+use crate::approval::{Approval, ApprovalRequest, DynApprover};
+use crate::command::{CommandLine, CommandRequest, ParsedCommand, Word};
+use crate::sandbox::{
+    DynSandbox, EnforcementReport, RunOutput, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
+};
+use crate::validate::{self, CommandPolicy, Decision, Verdict};
+use codegenie_perf::{CacheBackend, CacheStats, NoCache};
+use codegenie_security::{AccessControl, AuditSink, OperationId, Session};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Runs the commands of agents: nothing unchecked, nothing unconfined, nothing unrecorded.
+///
+/// [`execute`](Self::execute) goes one way only: the session is validated, the permission checked,
+/// the command parsed and judged, an approver asked where the policy says so, the intent recorded,
+/// the result looked up where the policy calls the command pure, the command run in the sandbox,
+/// and the outcome recorded. Whatever fails ends the way there, is recorded, and nothing runs; if
+/// the intent cannot be recorded, nothing runs either.
+///
+/// The three parameters are the host's own sandbox, audit sink and cache, or ours.
+/// [`into_dyn`](Self::into_dyn) erases them.
+#[derive(Debug)]
+pub struct SecureExecutor<S, A, C = NoCache> {
+    sandbox: S,
+    audit: A,
+    results: ResultCache<C>,
+    access: Arc<AccessControl>,
+    policy: CommandPolicy,
+    confinement: Arc<SandboxPolicy>,
+    workspace: PathBuf,
+    approver: DynApprover,
+    approval_deadline: Duration,
+}
+
+/// A command that ran, and how it came to run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Execution {
+    /// Joins the command's audit events.
+    pub operation: OperationId,
+    /// What the policy said.
+    pub verdict: Verdict,
+    /// What the approver said, where one was asked.
+    pub approval: Option<Approval>,
+    /// What came out.
+    pub output: RunOutput,
+    /// The result was taken from the cache; nothing ran this time.
+    pub from_cache: bool,
+}
+
+impl<S: Sandbox> SecureExecutor<S, NoAuditYet, NoCache> {
+    /// Begins to wire an executor. `confinement` is what every command runs under; its first
+    /// writable path, or else its first readable one, is the workspace.
+    pub fn builder(
+        sandbox: S,
+        access: impl Into<Arc<AccessControl>>,
+        confinement: SandboxPolicy,
+    ) -> ExecutorBuilder<S, NoAuditYet, NoCache> {
+        ExecutorBuilder::new(sandbox, access.into(), confinement)
+    }
+}
+
+impl<S, A, C> SecureExecutor<S, A, C>
+where
+    S: Sandbox + 'static,
+    A: AuditSink + 'static,
+    C: CacheBackend + 'static,
+{
+    /// The same executor with its parameters erased, for hosts that store it beside others.
+    pub fn into_dyn(self) -> SecureExecutor<DynSandbox, Arc<dyn AuditSink>, Arc<dyn CacheBackend>> {
+        SecureExecutor {
+            sandbox: DynSandbox::new(self.sandbox),
+            audit: Arc::new(self.audit),
+            results: self.results.map(|cache| Arc::new(cache) as Arc<dyn CacheBackend>),
+            access: self.access,
+            policy: self.policy,
+            confinement: self.confinement,
+            workspace: self.workspace,
+            approver: self.approver,
+            approval_deadline: self.approval_deadline,
+        }
+    }
+}
+
+impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
+    /// Runs one command for the session that `token` opens.
+    ///
+    /// The recording calls of the audit sink are made on the calling task. When the returned future is
+    /// dropped, the command's whole process tree ends, and that is recorded.
+    pub async fn execute(
+        &self,
+        token: impl AsRef<str> + Send,
+        request: &CommandRequest,
+    ) -> Result<Execution, ExecError> {
+        let line = request.line.display();
+        let mut recorder = Recorder::new(&self.audit, &line);
+
+        let session = match self.access.validate(token.as_ref()) {
+            Ok(session) => session,
+            Err(error) => return Err(recorder.refuse_session(error)),
+        };
+        recorder.session(&session);
+
+        let parsed = match validate::parse(&request.line) {
+            Ok(parsed) => parsed,
+            Err(error) => return Err(recorder.refuse_unparsable(error)),
+        };
+        let cwd = request.cwd.clone().unwrap_or_else(|| self.workspace.clone());
+        for resource in resources(&parsed, &cwd) {
+            let decision = self.access.permit(&session, "execute", &resource);
+            if !decision.is_allowed() {
+                return Err(recorder.refuse_permission(&resource, &decision));
+            }
+        }
+
+        let verdict = validate::judge(&self.policy, request, &parsed);
+        recorder.verdict(&verdict);
+        let approval = match verdict.decision {
+            Decision::Allow => None,
+            Decision::Deny => return Err(recorder.refuse_by_policy(verdict)),
+            Decision::Ask => {
+                let approval = self.ask(recorder.operation(), &session, &line, &cwd, &verdict).await;
+                recorder.approval(&approval)?;
+                if !approval.granted {
+                    return Err(recorder.refuse_by_approver(verdict, approval));
+                }
+                Some(approval)
+            }
+        };
+        // Approval takes time: what was true before it may not be any more.
+        if let Err(error) = self.access.validate(token.as_ref()) {
+            return Err(recorder.refuse_session(error));
+        }
+
+        let to_run = self.sandbox_request(request, &parsed, cwd);
+        let intent = recorder.intent(&to_run, self.sandbox.name())?;
+        let (result, from_cache) = self.run(&to_run, verdict.pure).await;
+        let output = match result {
+            Ok(output) => output,
+            Err(error) => return Err(intent.not_run(error)),
+        };
+        let outcome = Outcome { output: &output, from_cache };
+        let recorded = intent.done(&outcome);
+        let operation = recorder.operation();
+        let execution = Execution { operation, verdict, approval, output, from_cache };
+        match recorded {
+            Ok(()) => Ok(execution),
+            Err(error) => Err(ExecError::outcome_not_recorded(execution, error)),
+        }
+    }
+
+    /// What the sandbox enforces on this executor's commands.
+    pub async fn enforcement(&self) -> Result<EnforcementReport, SandboxError> {
+        self.sandbox.enforcement(&self.confinement).await
+    }
+
+    /// Forgets cached results: for hosts that change the workspace by other ways than this executor.
+    pub fn workspace_changed(&self) {
+        self.results.workspace_changed();
+    }
+
+    /// What the cache of results did so far.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.results.stats()
+    }
+
+    /// The audit sink.
+    pub fn audit(&self) -> &A {
+        &self.audit
+    }
+
+    async fn ask(
+        &self,
+        operation: OperationId,
+        session: &Session,
+        command: &str,
+        cwd: &Path,
+        verdict: &Verdict,
+    ) -> Approval {
+        let request = ApprovalRequest {
+            operation,
+            user: session.user().to_owned(),
+            agent: session.agent().map(str::to_owned),
+            command: command.to_owned(),
+            cwd: cwd.to_path_buf(),
+            verdict: verdict.clone(),
+        };
+        match tokio::time::timeout(self.approval_deadline, self.approver.decide(&request)).await {
+            Ok(approval) => approval,
+            Err(_) => Approval::refused(
+                "nobody",
+                format!("no answer within {} s", self.approval_deadline.as_secs()),
+            ),
+        }
+    }
+
+    async fn run(&self, request: &SandboxRequest, pure: bool) -> (Result<RunOutput, SandboxError>, bool) {
+        if !pure {
+            // Before, for readers that come meanwhile; after, for those that began before.
+            self.results.workspace_changed();
+            let result = self.sandbox.run(request).await;
+            self.results.workspace_changed();
+            return (result, false);
+        }
+        let seen = self.results.generation();
+        if let Some(output) = self.results.get(request) {
+            return (Ok(output), true);
+        }
+        let result = self.sandbox.run(request).await;
+        if let Ok(output) = &result {
+            self.results.put(request, output, seen);
+        }
+        (result, false)
+    }
+
+    fn sandbox_request(
+        &self,
+        request: &CommandRequest,
+        parsed: &ParsedCommand,
+        cwd: PathBuf,
+    ) -> SandboxRequest {
+        let simple = parsed.commands.first().and_then(|command| command.literal_words());
+        let (program, args) = match (&request.line, simple) {
+            (_, Some(words)) if !parsed.needs_shell => {
+                let mut words = words.into_iter().map(str::to_owned);
+                (words.next().unwrap_or_default(), words.collect())
+            }
+            (line, _) => (shell(), vec!["-c".to_owned(), text_of(line)]),
+        };
+        let mut to_run = SandboxRequest::new(program, Arc::clone(&self.confinement))
+            .args(args)
+            .cwd(cwd)
+            .stdin(request.stdin.clone());
+        to_run.env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
+        to_run
+    }
+}
+
+fn text_of(line: &CommandLine) -> String {
+    match line {
+        CommandLine::Shell(text) => text.clone(),
+        argv @ CommandLine::Argv(_) => argv.display(),
+    }
+}
+
+/// The text was parsed as bash reads it; where there is no bash, sh is the nearest.
+fn shell() -> String {
+    let bash = ["/bin/bash", "/usr/bin/bash"].into_iter().find(|path| Path::new(path).exists());
+    bash.unwrap_or("/bin/sh").to_owned()
+}
+
+/// What a session must be permitted to execute: `command:` and each program's name, or its full
+/// path where a path is named. A program that only the shell will know is `command:(unknown)`.
+fn resources(parsed: &ParsedCommand, cwd: &Path) -> Vec<String> {
+    let mut resources: Vec<String> = parsed
+        .commands
+        .iter()
+        .filter_map(|command| command.words.first())
+        .map(|program| match program {
+            Word::Literal(name) if !name.contains('/') => format!("command:{name}"),
+            Word::Literal(path) => format!("command:{}", normalized(&cwd.join(path)).display()),
+            Word::Dynamic(_) => "command:(unknown)".to_owned(),
+        })
+        .collect();
+    if !parsed.opaque.is_empty() || resources.is_empty() {
+        resources.push("command:(unknown)".to_owned());
+    }
+    resources.sort();
+    resources.dedup();
+    resources
+}
+
+/// Without `.` and `..`, by text alone: the sandbox, not this name, decides what the path reaches.
+fn normalized(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}

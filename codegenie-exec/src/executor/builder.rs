@@ -1,0 +1,154 @@
+//! Wiring an executor.
+
+use super::SecureExecutor;
+use super::results::ResultCache;
+use crate::approval::{Approver, DynApprover, RefuseAll};
+use crate::sandbox::{Sandbox, SandboxPolicy};
+use crate::validate::CommandPolicy;
+use codegenie_perf::{CacheBackend, NoCache};
+use codegenie_security::{AccessControl, AuditSink, DangerousNoAudit, EventClass, Retention};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Stands where an audit sink is still missing: an executor cannot be built over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoAuditYet;
+
+/// Why an executor was not built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The policy grants no path to work in.
+    #[error("the sandbox policy grants no readable or writable path: name a workspace")]
+    NoWorkspace,
+    /// The confinement cannot be used.
+    #[error("the sandbox policy cannot be used: {0}")]
+    Confinement(#[from] crate::sandbox::SandboxPolicyError),
+    /// The sink would lose what it is told.
+    #[error(
+        "the audit sink keeps no command events (it retains nothing, or declines their class): wire in one that does, \
+         or say dangerous_without_audit()"
+    )]
+    NothingRecorded,
+}
+
+/// Wires a [`SecureExecutor`]. Begun by [`SecureExecutor::builder`].
+#[derive(Debug)]
+pub struct ExecutorBuilder<S, A, C> {
+    sandbox: S,
+    audit: A,
+    audit_waived: bool,
+    cache: C,
+    cache_ttl: Duration,
+    access: Arc<AccessControl>,
+    policy: CommandPolicy,
+    confinement: SandboxPolicy,
+    approver: DynApprover,
+    approval_deadline: Duration,
+}
+
+impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
+    pub(super) fn new(sandbox: S, access: Arc<AccessControl>, confinement: SandboxPolicy) -> Self {
+        Self {
+            sandbox,
+            audit: NoAuditYet,
+            audit_waived: false,
+            cache: NoCache,
+            cache_ttl: Duration::from_secs(300),
+            access,
+            policy: CommandPolicy::default(),
+            confinement,
+            approver: DynApprover::new(RefuseAll),
+            approval_deadline: Duration::from_secs(300),
+        }
+    }
+}
+
+impl<S, A, C> ExecutorBuilder<S, A, C> {
+    fn with_audit<B>(self, audit: B, audit_waived: bool) -> ExecutorBuilder<S, B, C> {
+        ExecutorBuilder {
+            sandbox: self.sandbox,
+            audit,
+            audit_waived,
+            cache: self.cache,
+            cache_ttl: self.cache_ttl,
+            access: self.access,
+            policy: self.policy,
+            confinement: self.confinement,
+            approver: self.approver,
+            approval_deadline: self.approval_deadline,
+        }
+    }
+
+    /// Sets where every step is recorded. A tuple fans out to several sinks.
+    pub fn audit<B: AuditSink>(self, audit: B) -> ExecutorBuilder<S, B, C> {
+        self.with_audit(audit, false)
+    }
+
+    /// Records nothing. What agents do over this executor cannot be reconstructed.
+    pub fn dangerous_without_audit(self) -> ExecutorBuilder<S, DangerousNoAudit, C> {
+        self.with_audit(DangerousNoAudit, true)
+    }
+
+    /// Sets where results of pure commands are kept, and for how long at the most.
+    pub fn cache<B: CacheBackend>(self, cache: B, ttl: Duration) -> ExecutorBuilder<S, A, B> {
+        ExecutorBuilder {
+            sandbox: self.sandbox,
+            audit: self.audit,
+            audit_waived: self.audit_waived,
+            cache,
+            cache_ttl: ttl,
+            access: self.access,
+            policy: self.policy,
+            confinement: self.confinement,
+            approver: self.approver,
+            approval_deadline: self.approval_deadline,
+        }
+    }
+
+    /// Sets the host's rules about commands. Without, only what is known of common programs holds,
+    /// and everything else is asked about.
+    #[must_use]
+    pub fn command_policy(mut self, policy: CommandPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets who is asked. Without, whatever would be asked is refused.
+    #[must_use]
+    pub fn approver(mut self, approver: impl Approver + 'static) -> Self {
+        self.approver = DynApprover::new(approver);
+        self
+    }
+
+    /// Sets how long an approver has; five minutes by default. No answer in time is a refusal.
+    #[must_use]
+    pub fn approval_deadline(mut self, deadline: Duration) -> Self {
+        self.approval_deadline = deadline;
+        self
+    }
+}
+
+impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
+    /// Checks what can be checked now, and builds the executor.
+    pub fn build(self) -> Result<SecureExecutor<S, A, C>, BuildError> {
+        let keeps = self.audit.retention() > Retention::None && self.audit.enabled(EventClass::Command);
+        if !keeps && !self.audit_waived {
+            return Err(BuildError::NothingRecorded);
+        }
+        let confinement = self.confinement.resolve()?;
+        let workspace = confinement.write.first().or_else(|| confinement.read.first()).cloned();
+        let workspace = workspace.ok_or(BuildError::NoWorkspace)?;
+        Ok(SecureExecutor {
+            sandbox: self.sandbox,
+            audit: self.audit,
+            results: ResultCache::new(self.cache, self.cache_ttl),
+            access: self.access,
+            policy: self.policy,
+            confinement: Arc::new(confinement),
+            workspace,
+            approver: self.approver,
+            approval_deadline: self.approval_deadline,
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a command did not run, or ran unrecorded.
+
+use super::Execution;
+use crate::approval::Approval;
+use crate::sandbox::SandboxError;
+use crate::validate::{ParseError, Verdict};
+use codegenie_security::{AuditError, OperationId, SessionError};
+
+/// Why [`execute`](super::SecureExecutor::execute) gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecError {
+    /// The session may not act.
+    #[error("{error}; nothing was run")]
+    #[non_exhaustive]
+    Session {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// Why.
+        error: SessionError,
+    },
+    /// The session's roles do not permit a program of the command.
+    #[error("not permitted: execute {resource}: {reason}; nothing was run")]
+    #[non_exhaustive]
+    NotPermitted {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// What was not permitted.
+        resource: String,
+        /// The rule that decided, or that none did.
+        reason: String,
+    },
+    /// The text is not a command.
+    #[error("{error}; nothing was run")]
+    #[non_exhaustive]
+    Unparsable {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// Why.
+        error: ParseError,
+    },
+    /// The policy denies it.
+    #[error("denied by {}: {}; nothing was run", verdict.rule, verdict.reason)]
+    #[non_exhaustive]
+    Denied {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// What was decided, part by part.
+        verdict: Box<Verdict>,
+    },
+    /// The policy asks, and the approver did not agree.
+    #[error(
+        "not approved by {}: {} ({}: {}); nothing was run",
+        approval.approver, approval.note, verdict.rule, verdict.reason
+    )]
+    #[non_exhaustive]
+    NotApproved {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// What was decided, part by part.
+        verdict: Box<Verdict>,
+        /// What the approver said.
+        approval: Approval,
+    },
+    /// The step could not be recorded.
+    #[error("the audit sink did not record the step, so nothing was run: {error}")]
+    #[non_exhaustive]
+    NotRecorded {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// Why.
+        error: AuditError,
+    },
+    /// The sandbox did not run it.
+    #[error(transparent)]
+    #[non_exhaustive]
+    Sandbox {
+        /// Why.
+        error: SandboxError,
+    },
+    /// It ran, but its outcome could not be recorded. The intent was.
+    #[error("the command ran ({}), but the audit sink did not record its outcome: {error}", execution.output.status.reason)]
+    #[non_exhaustive]
+    OutcomeNotRecorded {
+        /// What ran.
+        execution: Box<Execution>,
+        /// Why it is not on record.
+        error: AuditError,
+    },
+}
+
+impl ExecError {
+    pub(super) fn outcome_not_recorded(execution: Execution, error: AuditError) -> Self {
+        Self::OutcomeNotRecorded { execution: Box::new(execution), error }
+    }
+
+    /// What the policy said, where it was asked.
+    #[must_use]
+    pub fn verdict(&self) -> Option<&Verdict> {
+        match self {
+            Self::Denied { verdict, .. } | Self::NotApproved { verdict, .. } => Some(verdict),
+            Self::OutcomeNotRecorded { execution, .. } => Some(&execution.verdict),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What goes on record, step by step.
+
+use super::ExecError;
+use crate::approval::Approval;
+use crate::sandbox::{EndReason, RunOutput, SandboxError, SandboxRequest};
+use crate::validate::{ParseError, Verdict};
+use codegenie_security::{
+    AuditError, AuditEvent, AuditResult, AuditSink, Decision as Permission, EventClass, OperationId, Session,
+    SessionError, ThreatLevel,
+};
+
+/// Builds the events of one operation.
+pub(super) struct Recorder<'a, A> {
+    audit: &'a A,
+    operation: OperationId,
+    command: &'a str,
+    actor: String,
+    agent: Option<String>,
+    session: Option<String>,
+    verdict: Option<Verdict>,
+}
+
+/// How a command ended, for the record.
+pub(super) struct Outcome<'a> {
+    pub(super) output: &'a RunOutput,
+    pub(super) from_cache: bool,
+}
+
+impl<'a, A: AuditSink> Recorder<'a, A> {
+    pub(super) fn new(audit: &'a A, command: &'a str) -> Self {
+        let operation = OperationId::generate();
+        Self { audit, operation, command, actor: String::new(), agent: None, session: None, verdict: None }
+    }
+
+    pub(super) fn operation(&self) -> OperationId {
+        self.operation
+    }
+
+    pub(super) fn session(&mut self, session: &Session) {
+        session.user().clone_into(&mut self.actor);
+        self.agent = session.agent().map(str::to_owned);
+        self.session = Some(session.id().to_string());
+    }
+
+    pub(super) fn verdict(&mut self, verdict: &Verdict) {
+        self.verdict = Some(verdict.clone());
+    }
+
+    fn event(&self, class: EventClass, action: &str, result: AuditResult) -> AuditEvent {
+        let mut event = AuditEvent::new(class, action, self.command)
+            .actor(self.actor.as_str())
+            .operation(self.operation)
+            .result(result);
+        event.agent.clone_from(&self.agent);
+        event.session.clone_from(&self.session);
+        if let Some(verdict) = &self.verdict {
+            event = event
+                .detail("decision", verdict.decision.as_str())
+                .detail("rule", verdict.rule.as_str())
+                .detail("reason", verdict.reason.as_str());
+        }
+        event
+    }
+
+    /// Records a refusal, and gives the refusal; or that it could not be recorded.
+    fn refuse(&self, event: AuditEvent, refusal: ExecError) -> ExecError {
+        let event = event.detail("refusal", refusal.to_string());
+        match self.audit.record(&event) {
+            Ok(()) => refusal,
+            Err(error) => ExecError::NotRecorded { operation: self.operation, error },
+        }
+    }
+
+    pub(super) fn refuse_session(&self, error: SessionError) -> ExecError {
+        let event = self.event(EventClass::Authentication, "execute", AuditResult::Denied);
+        let refusal = ExecError::Session { operation: self.operation, error };
+        self.refuse(event.threat(ThreatLevel::Medium), refusal)
+    }
+
+    pub(super) fn refuse_unparsable(&self, error: ParseError) -> ExecError {
+        let event = self.event(EventClass::Command, "execute", AuditResult::Denied);
+        let refusal = ExecError::Unparsable { operation: self.operation, error };
+        self.refuse(event.threat(ThreatLevel::Low), refusal)
+    }
+
+    pub(super) fn refuse_permission(&self, resource: &str, decision: &Permission) -> ExecError {
+        let event = self.event(EventClass::Authorization, "execute", AuditResult::Denied);
+        let refusal = ExecError::NotPermitted {
+            operation: self.operation,
+            resource: resource.to_owned(),
+            reason: decision.to_string(),
+        };
+        self.refuse(event.threat(ThreatLevel::Medium), refusal)
+    }
+
+    pub(super) fn refuse_by_policy(&self, verdict: Verdict) -> ExecError {
+        let event = self.event(EventClass::Command, "execute", AuditResult::Denied);
+        let refusal = ExecError::Denied { operation: self.operation, verdict: Box::new(verdict) };
+        self.refuse(event.threat(ThreatLevel::High), refusal)
+    }
+
+    pub(super) fn refuse_by_approver(&self, verdict: Verdict, approval: Approval) -> ExecError {
+        let event = self.event(EventClass::Command, "execute", AuditResult::Denied);
+        let refusal =
+            ExecError::NotApproved { operation: self.operation, verdict: Box::new(verdict), approval };
+        self.refuse(event.threat(ThreatLevel::Medium), refusal)
+    }
+
+    /// Records who answered what.
+    pub(super) fn approval(&self, approval: &Approval) -> Result<(), ExecError> {
+        let result = if approval.granted { AuditResult::Success } else { AuditResult::Denied };
+        let event = self
+            .event(EventClass::Approval, "approve", result)
+            .detail("approver", approval.approver.as_str())
+            .detail("note", approval.note.as_str());
+        self.record(&event)
+    }
+
+    fn record(&self, event: &AuditEvent) -> Result<(), ExecError> {
+        self.audit.record(event).map_err(|error| ExecError::NotRecorded { operation: self.operation, error })
+    }
+
+    /// Records that the command is about to run.
+    pub(super) fn intent<'r>(
+        &'r self,
+        request: &SandboxRequest,
+        sandbox: &str,
+    ) -> Result<Intent<'r, 'a, A>, ExecError> {
+        let event = self
+            .event(EventClass::Command, "execute", AuditResult::Pending)
+            .detail("sandbox", sandbox)
+            .detail("program", request.program.to_string_lossy().into_owned())
+            .detail("cwd", request.cwd.display().to_string());
+        self.record(&event)?;
+        Ok(Intent { recorder: self, open: true })
+    }
+}
+
+/// A recorded intent, which gets an outcome whatever happens: also when the future that would have
+/// told it is dropped.
+pub(super) struct Intent<'r, 'a, A: AuditSink> {
+    recorder: &'r Recorder<'a, A>,
+    open: bool,
+}
+
+impl<A: AuditSink> Intent<'_, '_, A> {
+    /// The command ran, or its result was known.
+    pub(super) fn done(mut self, outcome: &Outcome<'_>) -> Result<(), AuditError> {
+        self.open = false;
+        let output = outcome.output;
+        let (status, usage) = (&output.status, &output.status.usage);
+        let result = if status.reason.is_success() { AuditResult::Success } else { AuditResult::Failure };
+        let threat = match status.reason {
+            EndReason::TimedOut | EndReason::OutputLimit => ThreatLevel::Low,
+            _ => ThreatLevel::None,
+        };
+        let layers: Vec<String> = output.report.enforced().into_iter().map(str::to_owned).collect();
+        let mut event = self
+            .recorder
+            .event(EventClass::Command, "execute", result)
+            .threat(threat)
+            .detail("end", status.reason.to_string())
+            .detail("sandbox", output.report.sandbox.as_str())
+            .detail("enforced", layers)
+            .detail("duration_ms", usage.wall.as_secs_f64() * 1e3)
+            .detail("output_bytes", usage.output_bytes)
+            .detail("from_cache", outcome.from_cache);
+        if let Some(cpu) = usage.cpu {
+            event = event.detail("cpu_ms", cpu.as_secs_f64() * 1e3);
+        }
+        self.recorder.audit.record(&event)
+    }
+
+    /// The sandbox did not run it.
+    pub(super) fn not_run(mut self, error: SandboxError) -> ExecError {
+        self.open = false;
+        let event = self.recorder.event(EventClass::Command, "execute", AuditResult::Failure);
+        self.recorder.refuse(event, ExecError::Sandbox { error })
+    }
+}
+
+impl<A: AuditSink> Drop for Intent<'_, '_, A> {
+    fn drop(&mut self) {
+        if self.open {
+            let event = self
+                .recorder
+                .event(EventClass::Command, "execute", AuditResult::Failure)
+                .detail("end", EndReason::Cancelled.to_string());
+            // The intent stands without an outcome if this fails, which is what a reader will see.
+            let _ = self.recorder.audit.record(&event);
+        }
+    }
+}

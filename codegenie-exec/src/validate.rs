@@ -1,0 +1,13 @@
+//! From text to a decision: parse, judge each simple command, the strictest wins.
+
+mod judge;
+mod policy;
+mod programs;
+mod shell;
+
+pub use judge::{Decision, Judgement, Verdict};
+pub use policy::{CommandPolicy, CommandRule, PolicyFileError, UnknownCommand};
+
+pub(crate) use judge::judge;
+pub use shell::ParseError;
+pub(crate) use shell::parse;
