@@ -1,1 +1,1 @@
-//! The runnable examples of the workspace; the library itself is empty.
+#![doc = include_str!("../README.md")]

@@ -108,6 +108,8 @@ struct Summary<'a> {
     report: &'a EnforcementReport,
     audit: &'a Verification,
     monitor: &'a Monitor,
+    /// Steps that need what is not on this machine.
+    skipped: usize,
     ok: bool,
 }
 
@@ -149,7 +151,13 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 
     let mut live = output::Live::new(!options.json, &scene, &steps);
     let mut done = Vec::new();
+    let mut skipped = 0;
     for step in steps {
+        if step.needs_previous && done.last().is_some_and(|last: &Done| last.end != "exit 0") {
+            live.skip(&step);
+            skipped += 1;
+            continue;
+        }
         live.begin(&step);
         let result = carry_out(&executor, &scene, step, &token, &ended).await;
         live.end(&result);
@@ -165,7 +173,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let proved = report.witness.iter().all(|attempt| attempt.stopped);
     let alerted = !monitor.dashboard_data().firing.is_empty();
     let ok = went_well && proved && audit.is_intact() && alerted;
-    let summary = Summary { done: &done, report: &report, audit: &audit, monitor: &monitor, ok };
+    let summary = Summary { done: &done, report: &report, audit: &audit, monitor: &monitor, skipped, ok };
     if options.json {
         println!("{}", output::json(&summary)?);
     } else {

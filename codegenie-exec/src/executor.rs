@@ -24,10 +24,10 @@ use std::time::Duration;
 
 /// Runs the commands of agents: nothing unchecked, nothing unconfined, nothing unrecorded.
 ///
-/// [`execute`](Self::execute) goes one way only: the session is validated, the permission checked,
-/// the command parsed and judged, an approver asked where the policy says so, the intent recorded,
-/// the result looked up where the policy calls the command pure, the command run in the sandbox,
-/// and the outcome recorded. Whatever fails ends the way there, is recorded, and nothing runs; if
+/// [`execute`](Self::execute) goes one way only: the session is validated, the command parsed, the
+/// permission for each of its programs checked, the policy asked, an approver asked where the
+/// policy says so, the intent recorded, the result looked up where the policy calls the command
+/// pure, the command run in the sandbox, and the outcome recorded. Whatever fails ends the way there, is recorded, and nothing runs; if
 /// the intent cannot be recorded, nothing runs either.
 ///
 /// The three parameters are the host's own sandbox, audit sink and cache, or ours.

@@ -8,7 +8,7 @@ use crate::sandbox::{OutputChunk, OutputStream};
 use std::pin::Pin;
 use std::process::Stdio;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
@@ -156,9 +156,12 @@ impl SandboxProcess for Unconfined {
             (_, Some(signal), _) => EndReason::Signaled(signal),
             (_, None, code) => EndReason::Exited(code.unwrap_or(-1)),
         };
-        let mut usage = ResourceUsage::default();
-        usage.wall = self.since.elapsed().max(Duration::from_nanos(1));
-        usage.output_bytes = self.printed;
+        let usage = ResourceUsage {
+            wall: self.since.elapsed(),
+            cpu: None,
+            max_rss_bytes: None,
+            output_bytes: self.printed,
+        };
         Poll::Ready(Ok(SandboxStatus::new(reason, usage)))
     }
 

@@ -27,7 +27,8 @@ fn cell(text: &str, width: usize) -> String {
     }
 }
 
-const WIDTHS: [usize; 6] = [30, 22, 28, 24, 10, 9];
+const NAME_WIDTH: usize = 30;
+const WIDTHS: [usize; 6] = [NAME_WIDTH, 22, 28, 24, 10, 9];
 
 /// The table of steps, a row as each is done.
 pub(crate) struct Live {
@@ -64,6 +65,16 @@ impl Live {
         }
         self.hostile = hostile;
         self.spinner.set_message(step.name.clone());
+    }
+
+    pub(crate) fn skip(&self, step: &Step) {
+        if self.shown {
+            let row = format!(
+                "{} skipped: it needs what the step before did not find",
+                cell(&step.name, NAME_WIDTH)
+            );
+            self.spinner.suspend(|| println!("{}", colour(&row, "33")));
+        }
     }
 
     pub(crate) fn end(&self, done: &Done) {
@@ -130,7 +141,9 @@ pub(crate) fn summary(summary: &Summary<'_>) {
 
     let wrong = summary.done.iter().filter(|done| done.verdict.is_err()).count();
     let (good, line) = if summary.ok {
-        ("32", "every hostile step was stopped, every honest one worked".to_owned())
+        let skipped =
+            if summary.skipped > 0 { format!("; {} skipped", summary.skipped) } else { String::new() };
+        ("32", format!("every hostile step was stopped, every honest one worked{skipped}"))
     } else {
         ("31", format!("{wrong} steps went wrong; see the rows marked WRONG and the checks above"))
     };
@@ -162,6 +175,7 @@ pub(crate) fn json(summary: &Summary<'_>) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(&serde_json::json!({
         "ok": summary.ok,
         "steps": steps,
+        "skipped": summary.skipped,
         "sandbox": summary.report,
         "layers_not_full": partial,
         "audit": {

@@ -11,6 +11,8 @@ pub(crate) struct Step {
     pub(crate) request: CommandRequest,
     pub(crate) token: Token,
     pub(crate) kind: Kind,
+    /// Skipped, and said so, unless the step before it ended with success: what it needs is not here.
+    pub(crate) needs_previous: bool,
 }
 
 /// The session that the step is made in.
@@ -147,7 +149,8 @@ pub(crate) fn all(scene: &Scene, test: Option<&str>) -> Vec<Step> {
 }
 
 fn honest(name: &str, request: CommandRequest, expected: Expected) -> Step {
-    Step { name: name.to_owned(), request, token: Token::Valid, kind: Kind::Honest(expected) }
+    let kind = Kind::Honest(expected);
+    Step { name: name.to_owned(), request, token: Token::Valid, kind, needs_previous: false }
 }
 
 /// The small repository: read, run the tests, edit, run them again, commit.
@@ -177,8 +180,9 @@ fn project(workspace: &Path, test: Option<&str>) -> Vec<Step> {
     let shell = CommandRequest::shell;
     let mut steps = vec![honest("look around", shell("ls -la"), Expected::Success)];
     let has = |name: &str| workspace.join(name).exists();
-    if has(".git") {
-        steps.push(honest("read the history", shell("git log --oneline -n 5"), Expected::Success));
+    // A linked work tree has a file there, which leads out of the copy.
+    if workspace.join(".git").is_dir() {
+        steps.push(honest("read the history", shell("git log --all --oneline -n 5"), Expected::Success));
         steps.push(honest("see what is changed", shell("git status --short"), Expected::Success));
     }
     if let Some(name) =
@@ -190,8 +194,9 @@ fn project(workspace: &Path, test: Option<&str>) -> Vec<Step> {
     let note = shell("tee AGENT-NOTES.md").stdin("Looked at by an agent.\n");
     steps.push(honest("edit: write a note", note, Expected::Success));
     steps.push(honest("read the note", shell("cat AGENT-NOTES.md"), Expected::Success));
-    for (name, command) in tests_of(workspace, test) {
-        steps.push(honest(&name, CommandRequest::shell(command), Expected::ByItself));
+    for (i, (name, command)) in tests_of(workspace, test).into_iter().enumerate() {
+        let step = honest(&name, CommandRequest::shell(command), Expected::ByItself);
+        steps.push(Step { needs_previous: i > 0, ..step });
     }
     steps.push(honest("ask for the kernel", shell("uname -r"), Expected::Success));
     steps.push(honest("ask again", shell("uname -r"), Expected::Cached));
@@ -207,7 +212,10 @@ fn tests_of(workspace: &Path, test: Option<&str>) -> Vec<(String, String)> {
     }
     if has("Cargo.toml") && toolchain::cargo_is_readable() {
         return vec![
-            ("read the manifest".to_owned(), "cargo metadata --no-deps --format-version 1".to_owned()),
+            (
+                "find the dependencies offline".to_owned(),
+                "cargo metadata --offline --format-version 1".to_owned(),
+            ),
             named("cargo test --offline"),
         ];
     }
@@ -236,6 +244,7 @@ fn hostile(scene: &Scene) -> Vec<Step> {
         request,
         token: Token::Valid,
         kind: Kind::Hostile { layer, evidence },
+        needs_previous: false,
     };
     let mounts = Layer::MountNamespace;
     let mut steps = vec![

@@ -62,7 +62,7 @@ pub enum ExecError {
         /// What the approver said.
         approval: Approval,
     },
-    /// The step could not be recorded.
+    /// The intent, or a refusal, could not be recorded.
     #[error("the audit sink did not record the step, so nothing was run: {error}")]
     #[non_exhaustive]
     NotRecorded {
@@ -71,12 +71,16 @@ pub enum ExecError {
         /// Why.
         error: AuditError,
     },
-    /// The sandbox did not run it.
-    #[error(transparent)]
+    /// The sandbox did not run it, or lost sight of it; the tree has ended either way.
+    #[error("{error}{}", unrecorded.as_ref().map_or_else(String::new, |e| format!(" (and the audit sink did not record that: {e})")))]
     #[non_exhaustive]
     Sandbox {
+        /// Joins the audit events.
+        operation: OperationId,
         /// Why.
         error: SandboxError,
+        /// Why this is not on record, where it is not. The intent is.
+        unrecorded: Option<AuditError>,
     },
     /// It ran, but its outcome could not be recorded. The intent was.
     #[error("the command ran ({}), but the audit sink did not record its outcome: {error}", execution.output.status.reason)]

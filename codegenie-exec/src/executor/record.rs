@@ -154,14 +154,15 @@ impl<A: AuditSink> Intent<'_, '_, A> {
             EndReason::TimedOut | EndReason::OutputLimit => ThreatLevel::Low,
             _ => ThreatLevel::None,
         };
-        let layers: Vec<String> = output.report.enforced().into_iter().map(str::to_owned).collect();
+        let names = |layers: Vec<&str>| layers.into_iter().map(str::to_owned).collect::<Vec<String>>();
         let mut event = self
             .recorder
             .event(EventClass::Command, "execute", result)
             .threat(threat)
             .detail("end", status.reason.to_string())
             .detail("sandbox", output.report.sandbox.as_str())
-            .detail("enforced", layers)
+            .detail("enforced", names(output.report.enforced()))
+            .detail("partly_enforced", names(output.report.partly_enforced()))
             .detail("duration_ms", usage.wall.as_secs_f64() * 1e3)
             .detail("output_bytes", usage.output_bytes)
             .detail("from_cache", outcome.from_cache);
@@ -174,8 +175,12 @@ impl<A: AuditSink> Intent<'_, '_, A> {
     /// The sandbox did not run it.
     pub(super) fn not_run(mut self, error: SandboxError) -> ExecError {
         self.open = false;
-        let event = self.recorder.event(EventClass::Command, "execute", AuditResult::Failure);
-        self.recorder.refuse(event, ExecError::Sandbox { error })
+        let event = self
+            .recorder
+            .event(EventClass::Command, "execute", AuditResult::Failure)
+            .detail("refusal", error.to_string());
+        let unrecorded = self.recorder.audit.record(&event).err();
+        ExecError::Sandbox { operation: self.recorder.operation, error, unrecorded }
     }
 }
 

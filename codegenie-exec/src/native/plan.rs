@@ -153,7 +153,7 @@ impl Plan {
 
     /// Puts bytes into the plan's memory and gives their address there.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> u64 {
-        while self.arena.len() % 8 != 0 {
+        while !self.arena.len().is_multiple_of(8) {
             self.arena.push(0);
         }
         let address = PLAN_BASE + (ARENA + self.arena.len()) as u64;

@@ -203,11 +203,12 @@ impl Tree {
             // Somebody outside killed init, and with it the command.
             (_, None) => EndReason::Signaled(libc::SIGKILL),
         };
-        let mut usage = ResourceUsage::default();
-        usage.wall = since.elapsed();
-        usage.cpu = waited.map(|w| w.cpu);
-        usage.max_rss_bytes = waited.map(|w| w.max_rss_bytes);
-        usage.output_bytes = self.shared.output_bytes.load(Ordering::Relaxed);
+        let usage = ResourceUsage {
+            wall: since.elapsed(),
+            cpu: waited.map(|w| w.cpu),
+            max_rss_bytes: waited.map(|w| w.max_rss_bytes),
+            output_bytes: self.shared.output_bytes.load(Ordering::Relaxed),
+        };
         Ok(SandboxStatus::new(reason, usage))
     }
 }

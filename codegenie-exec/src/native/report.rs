@@ -57,11 +57,6 @@ fn full_or_partial(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) 
             },
         },
         Layer::NetworkNamespace if policy.network != Network::None => LayerStatus::Off,
-        Layer::ResourceLimits => LayerStatus::Partial {
-            missing: vec![
-                "a limit on the tree's memory as a whole (memory is limited for each process)".to_owned(),
-            ],
-        },
         _ => LayerStatus::Full,
     }
 }
@@ -94,7 +89,7 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         Layer::NoNewPrivileges => String::new(),
         Layer::Capabilities => "all dropped, bounding set included".to_owned(),
         Layer::ResourceLimits => format!(
-            "{} processes, {} MiB a process, {} s, {} MiB of output",
+            "{} processes, {} MiB for each (no limit on the tree's sum), {} s, {} MiB of output",
             limits.processes,
             mib(limits.memory_bytes),
             limits.timeout.as_secs(),

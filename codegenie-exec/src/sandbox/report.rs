@@ -77,7 +77,8 @@ impl fmt::Display for Layer {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Requirement {
-    /// Nothing runs unless the layer is fully enforced.
+    /// Nothing runs unless the layer is enforced. What an older kernel leaves out of it is reported as
+    /// [`LayerStatus::Partial`].
     #[default]
     Required,
     /// Enforced where the machine can; the report says where it cannot.
@@ -223,5 +224,12 @@ impl EnforcementReport {
     #[must_use]
     pub fn enforced(&self) -> Vec<&'static str> {
         self.layers.iter().filter(|l| l.status == LayerStatus::Full).map(|l| l.layer.as_str()).collect()
+    }
+
+    /// The names of the layers that are enforced in part, in the report's order.
+    #[must_use]
+    pub fn partly_enforced(&self) -> Vec<&'static str> {
+        let partial = |l: &&LayerReport| matches!(l.status, LayerStatus::Partial { .. });
+        self.layers.iter().filter(partial).map(|l| l.layer.as_str()).collect()
     }
 }
