@@ -1,6 +1,6 @@
 //! What an injected agent would try: each attempt is shown to succeed without the sandbox, in a
 //! process made for it, and to fail with it, the host unharmed.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "native"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
