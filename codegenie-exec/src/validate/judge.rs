@@ -78,7 +78,7 @@ pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &P
     parts.extend(judge_simple(policy, &environment));
     let whole = |rule: &str, reason: String| Judgement {
         part: line.clone(),
-        decision: Decision::Ask,
+        decision: policy.default.decision(),
         rule: rule.to_owned(),
         reason,
         pure: false,
@@ -86,7 +86,9 @@ pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &P
     for construct in &parsed.opaque {
         parts.push(whole("not followed", format!("{construct}: what it does is not known before it runs")));
     }
-    if let Some(name) = deceptive_character(&line) {
+    let shown =
+        [line.as_str()].into_iter().chain(request.env.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
+    if let Some(name) = shown.into_iter().find_map(deceptive_character) {
         parts.push(whole("deceptive text", format!("{name}: what is shown may not be what runs")));
     }
     let pure = !parts.is_empty() && parts.iter().all(|part| part.pure);
@@ -121,7 +123,8 @@ fn judge_simple(policy: &CommandPolicy, command: &SimpleCommand) -> Vec<Judgemen
     for redirect in &command.redirects {
         let target = redirect.target.as_written();
         if !redirect.writes {
-            let decision = if redirect.target.literal().is_some() { Decision::Allow } else { Decision::Ask };
+            let known = redirect.target.literal().is_some_and(is_a_file);
+            let decision = if known { Decision::Allow } else { Decision::Ask };
             add(&format!("< {target}"), decision, "redirection".into(), "reads a file".into(), false);
         } else if redirect.target.literal().is_some_and(stays_inside) {
             let reason = "writes within the workspace".into();
@@ -134,6 +137,11 @@ fn judge_simple(policy: &CommandPolicy, command: &SimpleCommand) -> Vec<Judgemen
     judgements
 }
 
+/// Not a device: a shell connects to the network where one reads `/dev/tcp/HOST/PORT`.
+fn is_a_file(path: &str) -> bool {
+    !path.starts_with("/dev/") || path == "/dev/null"
+}
+
 /// A relative path that does not climb, or a place that is the sandbox's own.
 fn stays_inside(path: &str) -> bool {
     let climbs = path.split('/').any(|part| part == "..");
@@ -143,9 +151,9 @@ fn stays_inside(path: &str) -> bool {
 }
 
 fn judge_words(policy: &CommandPolicy, words: &[Word]) -> (Decision, String, String, bool) {
-    let ask = |rule: &str, reason: String| (Decision::Ask, rule.to_owned(), reason, false);
+    let unknown = |rule: &str, reason: String| (policy.default.decision(), rule.to_owned(), reason, false);
     let Some(program) = words.first().and_then(Word::literal) else {
-        return ask("program", "which program runs is decided by the shell".into());
+        return unknown("program", "which program runs is decided by the shell".into());
     };
     if let Some(matched) = policy.strictest_match(words) {
         return matched;
@@ -164,7 +172,7 @@ fn judge_words(policy: &CommandPolicy, words: &[Word]) -> (Decision, String, Str
         );
     }
     let Some(literal) = words.iter().map(Word::literal).collect::<Option<Vec<_>>>() else {
-        return ask("expansion", "an argument is made by the shell while it runs".into());
+        return unknown("expansion", "an argument is made by the shell while it runs".into());
     };
     let matching = |known: &&Known| literal.starts_with(known.prefix);
     let Some(known) = KNOWN.iter().filter(matching).max_by_key(|known| known.prefix.len()) else {
@@ -173,7 +181,7 @@ fn judge_words(policy: &CommandPolicy, words: &[Word]) -> (Decision, String, Str
     let rule = format!("known: {}", known.prefix.join(" "));
     let arguments = literal.get(known.prefix.len()..).unwrap_or_default();
     if let Some(option) = leaves_class(known, arguments) {
-        return ask(&rule, format!("{option} takes it beyond what is known of it"));
+        return unknown(&rule, format!("{option} takes it beyond what is known of it"));
     }
     let reason = match known.class {
         Class::Reads => "only reads",
@@ -228,9 +236,27 @@ fn deceptive_character(text: &str) -> Option<&'static str> {
     text.chars().find_map(|c| match c {
         '\n' | '\t' => None,
         c if c.is_control() => Some("a control character"),
-        '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{00ad}' => {
-            Some("an invisible character")
-        }
+        '\u{00ad}'
+        | '\u{034f}'
+        | '\u{061c}'
+        | '\u{115f}'
+        | '\u{1160}'
+        | '\u{17b4}'
+        | '\u{17b5}'
+        | '\u{180b}'..='\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'
+        | '\u{2029}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{206a}'..='\u{206f}'
+        | '\u{2800}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{e0000}'..='\u{e0fff}' => Some("an invisible character"),
+        // What looks like a space and separates no words.
+        c if c != ' ' && c.is_whitespace() => Some("a space that is none"),
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
             Some("a character that turns the text direction")
         }

@@ -113,10 +113,17 @@ impl CommandRule {
         self
     }
 
+    /// A rule that refuses or asks about a program also means it by its path.
     fn matches_words(&self, words: &[Word]) -> bool {
-        let literal = words.iter().map(Word::literal);
-        words.len() >= self.prefix.len()
-            && self.prefix.iter().zip(literal).all(|(wanted, word)| word == Some(wanted.as_str()))
+        let same = |(index, (wanted, word)): (usize, (&String, &Word))| {
+            word.literal().is_some_and(|word| {
+                let named = index == 0 && self.decision != Decision::Allow && !wanted.contains('/');
+                word == wanted || (named && word.rsplit('/').next() == Some(wanted))
+            })
+        };
+        !self.prefix.is_empty()
+            && words.len() >= self.prefix.len()
+            && self.prefix.iter().zip(words).enumerate().all(same)
     }
 }
 

@@ -87,8 +87,9 @@ pub(super) static KNOWN: &[Known] = &[
     reads(&["dirname"]),
     reads(&["realpath"]),
     reads(&["readlink"]),
-    reads(&["test"]),
-    reads(&["["]),
+    // A shell computes the subscript of what they look up, and runs what stands in it.
+    reads(&["test"]).except(&["-v", "-R"]),
+    reads(&["["]).except(&["-v", "-R"]),
     reads(&["type"]),
     reads(&["which"]),
     reads(&["id"]),
@@ -203,9 +204,9 @@ pub(super) static REFUSED: &[(&str, &str)] = &[
 
 /// Variables that change what programs load or run.
 pub(super) fn assignment_is_harmless(name: &str) -> bool {
-    const PREFIXES: [&str; 18] = [
+    const PREFIXES: [&str; 22] = [
         "LD_", "GIT_", "BASH_", "PYTHON", "PERL", "RUBY", "NODE_", "JAVA", "JDK_", "GCC_", "CARGO", "RUST",
-        "npm_", "SSH_", "LESS", "GREP_", "MAKE", "DYLD_",
+        "npm_", "SSH_", "LESS", "GREP_", "MAKE", "DYLD_", "XDG_", "GO", "OPENSSL_", "PYTEST",
     ];
     const NAMES: [&str; 31] = [
         "PATH",

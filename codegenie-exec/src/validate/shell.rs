@@ -1,15 +1,9 @@
 //! From shell text to our own tree, by brush-parser. What the conversion does not know becomes
 //! opaque, which is never allowed.
 
+use super::{limits, word};
 use crate::command::{CommandLine, ParsedCommand, Redirect, SimpleCommand, Word};
-use brush_parser::ast;
-use brush_parser::word::{WordPiece, WordPieceWithSource};
-use brush_parser::{Parser, ParserOptions};
-
-/// Longer than what a person would approve, shorter than what a parser chokes on.
-const MAX_BYTES: usize = 64 << 10;
-/// The parser recurses.
-const MAX_NESTING: usize = 64;
+use brush_parser::{ParserOptions, ast};
 
 /// Text that no shell would run.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +13,7 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    fn new(problem: impl Into<String>) -> Self {
+    pub(super) fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into() }
     }
 }
@@ -45,59 +39,101 @@ fn parse_argv(words: &[String]) -> Result<ParsedCommand, ParseError> {
 }
 
 fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
-    if text.len() > MAX_BYTES {
-        return Err(ParseError::new(format!("it has {} bytes, at most {MAX_BYTES} are read", text.len())));
-    }
-    if text.contains('\0') {
-        return Err(ParseError::new("it holds a NUL byte"));
-    }
-    if nesting(text) > MAX_NESTING {
-        return Err(ParseError::new(format!("brackets are nested deeper than {MAX_NESTING}")));
-    }
-    let options = ParserOptions::default();
-    let mut parser = Parser::new(text.as_bytes(), &options);
-    let program = parser.parse_program().map_err(|error| ParseError::new(one_line(&error.to_string())))?;
-    let mut tree = Tree { options, commands: Vec::new(), opaque: Vec::new(), compound: false };
+    limits::check_text(text)?;
+    // A mistake of the parser's that makes it panic is the text's problem, not the host's.
+    let program = std::panic::catch_unwind(|| program(text))
+        .unwrap_or_else(|_| Err(ParseError::new("the parser gave up on it")))?;
+    let mut tree = Tree { commands: Vec::new(), opaque: Vec::new(), compound: false };
     for list in &program.complete_commands {
         tree.list(list);
     }
-    if program.complete_commands.iter().map(|list| list.0.len()).sum::<usize>() > 1 {
-        tree.compound = true;
-    }
+    tree.compound |= program.complete_commands.len() > 1;
     if tree.commands.is_empty() && tree.opaque.is_empty() {
         return Err(ParseError::new("it names no program"));
     }
-    let simple = !tree.compound
-        && tree.opaque.is_empty()
-        && tree.commands.len() == 1
-        && tree.commands.iter().all(|command| {
-            command.assignments.is_empty()
-                && command.redirects.is_empty()
-                && command.literal_words().is_some_and(|words| !words.is_empty())
-        });
+    let executable = |command: &SimpleCommand| {
+        command.assignments.is_empty()
+            && command.redirects.is_empty()
+            && command
+                .literal_words()
+                .is_some_and(|words| words.first().is_some_and(|program| !SHELL_ONLY.contains(program)))
+    };
+    let simple = !tree.compound && tree.opaque.is_empty() && tree.commands.iter().all(executable);
     Ok(ParsedCommand { commands: tree.commands, opaque: tree.opaque, needs_shell: !simple })
 }
 
-/// An upper bound on how deep the parser recurses: quotes are not looked at.
-fn nesting(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0usize, 0);
-    for byte in text.bytes() {
-        match byte {
-            b'(' | b'{' | b'[' => depth += 1,
-            b')' | b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
+fn program(text: &str) -> Result<ast::Program, ParseError> {
+    // As `bash -c` reads: without extended patterns.
+    let options = ParserOptions { enable_extended_globbing: false, ..ParserOptions::default() };
+    let tokens = brush_parser::uncached_tokenize_str(text, &options.tokenizer_options())
+        .map_err(|error| ParseError::new(one_line(&error.to_string())))?;
+    limits::check_tokens(&tokens)?;
+    brush_parser::parse_tokens(&tokens, &options)
+        .map_err(|error| ParseError::new(one_line(&error.to_string())))
 }
+
+/// Builtins for which there is no program to execute.
+const SHELL_ONLY: &[&str] = &[
+    ".",
+    ":",
+    "alias",
+    "bg",
+    "bind",
+    "builtin",
+    "caller",
+    "cd",
+    "command",
+    "compgen",
+    "complete",
+    "compopt",
+    "declare",
+    "dirs",
+    "disown",
+    "enable",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "fc",
+    "fg",
+    "getopts",
+    "hash",
+    "help",
+    "history",
+    "jobs",
+    "let",
+    "local",
+    "logout",
+    "mapfile",
+    "popd",
+    "pushd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "suspend",
+    "times",
+    "trap",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "wait",
+    "break",
+    "continue",
+];
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 struct Tree {
-    options: ParserOptions,
     commands: Vec<SimpleCommand>,
     opaque: Vec<String>,
     /// More than one simple command.
@@ -137,19 +173,42 @@ impl Tree {
                         });
                     }
                 }
-                ast::Command::Function(_) => self.opaque("a function definition"),
+                ast::Command::Function(function) => {
+                    self.opaque("a function definition");
+                    self.compound_command(&function.body.0);
+                }
                 ast::Command::ExtendedTest(..) => self.opaque("an extended test"),
             }
         }
     }
 
+    /// Loops and conditions hand values from one command to the next, which is not followed. The
+    /// commands in them are judged nevertheless: what is denied stays denied.
     fn compound_command(&mut self, compound: &ast::CompoundCommand) {
+        use ast::CompoundCommand as Compound;
         match compound {
-            ast::CompoundCommand::BraceGroup(group) => self.list(&group.list),
-            ast::CompoundCommand::Subshell(subshell) => self.list(&subshell.list),
-            // Loops and conditions hand values from one command to the next: followed one day.
-            _ => self.opaque("a loop, a condition or an arithmetic command"),
+            Compound::BraceGroup(group) => return self.list(&group.list),
+            Compound::Subshell(subshell) => return self.list(&subshell.list),
+            Compound::ForClause(clause) => self.list(&clause.body.list),
+            Compound::WhileClause(clause) | Compound::UntilClause(clause) => {
+                self.list(&clause.0);
+                self.list(&clause.1.list);
+            }
+            Compound::IfClause(clause) => {
+                self.list(&clause.condition);
+                self.list(&clause.then);
+                for part in clause.elses.iter().flatten() {
+                    part.condition.iter().for_each(|list| self.list(list));
+                    self.list(&part.body);
+                }
+            }
+            Compound::CaseClause(clause) => {
+                clause.cases.iter().filter_map(|case| case.cmd.as_ref()).for_each(|list| self.list(list));
+            }
+            Compound::ArithmeticForClause(clause) => self.list(&clause.body.list),
+            Compound::Coprocess(_) | Compound::Arithmetic(_) => {}
         }
+        self.opaque("a loop, a condition or an arithmetic command");
     }
 
     fn simple(&mut self, simple: &ast::SimpleCommand) {
@@ -210,13 +269,15 @@ impl Tree {
             ast::IoRedirect::File(_, Kind::DuplicateInput | Kind::DuplicateOutput, Target::Fd(_)) => {
                 self.compound = true;
             }
-            ast::IoRedirect::File(_, _, Target::Duplicate(word)) => {
-                let descriptor = word.value.trim_end_matches('-');
-                if descriptor.bytes().all(|b| b.is_ascii_digit()) {
+            ast::IoRedirect::File(_, kind, Target::Duplicate(word)) => {
+                let number = word.value.strip_suffix('-').unwrap_or(&word.value);
+                if number.bytes().all(|b| b.is_ascii_digit()) {
                     self.compound = true;
-                } else {
+                } else if matches!(kind, Kind::DuplicateOutput) {
                     let target = self.word(word);
                     command.redirects.push(Redirect { target, writes: true });
+                } else {
+                    self.opaque("a duplicated descriptor that is not a number");
                 }
             }
             ast::IoRedirect::OutputAndError(word, _) => {
@@ -231,69 +292,24 @@ impl Tree {
             }
             ast::IoRedirect::HereDocument(_, document) => {
                 self.compound = true;
-                if document.requires_expansion && document.doc.value.contains(['$', '`']) {
-                    self.opaque("a here-document with an expansion");
+                // A backslash joins lines, and with them the line that ends the document.
+                if document.requires_expansion && document.doc.value.contains(['$', '`', '\\']) {
+                    self.opaque("a here-document with an expansion or an escape");
+                }
+                if !plain_delimiter(&document.here_end.value) {
+                    self.opaque("a here-document with an unusual delimiter");
                 }
             }
             ast::IoRedirect::File(..) => self.opaque("a redirection of a kind that is not followed"),
         }
     }
 
-    /// A word is literal when it is nothing but text and quotes: no expansion, no pattern.
     fn word(&mut self, word: &ast::Word) -> Word {
-        let source = word.value.as_str();
-        let pieces = brush_parser::word::parse(source, &self.options);
-        let braces = brush_parser::word::parse_brace_expansions(source, &self.options);
-        let expands_braces = match braces {
-            Ok(None) => false,
-            Ok(Some(parts)) => {
-                parts.iter().any(|part| !matches!(part, brush_parser::word::BraceExpressionOrText::Text(_)))
-            }
-            Err(_) => true,
-        };
-        let mut text = String::new();
-        let literal = match pieces {
-            Ok(pieces) => !expands_braces && self.pieces(&pieces, false, &mut text),
-            Err(_) => {
-                self.opaque("a word that is not understood");
-                false
-            }
-        };
-        if literal { Word::Literal(text) } else { Word::Dynamic(source.to_owned()) }
-    }
-
-    fn pieces(&mut self, pieces: &[WordPieceWithSource], quoted: bool, text: &mut String) -> bool {
-        let mut literal = true;
-        for piece in pieces {
-            literal &= match &piece.piece {
-                WordPiece::Text(plain) => {
-                    text.push_str(plain);
-                    quoted || !plain.contains(['*', '?', '[', '~'])
-                }
-                WordPiece::SingleQuotedText(plain) => {
-                    text.push_str(plain);
-                    true
-                }
-                WordPiece::EscapeSequence(escape) => {
-                    let mut chars = escape.chars();
-                    chars.next();
-                    text.extend(chars);
-                    escape != "\\\n"
-                }
-                WordPiece::DoubleQuotedSequence(inner) => self.pieces(inner, true, text),
-                WordPiece::CommandSubstitution(_) | WordPiece::BackquotedCommandSubstitution(_) => {
-                    self.opaque("a command substitution");
-                    false
-                }
-                // What these become is decided by the shell and its state.
-                WordPiece::AnsiCQuotedText(_)
-                | WordPiece::GettextDoubleQuotedSequence(_)
-                | WordPiece::TildeExpansion(_)
-                | WordPiece::ParameterExpansion(_)
-                | WordPiece::ArithmeticExpression(_) => false,
-            };
+        let scanned = word::scan(&word.value);
+        if let Some(what) = scanned.opaque {
+            self.opaque(what);
         }
-        literal
+        scanned.word
     }
 
     fn opaque(&mut self, what: &str) {
@@ -302,4 +318,11 @@ impl Tree {
             self.opaque.push(what.to_owned());
         }
     }
+}
+
+/// A word that every shell reads alike, bare or quoted as a whole.
+fn plain_delimiter(written: &str) -> bool {
+    let quoted = |quote| written.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    let bare = quoted('\'').or_else(|| quoted('"')).or_else(|| written.strip_prefix('\\')).unwrap_or(written);
+    !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
