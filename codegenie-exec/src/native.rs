@@ -25,7 +25,7 @@ use self::launch::Launch;
 use self::mounts::Prepared;
 use self::plan::Plan;
 use self::process::NativeProcess;
-use self::view::View;
+use self::view::{System, View};
 use crate::sandbox::{
     EnforcementReport, Layer, Network, Requirement, Running, Sandbox, SandboxError, SandboxPolicy,
     SandboxRequest,
@@ -53,14 +53,15 @@ pub struct NativeSandbox(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     init: OwnedFd,
+    system: System,
     owners: OwnerMaps,
     landlock_abi: Option<i64>,
     last_capability: u32,
 }
 
 impl NativeSandbox {
-    /// Prepares a sandbox for this machine. Nothing is confined yet: what this machine can
-    /// enforce shows when a command is started, or by [`Sandbox::enforcement`].
+    /// Prepares a sandbox for this machine: among others it keeps the small files of `/etc` that
+    /// commands will see. Nothing is confined yet: what this machine can enforce shows when a command is started, or by [`Sandbox::enforcement`].
     pub fn new() -> Result<Self, SandboxError> {
         let init = plan::sealed_file(c"codegenie-init", |file| file.write_all(INIT))
             .and_then(read_only)
@@ -78,6 +79,7 @@ impl NativeSandbox {
             })?;
         Ok(Self(Arc::new(Parts {
             init,
+            system: System::look(),
             owners: OwnerMaps::default(),
             landlock_abi: sys::landlock_abi().ok(),
             last_capability,
@@ -134,7 +136,7 @@ impl Parts {
     /// Starts a request. Blocks for about as long as starting any process does.
     fn start(&self, request: &SandboxRequest) -> Result<Confined, SandboxError> {
         let policy = resolved(&request.policy)?;
-        let view = View::of(&policy)?;
+        let view = View::of(&policy, &self.system)?;
         if !request.cwd.is_absolute() {
             return Err(SandboxError::invalid_request(format!(
                 "the working directory {} is not absolute: name the full path",
@@ -156,7 +158,7 @@ impl Parts {
     /// Sends a witness, and adds what it found to the report.
     fn witness(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
         let policy = resolved(policy)?;
-        let view = View::of(&policy)?;
+        let view = View::of(&policy, &self.system)?;
         let confined = self.launch(&policy, &view, &Payload::Witness, &[])?;
         sys::kill_pidfd(confined.started.pidfd.as_fd());
         sys::wait_clone_child(confined.started.pid, true)

@@ -2,7 +2,7 @@
 //! abstract sockets. Applied to the command's process after the mounts are made.
 
 use super::plan::{Arg, Plan, Purpose};
-use super::view::{Kind, View};
+use super::view::{Entry, Kind, View};
 use crate::sandbox::Layer;
 use std::path::Path;
 
@@ -68,7 +68,11 @@ pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, optional: bool) {
     rule(plan, Path::new("/tmp"), write, all);
     rule(plan, Path::new("/dev"), device, all);
     rule(plan, Path::new("/dev/shm"), write, all);
-    for entry in &view.entries {
+    if view.entries.iter().any(|entry| in_etc(entry)) {
+        // All of it was chosen; one rule instead of one for each file.
+        rule(plan, Path::new("/etc"), right::READ_FILE | right::READ_DIR, all);
+    }
+    for entry in view.entries.iter().filter(|entry| !in_etc(entry)) {
         if let Kind::Bind { writable, dir, .. } = entry.kind {
             let wanted = if writable { write } else { read };
             let wanted = if dir { wanted } else { wanted & !right::READ_DIR };
@@ -77,6 +81,11 @@ pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, optional: bool) {
     }
     plan.call("restrict by Landlock", libc::SYS_landlock_restrict_self, &[Arg::Slot(1), 0.into()]);
     plan.call("close the ruleset", libc::SYS_close, &[Arg::Slot(1)]);
+}
+
+/// The system's part of `/etc`, without what a policy names there.
+fn in_etc(entry: &Entry) -> bool {
+    !entry.granted && entry.path.starts_with("/etc")
 }
 
 fn rule(plan: &mut Plan, path: &Path, rights: u64, known: u64) {

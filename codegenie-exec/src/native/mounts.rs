@@ -143,6 +143,10 @@ impl Builder<'_> {
                 self.parents(path);
                 self.link(path, target);
             }
+            Kind::Copy(content) => {
+                self.parents(path);
+                self.copy(path, content);
+            }
             Kind::Bind { writable, dir, .. } => {
                 if !inside_host {
                     self.parents(path);
@@ -209,6 +213,21 @@ impl Builder<'_> {
             libc::SYS_mknodat,
             &[libc::AT_FDCWD.into(), text.into(), mode.into(), 0.into()],
         );
+    }
+
+    fn copy(&mut self, path: &Path, content: &[u8]) {
+        let (text, bytes) = (self.plan.text(path), self.plan.bytes(content));
+        let (what, length) = (format!("copy {}", path.display()), Arg::Value(content.len() as u64));
+        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+        self.plan
+            .call(
+                what.clone(),
+                libc::SYS_openat,
+                &[libc::AT_FDCWD.into(), text.into(), flags.into(), 0o444.into()],
+            )
+            .store(0);
+        self.plan.call(what, libc::SYS_write, &[Arg::Slot(0), bytes.into(), length]);
+        self.plan.call("close a copy", libc::SYS_close, &[Arg::Slot(0)]);
     }
 
     fn link(&mut self, path: &Path, target: &Path) {

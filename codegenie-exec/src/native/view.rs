@@ -4,13 +4,17 @@ use crate::sandbox::{SandboxError, SandboxPolicy};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The read-only system. Links (`/bin` → `usr/bin`) are kept as links.
 const SYSTEM: [&str; 9] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/run/current-system"];
 
+/// A file of `/etc` up to this size is copied: a mount of its own costs ten times as much.
+const COPIED_BYTES: u64 = 16 << 10;
+
 /// What programs need of `/etc` and what holds no secrets.
-const ETC: [&str; 27] = [
+const ETC: [&str; 26] = [
     "alternatives",
     "bash.bashrc",
     "ca-certificates",
@@ -23,7 +27,6 @@ const ETC: [&str; 27] = [
     "host.conf",
     "hosts",
     "inputrc",
-    "java-17-openjdk",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
@@ -55,10 +58,28 @@ pub(super) struct Entry {
 pub(super) enum Kind {
     /// The host's directory or file.
     Bind { writable: bool, dir: bool, owner: (u32, u32) },
+    /// A read-only copy of a small file of the system.
+    Copy(Arc<[u8]>),
     /// A symbolic link with this target.
     Link(PathBuf),
     /// Something empty over what would be seen.
     Mask { dir: bool },
+}
+
+/// The part of the view that no policy changes, as it was when it was looked at.
+#[derive(Debug)]
+pub(super) struct System(Vec<Entry>);
+
+impl System {
+    pub(super) fn look() -> Self {
+        let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
+        let paths = SYSTEM.iter().map(PathBuf::from).chain(etc);
+        Self(
+            paths
+                .filter_map(|path| system_entry(&path).map(|kind| Entry { path, kind, granted: false }))
+                .collect(),
+        )
+    }
 }
 
 /// The view: entries from the root downwards, so that the deepest is put on top.
@@ -69,14 +90,9 @@ pub(super) struct View {
 
 impl View {
     /// The view that a resolved policy asks for.
-    pub(super) fn of(policy: &SandboxPolicy) -> Result<Self, SandboxError> {
-        let mut entries: BTreeMap<PathBuf, Entry> = BTreeMap::new();
-        let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
-        for path in SYSTEM.iter().map(PathBuf::from).chain(etc) {
-            if let Some(kind) = system_entry(&path) {
-                entries.insert(path.clone(), Entry { path, kind, granted: false });
-            }
-        }
+    pub(super) fn of(policy: &SandboxPolicy, system: &System) -> Result<Self, SandboxError> {
+        let mut entries: BTreeMap<PathBuf, Entry> =
+            system.0.iter().map(|entry| (entry.path.clone(), entry.clone())).collect();
         for (paths, writable) in [(&policy.write, true), (&policy.read, false)] {
             for path in paths {
                 let meta = std::fs::symlink_metadata(path).map_err(|error| {
@@ -99,7 +115,7 @@ impl View {
         let mut entries: Vec<Entry> = entries.into_values().collect();
         entries.sort_by_key(|entry| entry.path.components().count());
         let mut view = Self { entries };
-        // What no other entry shows needs no mask.
+        // What no other entry shows needs no mask. A mask of a copied file has taken its place above.
         let shown = view.clone();
         view.entries
             .retain(|entry| !matches!(entry.kind, Kind::Mask { .. }) || shown.under_bind(&entry.path));
@@ -126,6 +142,13 @@ fn system_entry(path: &Path) -> Option<Kind> {
     let meta = std::fs::symlink_metadata(path).ok()?;
     if meta.is_symlink() {
         return Some(Kind::Link(std::fs::read_link(path).ok()?));
+    }
+    // A root host reads everything; a copy must not give away what the file's mode does not.
+    if meta.is_file() && meta.mode() & 0o004 == 0 {
+        return None;
+    }
+    if meta.is_file() && meta.len() <= COPIED_BYTES {
+        return std::fs::read(path).ok().map(|content| Kind::Copy(content.into()));
     }
     Some(Kind::Bind { writable: false, dir: meta.is_dir(), owner: (meta.uid(), meta.gid()) })
 }
