@@ -1,0 +1,197 @@
+//! Runs one program confined, as a command-line tool.
+//!
+//! `cargo run --release --example sandbox_run -- [OPTIONS] -- PROGRAM ARGS…`
+//!
+//! The exit status is the program's (128 + N where signal N ended it), 124 after a timeout, 126 where it was
+//! refused or could not be confined. It never runs unconfined.
+
+use codegenie_exec::{
+    EndReason, EnforcementReport, Limits, NativeSandbox, OutputStream, Sandbox, SandboxPolicy,
+    SandboxRequest, SandboxStatus,
+};
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const USAGE: &str = "usage: sandbox_run [OPTIONS] -- PROGRAM [ARGS...]
+  --write DIR      DIR is writable (again for more); the first is the working directory
+  --read PATH      PATH is readable (again for more)
+  --hide PATH      PATH is not there
+  --network none   no network, which is the default and all there is yet
+  --env NAME=VALUE sets a variable; nothing is inherited
+  --memory SIZE    private memory of one process: 256M, 2G
+  --pids N         processes and threads at one time
+  --timeout TIME   wall-clock time: 10s, 500ms, 5m
+  --output SIZE    what it may print
+  --stdin          passes standard input on, read to its end first
+  --report         what is enforced, proved by a witness, on standard error
+  --json           the report and the end as JSON on standard error";
+
+const REFUSED: u8 = 126;
+const TIMED_OUT: u8 = 124;
+
+struct Options {
+    policy: SandboxPolicy,
+    cwd: Option<PathBuf>,
+    program: Vec<OsString>,
+    stdin: bool,
+    report: bool,
+    json: bool,
+}
+
+fn options() -> Result<Options, String> {
+    let mut policy = SandboxPolicy::default();
+    let mut limits = Limits::default();
+    let mut program = Vec::new();
+    let (mut cwd, mut stdin, mut report, mut json) = (None, false, false, false);
+    let mut arguments = std::env::args_os().skip(1);
+    while let Some(argument) = arguments.next() {
+        let name = argument.to_string_lossy().into_owned();
+        if name == "--" {
+            program = arguments.collect();
+            break;
+        }
+        match name.as_str() {
+            "--stdin" => stdin = true,
+            "--report" => report = true,
+            "--json" => json = true,
+            "--help" | "-h" => return Err(USAGE.to_owned()),
+            _ => {
+                let value = arguments.next().ok_or_else(|| format!("{name} wants a value\n{USAGE}"))?;
+                let text = value.to_string_lossy().into_owned();
+                let path = || std::path::absolute(&value).map_err(|error| format!("{name} {text}: {error}"));
+                match name.as_str() {
+                    "--write" => {
+                        cwd.get_or_insert(path()?);
+                        // What the host runs on its own behalf in a workspace stays read-only.
+                        let workspace = SandboxPolicy::workspace_write(path()?);
+                        policy.write.extend(workspace.write);
+                        policy.read.extend(workspace.read);
+                    }
+                    "--read" => policy = policy.read(path()?),
+                    "--hide" => policy = policy.hide(path()?),
+                    "--network" if text == "none" => {}
+                    "--network" => return Err(format!("--network {text}: only none is there yet")),
+                    "--env" => {
+                        let (name, value) =
+                            text.split_once('=').ok_or(format!("--env {text}: wants NAME=VALUE"))?;
+                        policy = policy.env(name, value);
+                    }
+                    "--memory" => limits.memory_bytes = size(&text)?,
+                    "--output" => limits.output_bytes = size(&text)?,
+                    "--pids" => {
+                        limits.processes =
+                            text.parse().map_err(|_| format!("--pids {text}: wants a number"))?
+                    }
+                    "--timeout" => limits.timeout = time(&text)?,
+                    _ => return Err(format!("{name} is not an option; the program comes after --\n{USAGE}")),
+                }
+            }
+        }
+    }
+    if program.is_empty() {
+        return Err(USAGE.to_owned());
+    }
+    Ok(Options { policy: policy.limits(limits), cwd, program, stdin, report, json })
+}
+
+/// A number and a unit: what is before the unit, and its factor.
+fn split_unit<'a>(text: &'a str, units: &[(&str, u64)]) -> Option<(&'a str, u64)> {
+    units.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number, *factor)))
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let (number, factor) =
+        split_unit(text, &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("", 1)]).unwrap_or((text, 1));
+    let number: Option<u64> = number.parse().ok();
+    number.and_then(|n| n.checked_mul(factor)).ok_or_else(|| format!("{text}: wants a size such as 256M"))
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    let (number, factor) =
+        split_unit(text, &units).ok_or_else(|| format!("{text}: wants a time such as 10s"))?;
+    let number: Option<u64> = number.parse().ok();
+    let milliseconds = number
+        .and_then(|n| n.checked_mul(factor))
+        .ok_or_else(|| format!("{text}: wants a time such as 10s"))?;
+    Ok(Duration::from_millis(milliseconds))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(problem) => return refuse(&problem),
+    };
+    match run(options).await {
+        Ok(status) => ExitCode::from(match status.reason {
+            EndReason::Exited(status) => u8::try_from(status).unwrap_or(1),
+            EndReason::Signaled(signal) => u8::try_from(128 + signal).unwrap_or(1),
+            EndReason::TimedOut => TIMED_OUT,
+            _ => REFUSED,
+        }),
+        Err(error) => refuse(&error.to_string()),
+    }
+}
+
+fn refuse(problem: &str) -> ExitCode {
+    eprintln!("sandbox_run: {problem}");
+    ExitCode::from(REFUSED)
+}
+
+async fn run(options: Options) -> Result<SandboxStatus, Box<dyn std::error::Error>> {
+    let sandbox = NativeSandbox::new()?;
+    let proved = if options.report { Some(sandbox.enforcement(&options.policy).await?) } else { None };
+    let mut words = options.program.into_iter();
+    let mut request = SandboxRequest::new(words.next().unwrap_or_default(), options.policy).args(words);
+    if let Some(cwd) = options.cwd {
+        request = request.cwd(cwd);
+    }
+    if options.stdin {
+        let mut stdin = Vec::new();
+        std::io::stdin().read_to_end(&mut stdin)?;
+        request = request.stdin(stdin);
+    }
+    let mut running = sandbox.start(&request).await?;
+    while let Some(chunk) = running.next_output().await {
+        // A reader that went away ends the run, and with it the tree.
+        match chunk.stream {
+            OutputStream::Stdout => std::io::stdout().write_all(&chunk.bytes)?,
+            OutputStream::Stderr => std::io::stderr().write_all(&chunk.bytes)?,
+        }
+    }
+    std::io::stdout().flush()?;
+    let report = proved.unwrap_or_else(|| running.report().clone());
+    let status = running.wait().await?;
+    if options.json {
+        let document = serde_json::json!({ "status": status, "report": report });
+        eprintln!("{}", serde_json::to_string_pretty(&document)?);
+    } else if options.report {
+        show(&report, &status);
+    }
+    if status.reason == EndReason::TimedOut {
+        eprintln!("sandbox_run: ended after its time, {:.1?}", status.usage.wall);
+    } else if status.reason == EndReason::OutputLimit {
+        eprintln!("sandbox_run: ended after its output, {} bytes", status.usage.output_bytes);
+    }
+    Ok(status)
+}
+
+fn show(report: &EnforcementReport, status: &SandboxStatus) {
+    for layer in &report.layers {
+        eprintln!("{:18} {:8} {}", layer.layer.as_str(), layer.status.to_string(), layer.detail);
+    }
+    for attempt in &report.witness {
+        let result = if attempt.stopped { "stopped" } else { "NOT STOPPED" };
+        eprintln!("witness            {result}  {}", attempt.what);
+    }
+    let usage = &status.usage;
+    let cpu = usage.cpu.unwrap_or_default();
+    eprintln!(
+        "{} after {:.1?}, {cpu:.1?} of CPU time, {} bytes printed",
+        status.reason, usage.wall, usage.output_bytes
+    );
+}
