@@ -351,6 +351,53 @@ async fn gains_no_privilege() {
     assert!(!text.lines().any(|line| line == "0"), "the command must not be root: {text}");
 }
 
+/// What it makes belongs to the workspace's owner: a set-user-id program would outlast the sandbox.
+#[tokio::test]
+async fn makes_no_set_id_program() {
+    let host = Host::new();
+    let script = "cp /bin/true a; chmod 4755 a; cp a b; chmod u+s b; chmod g+s b; mkdir -m 2755 d; install -m 6755 /bin/true c; \
+                  chmod 755 b && echo ordinary";
+    let set_id = |name: &str| {
+        let path = host.path("workspace").join(name);
+        std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o6000 != 0)
+    };
+    host.unconfined(script).await;
+    assert!(set_id("a") && set_id("c"));
+    for name in ["a", "b", "c"] {
+        std::fs::remove_file(host.path("workspace").join(name)).unwrap();
+    }
+    std::fs::remove_dir(host.path("workspace/d")).unwrap();
+    let output = host.confined(script).await;
+    assert!(text(&output).contains("ordinary"), "{}", text(&output));
+    assert!(!set_id("a") && !set_id("b") && !set_id("c") && !set_id("d"), "{}", text(&output));
+
+    // By the mode of a new file, with every call that makes one.
+    let exe = std::env::current_exe().unwrap();
+    let request = SandboxRequest::new(&exe, host.policy().read(&exe))
+        .args(["--exact", "helper_makes_set_id_files", "--nocapture", "--include-ignored"])
+        .env("CODEGENIE_SET_ID", "1");
+    DangerousNoSandbox.run(&request).await.unwrap();
+    assert!(set_id("opened"));
+    std::fs::remove_file(host.path("workspace/opened")).unwrap();
+    let output = NativeSandbox::new().unwrap().run(&request).await.unwrap();
+    assert!(text(&output).contains("1 passed"), "{}", text(&output));
+    assert!(!set_id("opened"));
+    assert!(host.path("workspace/plain").exists());
+}
+
+/// Not a test: what the test above runs inside and outside of the sandbox.
+#[test]
+#[ignore = "a helper program of makes_no_set_id_program, which runs it"]
+fn helper_makes_set_id_files() {
+    use std::os::unix::fs::OpenOptionsExt;
+    if std::env::var_os("CODEGENIE_SET_ID").is_some() {
+        let make =
+            |name: &str, mode| std::fs::OpenOptions::new().write(true).create(true).mode(mode).open(name);
+        drop(make("opened", 0o4755));
+        drop(make("plain", 0o644));
+    }
+}
+
 #[tokio::test]
 async fn floods_fill_neither_the_host_s_memory_nor_its_disk() {
     let host = Host::new();

@@ -85,7 +85,10 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         Layer::Landlock => {
             setting.landlock_abi.map_or_else(|| "not in this kernel".to_owned(), |abi| format!("ABI {abi}"))
         }
-        Layer::Seccomp => format!("{} calls refused; other architectures killed", seccomp::denied_count()),
+        Layer::Seccomp => format!(
+            "{} calls refused, set-user-id modes too; other architectures killed",
+            seccomp::denied_count()
+        ),
         Layer::NoNewPrivileges => String::new(),
         Layer::Capabilities => "all dropped, bounding set included".to_owned(),
         Layer::ResourceLimits => format!(

@@ -217,8 +217,55 @@ fn program() -> Program {
         p.load(arg_low(2));
         p.give_unless_equal(libc::NETLINK_ROUTE.cast_unsigned(), errno(libc::EPROTONOSUPPORT));
     });
+    no_set_id_files(&mut p);
     p.give(ALLOW);
     p
+}
+
+/// Calls that set a file's mode, and which argument it is.
+#[cfg(target_arch = "x86_64")]
+const SET_MODE: &[(libc::c_long, u32)] = &[
+    (libc::SYS_chmod, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (FCHMODAT2, 2),
+    (libc::SYS_creat, 1),
+    (libc::SYS_mknod, 1),
+    (libc::SYS_mknodat, 2),
+];
+#[cfg(target_arch = "aarch64")]
+const SET_MODE: &[(libc::c_long, u32)] =
+    &[(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2), (FCHMODAT2, 2), (libc::SYS_mknodat, 2)];
+const FCHMODAT2: libc::c_long = 452;
+
+/// Calls that may make a file, and which arguments their flags and mode are.
+#[cfg(target_arch = "x86_64")]
+const OPEN: &[(libc::c_long, u32, u32)] = &[(libc::SYS_open, 1, 2), (libc::SYS_openat, 2, 3)];
+#[cfg(target_arch = "aarch64")]
+const OPEN: &[(libc::c_long, u32, u32)] = &[(libc::SYS_openat, 2, 3)];
+
+/// What the command makes belongs to the workspace's owner, who may be root: a set-user-id program
+/// among it would be run by somebody outside, where the mount's nosuid does not reach.
+fn no_set_id_files(p: &mut Program) {
+    let set_id = libc::S_ISUID | libc::S_ISGID;
+    for (nr, mode) in SET_MODE {
+        p.only_for(*nr, |p| {
+            p.load(arg_low(*mode));
+            p.give_if_any_bit(set_id, errno(libc::EPERM));
+        });
+    }
+    for (nr, flags, mode) in OPEN {
+        p.only_for(*nr, |p| {
+            // Without these flags the mode is whatever lay on the stack.
+            p.load(arg_low(*flags));
+            let makes = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)).cast_unsigned();
+            p.0.push((0x45, 0, 3, makes)); // jset #makes, next, over the three
+            p.load(arg_low(*mode));
+            p.give_if_any_bit(set_id, errno(libc::EPERM));
+        });
+    }
+    // Its mode is in memory, where a filter cannot look: programs fall back to openat.
+    p.give_if_equal(number(libc::SYS_openat2), errno(libc::ENOSYS));
 }
 
 /// Installs the filter on the process that carries out the plan.
