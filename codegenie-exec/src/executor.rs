@@ -63,7 +63,7 @@ pub struct Execution {
 
 impl<S: Sandbox> SecureExecutor<S, NoAuditYet, NoCache> {
     /// Begins to wire an executor. `confinement` is what every command runs under; its first
-    /// writable path, or else its first readable one, is the workspace.
+    /// writable path, or else its first readable directory, is the workspace.
     pub fn builder(
         sandbox: S,
         access: impl Into<Arc<AccessControl>>,
@@ -119,12 +119,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             Err(error) => return Err(recorder.refuse_unparsable(error)),
         };
         let cwd = request.cwd.clone().unwrap_or_else(|| self.workspace.clone());
-        for resource in resources(&parsed, &cwd) {
-            let decision = self.access.permit(&session, "execute", &resource);
-            if !decision.is_allowed() {
-                return Err(recorder.refuse_permission(&resource, &decision));
-            }
-        }
+        let resources = resources(&parsed, &cwd);
+        self.permit(&recorder, &session, &resources)?;
 
         let verdict = validate::judge(&self.policy, request, &parsed);
         recorder.verdict(&verdict);
@@ -144,6 +140,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         if let Err(error) = self.access.validate(token.as_ref()) {
             return Err(recorder.refuse_session(error));
         }
+        self.permit(&recorder, &session, &resources)?;
 
         let to_run = self.sandbox_request(request, &parsed, cwd);
         let intent = recorder.intent(&to_run, self.sandbox.name())?;
@@ -182,6 +179,21 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         &self.audit
     }
 
+    fn permit(
+        &self,
+        recorder: &Recorder<'_, A>,
+        session: &Session,
+        resources: &[String],
+    ) -> Result<(), ExecError> {
+        for resource in resources {
+            let decision = self.access.permit(session, "execute", resource);
+            if !decision.is_allowed() {
+                return Err(recorder.refuse_permission(resource, &decision));
+            }
+        }
+        Ok(())
+    }
+
     async fn ask(
         &self,
         operation: OperationId,
@@ -211,9 +223,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         if !pure {
             // Before, for readers that come meanwhile; after, for those that began before.
             self.results.workspace_changed();
-            let result = self.sandbox.run(request).await;
-            self.results.workspace_changed();
-            return (result, false);
+            let _after = self.results.workspace_changes_when_dropped();
+            return (self.sandbox.run(request).await, false);
         }
         let seen = self.results.generation();
         if let Some(output) = self.results.get(request) {

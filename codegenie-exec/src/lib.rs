@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(all(codegenie_native, feature = "executor"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(codegenie_native, feature = "executor")),
+    doc = "The trait layer of codegenie-exec, and whichever features are on. The README shows all of it."
+)]
 #![deny(unsafe_code)]
 
 #[cfg(feature = "executor")]
@@ -11,6 +15,8 @@ mod executor;
 #[allow(unsafe_code, reason = "system calls that no crate wraps; every block says why it is sound")]
 mod native;
 mod sandbox;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(all(feature = "native", not(codegenie_native)))]
 mod unavailable;
 #[cfg(feature = "native")]

@@ -18,8 +18,8 @@ pub struct NoAuditYet;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The policy grants no path to work in.
-    #[error("the sandbox policy grants no readable or writable path: name a workspace")]
+    /// The policy grants no directory to work in.
+    #[error("the sandbox policy grants no readable or writable directory: name a workspace")]
     NoWorkspace,
     /// The confinement cannot be used.
     #[error("the sandbox policy cannot be used: {0}")]
@@ -137,7 +137,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             return Err(BuildError::NothingRecorded);
         }
         let confinement = self.confinement.resolve()?;
-        let workspace = confinement.write.first().or_else(|| confinement.read.first()).cloned();
+        let workspace =
+            confinement.write.first().or_else(|| confinement.read.iter().find(|path| path.is_dir())).cloned();
         let workspace = workspace.ok_or(BuildError::NoWorkspace)?;
         Ok(SecureExecutor {
             sandbox: self.sandbox,

@@ -49,6 +49,11 @@ impl<C: CacheBackend> ResultCache<C> {
         }
     }
 
+    /// Also where the future that runs the command is dropped half-way.
+    pub(super) fn workspace_changes_when_dropped(&self) -> impl Drop + use<'_, C> {
+        Changed(self)
+    }
+
     pub(super) fn get(&self, request: &SandboxRequest) -> Option<RunOutput> {
         if !self.cache.enabled() {
             return None;
@@ -81,6 +86,14 @@ impl<C: CacheBackend> ResultCache<C> {
 
     pub(super) fn stats(&self) -> CacheStats {
         self.cache.stats()
+    }
+}
+
+struct Changed<'a, C: CacheBackend>(&'a ResultCache<C>);
+
+impl<C: CacheBackend> Drop for Changed<'_, C> {
+    fn drop(&mut self) {
+        self.0.workspace_changed();
     }
 }
 

@@ -71,7 +71,7 @@ pub struct Verdict {
 pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &ParsedCommand) -> Verdict {
     let line = request.line.display();
     let mut parts: Vec<Judgement> =
-        parsed.commands.iter().flat_map(|command| judge_simple(policy, command)).collect();
+        parsed.commands.iter().flat_map(|command| judge_command(policy, command)).collect();
     // The request's variables act like assignments before the command.
     let assignments = request.env.iter().map(|(name, value)| (name.clone(), Word::Literal(value.clone())));
     let environment = SimpleCommand { assignments: assignments.collect(), ..SimpleCommand::default() };
@@ -98,6 +98,21 @@ pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &P
         None => (Decision::Ask, "nothing".to_owned(), "the command has no parts".to_owned()),
     };
     Verdict { decision, rule, reason, pure, parts }
+}
+
+/// Also judges a command without program, assignment or file: `2>&1` alone.
+fn judge_command(policy: &CommandPolicy, command: &SimpleCommand) -> Vec<Judgement> {
+    let mut judgements = judge_simple(policy, command);
+    if judgements.is_empty() {
+        judgements.push(Judgement {
+            part: String::new(),
+            decision: Decision::Allow,
+            rule: "nothing".to_owned(),
+            reason: "runs no program".to_owned(),
+            pure: false,
+        });
+    }
+    judgements
 }
 
 fn judge_simple(policy: &CommandPolicy, command: &SimpleCommand) -> Vec<Judgement> {

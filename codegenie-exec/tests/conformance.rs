@@ -1,0 +1,203 @@
+//! The conformance kit over our sandboxes, and over broken ones, which it must catch.
+
+#![cfg(all(feature = "testing", feature = "native", target_os = "linux"))]
+
+use codegenie_exec::testing::{self, ConformanceError, Options};
+use codegenie_exec::{
+    DangerousNoSandbox, DynSandbox, EnforcementReport, Layer, LayerStatus, NativeSandbox, Requirement,
+    RunOutput, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
+};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Not in `/tmp`, which a sandbox replaces by its own anyway.
+fn directory() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+async fn confines(sandbox: impl Sandbox) {
+    let directory = directory();
+    if let Err(error) = testing::sandbox(&sandbox, &Options::confining(directory.path())).await {
+        panic!("{error}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "the kit leaves nothing behind");
+}
+
+fn native() -> NativeSandbox {
+    NativeSandbox::new().unwrap()
+}
+
+#[tokio::test]
+async fn native_sandbox() {
+    confines(native()).await;
+}
+
+#[tokio::test]
+async fn native_sandbox_by_reference() {
+    confines(&native()).await;
+}
+
+#[tokio::test]
+async fn native_sandbox_in_an_arc() {
+    confines(Arc::new(native())).await;
+}
+
+#[tokio::test]
+async fn native_sandbox_in_a_box() {
+    confines(Box::new(native())).await;
+}
+
+#[tokio::test]
+async fn native_sandbox_erased() {
+    confines(DynSandbox::new(native())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn native_sandbox_on_several_threads() {
+    confines(native()).await;
+}
+
+#[tokio::test]
+async fn running_without_a_sandbox_keeps_the_laws_of_running() {
+    let directory = directory();
+    testing::sandbox(&DangerousNoSandbox, &Options::not_confining(directory.path())).await.unwrap();
+}
+
+/// What is wrong with a sandbox.
+#[derive(Clone, Copy)]
+enum Fault {
+    LeaksEnvironment,
+    SwallowsStderr,
+    ForgetsStdin,
+    JoinsArguments,
+    ClaimsConfinement,
+    HidesFailure,
+    IgnoresTimeout,
+    IgnoresOutputLimit,
+    LeavesRunning,
+}
+
+/// A sandbox that runs by another one, and breaks a law.
+struct Broken<S>(S, Fault);
+
+impl<S: Sandbox> Sandbox for Broken<S> {
+    async fn start(&self, request: &SandboxRequest) -> Result<Running, SandboxError> {
+        let mut request = request.clone();
+        let mut policy = (*request.policy).clone();
+        match self.1 {
+            Fault::LeaksEnvironment => policy = policy.env("OF_THE_HOST", "secret"),
+            Fault::ForgetsStdin => request.stdin.clear(),
+            Fault::JoinsArguments if request.args.len() > 2 => {
+                let last: Vec<String> =
+                    request.args.split_off(2).iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+                request = request.arg(last.join(" "));
+            }
+            Fault::IgnoresTimeout => policy.limits.timeout = std::time::Duration::from_secs(60),
+            Fault::IgnoresOutputLimit => policy.limits.output_bytes *= 10,
+            Fault::SwallowsStderr => {
+                let script = std::ffi::OsString::from("exec \"$@\" 2>/dev/null");
+                let mut args = vec!["-c".into(), script, "sh".into(), request.program];
+                args.append(&mut request.args);
+                (request.program, request.args) = ("sh".into(), args);
+            }
+            Fault::LeavesRunning => {
+                let script = "\"$@\" & wait $!";
+                if request.args.iter().any(|arg| arg.to_string_lossy().contains(">> dropped")) {
+                    let mut args = vec!["-c".into(), script.into(), "sh".into(), request.program];
+                    args.append(&mut request.args);
+                    (request.program, request.args) = ("sh".into(), args);
+                }
+            }
+            _ => {}
+        }
+        request.policy = Arc::new(policy);
+        let mut running = self.0.start(&request).await?;
+        if let Fault::ClaimsConfinement = self.1 {
+            let mut report = EnforcementReport::new(self.name(), "claim");
+            for layer in Layer::ALL {
+                report = report.layer(layer, Requirement::Required, LayerStatus::Full, "claimed");
+            }
+            running = Running::new(Passing(running), report);
+        }
+        Ok(running)
+    }
+
+    async fn enforcement(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
+        match self.1 {
+            Fault::ClaimsConfinement => {
+                let request = SandboxRequest::new("true", policy.clone());
+                Ok(self.start(&request).await?.report().clone())
+            }
+            _ => self.0.enforcement(policy).await,
+        }
+    }
+
+    async fn run(&self, request: &SandboxRequest) -> Result<RunOutput, SandboxError> {
+        let mut output = self.start(request).await?.collect().await?;
+        if let (Fault::HidesFailure, codegenie_exec::EndReason::Exited(_)) = (self.1, output.status.reason) {
+            output.status.reason = codegenie_exec::EndReason::Exited(0);
+        }
+        Ok(output)
+    }
+
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+}
+
+/// A running command under another report.
+struct Passing(Running);
+
+impl codegenie_exec::SandboxProcess for Passing {
+    fn poll_output(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<codegenie_exec::OutputChunk>> {
+        std::pin::pin!(self.0.next_output()).poll(cx)
+    }
+    fn poll_end(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<codegenie_exec::SandboxStatus, SandboxError>> {
+        std::pin::pin!(self.0.wait()).poll(cx)
+    }
+    fn kill(&mut self) {
+        self.0.kill();
+    }
+}
+
+async fn broken_law(fault: Fault, confines: bool) -> &'static str {
+    let directory = directory();
+    let mut options = Options::not_confining(directory.path());
+    options.confines = confines;
+    let result: Result<(), ConformanceError> =
+        testing::sandbox(&Broken(DangerousNoSandbox, fault), &options).await;
+    let error = result.expect_err("the kit must catch it");
+    println!("{error}");
+    error.law()
+}
+
+#[tokio::test]
+async fn broken_sandboxes_are_caught() {
+    assert_eq!(broken_law(Fault::LeaksEnvironment, false).await, "environment");
+    assert_eq!(broken_law(Fault::SwallowsStderr, false).await, "output");
+    assert_eq!(broken_law(Fault::ForgetsStdin, false).await, "stdin");
+    assert_eq!(broken_law(Fault::JoinsArguments, false).await, "argv");
+    assert_eq!(broken_law(Fault::HidesFailure, false).await, "exit");
+}
+
+#[tokio::test]
+async fn a_claim_of_confinement_is_put_to_the_test() {
+    assert_eq!(broken_law(Fault::ClaimsConfinement, true).await, "read");
+}
+
+#[tokio::test]
+async fn ignored_limits_are_caught() {
+    assert_eq!(broken_law(Fault::IgnoresOutputLimit, false).await, "output limit");
+    assert_eq!(broken_law(Fault::IgnoresTimeout, false).await, "timeout");
+}
+
+#[tokio::test]
+async fn a_command_that_goes_on_after_the_drop_is_caught() {
+    assert_eq!(broken_law(Fault::LeavesRunning, false).await, "drop");
+}

@@ -1,0 +1,661 @@
+//! The validator through the public API.
+
+#![cfg(feature = "executor")]
+
+use codegenie_exec::{
+    CommandPolicy, CommandRequest, CommandRule, Decision, ParseError, UnknownCommand, Verdict,
+};
+use proptest::prelude::*;
+use std::process::Command;
+
+fn judge(policy: &CommandPolicy, text: &str) -> Result<Verdict, ParseError> {
+    policy.judge(&CommandRequest::shell(text))
+}
+
+/// The default policy's decision and rule; `None` where the text is refused.
+fn decide(text: &str) -> Option<(Decision, String)> {
+    judge(&CommandPolicy::default(), text).ok().map(|verdict| (verdict.decision, verdict.rule))
+}
+
+#[track_caller]
+fn assert_all(decision: Decision, rule: &str, texts: &[&str]) {
+    for text in texts {
+        assert_eq!(decide(text), Some((decision, rule.to_owned())), "{text}");
+    }
+}
+
+#[track_caller]
+fn assert_asked(texts: &[&str]) {
+    for text in texts {
+        assert_eq!(decide(text).map(|(decision, _)| decision), Some(Decision::Ask), "{text}");
+    }
+}
+
+#[track_caller]
+fn assert_allowed(texts: &[&str]) {
+    for text in texts {
+        let decided = judge(&CommandPolicy::default(), text).unwrap();
+        assert_eq!(decided.decision, Decision::Allow, "{text}: {decided:?}");
+    }
+}
+
+#[test]
+fn known_uses_are_allowed_and_named() {
+    assert_all(
+        Decision::Allow,
+        "known: ls",
+        &["ls", "ls -la src", r"\ls", "'l's", r"l\s", "\"ls\"", "ls # rest"],
+    );
+    assert_all(Decision::Allow, "known: git log", &["git log", "git log --oneline -3"]);
+    assert_all(Decision::Allow, "known: cargo test", &["cargo test -p x", "cargo test -- --nocapture"]);
+    assert_allowed(&[
+        "cat a 'b c' \"d e\"",
+        "grep 'foo$' file",
+        "grep \"foo$\" file",
+        "git diff HEAD~1",
+        "git show HEAD~2:src/x",
+        "find . -name 'x*'",
+        "[ -f x ]",
+        "echo a{b",
+        "echo a=b",
+        "cat <<< 'text'",
+        "cat << 'E'\n$(rm x) `rm x`\nE\n",
+        "cat <<E\nplain\nE\n",
+        "sort < in | uniq > out",
+        "ls 2>&1 | head -3 2>/dev/null",
+        "LANG=C ls",
+        "! ls",
+        "time ls",
+        "( cat x; ls )",
+        "{ cat x; ls; }",
+        "ls; cat x && wc x || pwd",
+        "ls\ncat x\n",
+    ]);
+}
+
+#[test]
+fn what_is_not_known_is_asked() {
+    assert_all(Decision::Ask, "default", &["make", "./ls", "/bin/ls", "python3 x.py", "eval ls", "exec ls"]);
+    assert_all(Decision::Ask, "default", &["alias ls=rm; ls", "env rm x", "xargs rm", "sh -c 'rm x'", ". x"]);
+    assert_all(Decision::Ask, "program", &["$x", "$'ls'", "$\"ls\"", "l?", "{ls,-l}", "~/ls", "*"]);
+    assert_all(
+        Decision::Ask,
+        "expansion",
+        &["ls $x", "ls \"$x\"", "ls *.rs", "ls {a,b}", "ls a{1..3}", "ls ~"],
+    );
+    assert_all(Decision::Ask, "expansion", &["ls a=~/x", "ls ${x}", "ls $'a'", "ls [ab]", "ls x?"]);
+}
+
+#[test]
+fn what_cannot_be_followed_is_asked() {
+    let rule = "not followed";
+    assert_all(Decision::Ask, rule, &["ls &", "f() { ls; }", "for i in 1; do ls; done", "[[ -f x ]]"]);
+    assert_all(Decision::Ask, rule, &["if ls; then cat x; fi", "while ls; do cat x; done", "(( x = 1 ))"]);
+    assert_all(Decision::Ask, rule, &["case x in x) ls;; esac", "cat <(ls)", "cat < <(ls)", "( ls ) > x"]);
+    assert_all(
+        Decision::Ask,
+        rule,
+        &["cat <<E\n$(rm x)\nE\n", "cat <<< $(rm x)", "ls; coproc cat", "a[$(rm x)]=1 ls"],
+    );
+    assert_asked(&["ls $(rm x)", "ls `rm x`", "ls \"$(rm x)\"", "ls \"`rm x`\"", "ls $((x))", "ls $[x]"]);
+    assert_asked(&["x=(a b); ls", "ls > $(rm x)", "x=$(rm x) ls", "cat <<E$x\nE$x\n", "ls <&x"]);
+}
+
+/// Programs run where an expansion computes: none of them may hide behind a rule that allows the
+/// command whose argument it is.
+#[test]
+fn an_expansion_that_computes_is_not_covered_by_a_rule() {
+    let policy = CommandPolicy::default().rule(CommandRule::new(["echo"], Decision::Allow));
+    assert_eq!(judge(&policy, "echo $x ${x}").unwrap().decision, Decision::Allow);
+    for text in [
+        "echo ${x:-$(rm x)}",
+        "echo ${x:-`rm x`}",
+        "echo ${x[$(rm x)]}",
+        "echo ${x@P}",
+        "echo ${!x}",
+        "echo $((x[$(rm x)]))",
+        "echo $[x[$(rm x)]]",
+        "echo \"${x:=`rm x`}\"",
+        "echo $(rm x)",
+        "echo <(rm x)",
+        "echo > $(rm x)",
+    ] {
+        assert_eq!(judge(&policy, text).unwrap().decision, Decision::Ask, "{text}");
+    }
+}
+
+/// Where bash joins lines, the end of a here-document is elsewhere than it seems.
+#[test]
+fn a_here_document_does_not_hide_commands() {
+    assert_asked(&["cat <<E\nE\\\n\nrm -rf x\nE\n", "cat <<E\\ F\nx\nE F\n", "cat <<'E'\"F\"\nx\nEF\n"]);
+    assert_eq!(decide("cat <<E\nx\nE\nsudo ls\n").unwrap().0, Decision::Deny);
+}
+
+#[test]
+fn options_take_a_program_out_of_what_is_known() {
+    assert_asked(&[
+        "sort -o x y",
+        "sort -uo x y",
+        "sort -ox y",
+        "sort --output=x y",
+        "sort --outp x y",
+        "sort --out=x",
+    ]);
+    assert_asked(&[
+        "find . -exec rm {} ;",
+        r"find . -delete",
+        "find . -okdir rm {} +",
+        "uniq in out",
+        "date -s x",
+    ]);
+    assert_asked(&[
+        "git log --output=x",
+        "git log --outp=x",
+        "git diff --ext-diff",
+        "git -c core.pager=x log",
+    ]);
+    assert_asked(&["rg --pre x y", "tree -o x", "printf -v x y", "cargo test --config x", "hostname x"]);
+    assert_asked(&["true; test -v 'a[$(rm x)]'", "[ -v 'a[$(rm x)]' ]", "[ x = y -o -v 'a[$(rm x)]' ]"]);
+    assert_allowed(&["sort -- -o", "cat -- -x", "find . -name output"]);
+}
+
+#[test]
+fn redirections_and_assignments_are_judged() {
+    assert_all(
+        Decision::Allow,
+        "known: echo",
+        &["echo x > out", "echo x >> a/b", "echo x > /tmp/y", "echo x &> o"],
+    );
+    assert_all(
+        Decision::Ask,
+        "redirection",
+        &["echo x > ../y", "echo x > /etc/y", "echo x > $y", "echo x >| /y"],
+    );
+    assert_all(
+        Decision::Ask,
+        "redirection",
+        &["echo x >& /y", "echo x &>> /y", "echo x 2> ../y", "echo x <> /y"],
+    );
+    assert_all(
+        Decision::Ask,
+        "redirection",
+        &["echo x > a/../../y", "echo x > ''", "cat < $y", "echo x > ~/y"],
+    );
+    assert_all(Decision::Ask, "redirection", &["cat < /dev/tcp/127.0.0.1/80", "cat < /dev/udp/127.0.0.1/53"]);
+    for name in
+        ["PATH", "LD_PRELOAD", "GIT_PAGER", "BASH_ENV", "IFS", "MY_PAGER", "XDG_CONFIG_HOME", "GOFLAGS"]
+    {
+        assert_all(Decision::Ask, "assignment", &[&format!("{name}=x ls"), &format!("{name}=x; ls")]);
+        let request = CommandRequest::shell("ls").env(name, "x");
+        assert_eq!(CommandPolicy::default().judge(&request).unwrap().decision, Decision::Ask, "{name}");
+    }
+    let harmless = CommandRequest::shell("ls").env("LANG", "C");
+    assert_eq!(CommandPolicy::default().judge(&harmless).unwrap().decision, Decision::Allow);
+}
+
+#[test]
+fn what_is_denied_is_denied_wherever_it_stands() {
+    let denied = ["sudo ls", "/usr/bin/sudo ls", r"\sudo ls", "'su'do ls", "mkfs.ext4 /dev/x", "x=1 sudo ls"];
+    for command in denied {
+        for text in [
+            command.to_owned(),
+            format!("ls | {command}"),
+            format!("{command} | ls"),
+            format!("ls; {command}"),
+            format!("ls && {command} || ls"),
+            format!("( ls; {command} )"),
+            format!("{{ {command}; }}"),
+            format!("! {command}"),
+            format!("{command} &"),
+            format!("{command} > x"),
+            format!("if ls; then {command}; else ls; fi"),
+            format!("if {command}; then ls; fi"),
+            format!("for i in 1 2; do {command}; done"),
+            format!("while ls; do {command}; done"),
+            format!("case x in x) {command};; esac"),
+            format!("f() {{ {command}; }}; f"),
+            format!("ls $(x); {command}"),
+            format!("cat <<E\nx\nE\n{command}"),
+        ] {
+            assert_eq!(decide(&text).unwrap().0, Decision::Deny, "{text}");
+        }
+    }
+}
+
+#[test]
+fn rules_of_the_host() {
+    let policy = CommandPolicy::default()
+        .rule(CommandRule::new(["make"], Decision::Allow))
+        .rule(CommandRule::new(["make", "deploy"], Decision::Deny).justification("releases are for people"))
+        .rule(CommandRule::new(["make", "install"], Decision::Ask))
+        .rule(CommandRule::new(["ls"], Decision::Deny))
+        .rule(CommandRule::new(["sudo", "true"], Decision::Allow));
+    let decided = |text: &str| judge(&policy, text).map(|v| (v.decision, v.rule, v.reason)).unwrap();
+    assert_eq!(decided("make all").0, Decision::Allow);
+    let denied = (Decision::Deny, "rule 2: make deploy".to_owned(), "releases are for people".to_owned());
+    assert_eq!(decided("make deploy"), denied, "the strictest holds, whatever the order");
+    assert_eq!(decided("make all | make deploy"), denied);
+    assert_eq!(decided("make install").0, Decision::Ask);
+    assert_eq!(decided("ls").0, Decision::Deny, "a rule is stronger than what is known");
+    assert_eq!(decided("/bin/ls").0, Decision::Deny, "by its path as well");
+    assert_eq!(decided("sudo true").0, Decision::Allow);
+    assert_eq!(decided("sudo ls").0, Decision::Deny);
+    assert_eq!(
+        decided("./make").0,
+        Decision::Ask,
+        "a rule that allows a name does not allow any file of that name"
+    );
+    assert_eq!(decided("make $x").0, Decision::Allow);
+    assert_eq!(decided("make $(x)").0, Decision::Ask);
+    assert_eq!(decided("$make").0, Decision::Ask);
+    let parts = judge(&policy, "make a; make deploy > ../x").unwrap().parts;
+    assert_eq!(
+        parts.iter().map(|part| part.part.as_str()).collect::<Vec<_>>(),
+        ["make a", "make deploy", "> ../x"]
+    );
+}
+
+#[test]
+fn an_empty_prefix_made_in_code_matches_nothing() {
+    let policy = CommandPolicy::default().rule(CommandRule::new(Vec::<String>::new(), Decision::Allow));
+    assert_eq!(judge(&policy, "rm -rf x").unwrap().decision, Decision::Ask);
+}
+
+#[test]
+fn a_default_of_deny_denies_everything_that_is_not_known() {
+    let mut policy = CommandPolicy::default();
+    policy.default = UnknownCommand::Deny;
+    for text in ["make", "ls $x", "$x", "ls $(x)", "ls &", "sort -o x y", "f() { ls; }"] {
+        assert_eq!(judge(&policy, text).unwrap().decision, Decision::Deny, "{text}");
+    }
+    assert_eq!(judge(&policy, "ls | wc -l").unwrap().decision, Decision::Allow);
+}
+
+#[test]
+fn deceptive_text_is_asked() {
+    let rule = "deceptive text";
+    assert_all(
+        Decision::Ask,
+        rule,
+        &["ls a\u{202e}b", "ls a\u{200b}b", "ls \u{feff}", "ls 'a\u{2066}b'", "ls a\rb"],
+    );
+    assert_all(Decision::Ask, rule, &["ls 'a\u{1b}[2Kb'", "ls a\u{a0}b", "ls '\u{3164}'", "ls \u{e0041}"]);
+    let argv = CommandRequest::argv(["ls", "a\u{202e}b"]);
+    assert_eq!(CommandPolicy::default().judge(&argv).unwrap().rule, rule);
+    let env = CommandRequest::shell("ls").env("LANG", "a\u{202e}b");
+    assert_eq!(CommandPolicy::default().judge(&env).unwrap().rule, rule);
+    assert_allowed(&["ls 'größe'", "echo 日本語"]);
+}
+
+#[test]
+fn what_no_shell_would_run_is_refused() {
+    let long = "x".repeat(65 << 10);
+    for text in [
+        "",
+        " ",
+        "# only a comment",
+        "\\\n",
+        "'open",
+        "\"open",
+        "ls |",
+        "&& ls",
+        "( ls",
+        "ls )",
+        "ls\0",
+        &long,
+    ] {
+        let error = judge(&CommandPolicy::default(), text).unwrap_err().to_string();
+        assert!(error.starts_with("the command was not understood: ") && !error.contains('\n'), "{error}");
+    }
+    for words in [vec![], vec![""], vec!["ls", "a\0b"]] {
+        assert!(CommandPolicy::default().judge(&CommandRequest::argv(words)).is_err());
+    }
+}
+
+/// Each alone exhausts the stack of the parser, its time, or its arithmetic.
+#[test]
+fn hostile_text_ends() {
+    let full = 64 << 10;
+    let many = |piece: &str| piece.repeat(full / piece.len());
+    let nested = |open: &str, close: &str| {
+        let levels = full / (open.len() + close.len()) - 1;
+        format!("{}:{}", open.repeat(levels), close.repeat(levels))
+    };
+    let mut texts: Vec<String> = [
+        "(",
+        "( ",
+        ")",
+        "{ ",
+        "[",
+        "[[ ",
+        "[[ ( ",
+        "[[ ! ",
+        "$(",
+        "${",
+        "$[",
+        "$((",
+        "`",
+        "\"",
+        "'",
+        "\\",
+        "\"$(",
+        "${a:-",
+        "\"${a:-\"",
+        "${a[",
+        "a[",
+        "a[$",
+        "a=(",
+        "a=(b ",
+        "if ",
+        "while ",
+        "until ",
+        "for ",
+        "case x in x) ",
+        "coproc ",
+        "function f ",
+        "f() ",
+        "f() { ",
+        "! ",
+        "time ",
+        "a|",
+        "a&&",
+        "a;",
+        "<",
+        ">",
+        "<<",
+        "<<<",
+        "<<E ",
+        "<(",
+        "< a ",
+        "&",
+        "$",
+        "~",
+        "*",
+        "{a,",
+        "{1..",
+        "#",
+        "\n",
+        "\\\n",
+        "x=$y ",
+        "if (",
+        "@(",
+        "cat <<E\nE\n",
+    ]
+    .map(many)
+    .into();
+    let pairs = [
+        ("(", ")"),
+        ("$(", ")"),
+        ("\"$(", ")\""),
+        ("${a:-", "}"),
+        ("\"a${x:-", "}\""),
+        ("$((", "))"),
+        ("{ ", ";}"),
+        ("{a,", "}"),
+        ("if :;then ", ";fi "),
+        ("case x in x) ", ";; esac"),
+        ("[[ ( ", " ) ]]"),
+        ("${a[", "]}"),
+        ("`", "`"),
+    ];
+    texts.extend(pairs.map(|(open, close)| nested(open, close)));
+    // Deeper than some limit, and short; and right below every limit at once.
+    for levels in [6, 20, 48, 100] {
+        texts.extend(pairs.map(|(open, close)| format!("{}:{}", open.repeat(levels), close.repeat(levels))));
+        texts.extend(["(", "a[", "{a,", "${a[", "a${b[", "if ", "[[ ! "].map(|open| open.repeat(levels)));
+    }
+    texts.push(format!("{}{}", "case x in x) ".repeat(8), "a;".repeat(25_000)));
+    texts.push(format!("(((((( {}; ))))))", "a ".repeat(25_000)));
+    texts.push(format!("cat <<'{0}'\n{1}.\n{0}\n", "T".repeat(20_000), "\n".repeat(20_000)));
+    texts.push(format!("[[ a {}]]", "&& a ".repeat(12_000)));
+    texts.extend(
+        ["echo {1..99999999999999999999}", "ls 99999999999999999999>x", "ls ~99999999999999999999"]
+            .map(Into::into),
+    );
+
+    // What a thread has by default.
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+        for text in texts {
+            if let Err(error) = judge(&CommandPolicy::default(), &text) {
+                let start: String = text.chars().take(20).collect();
+                assert!(!error.to_string().contains("gave up"), "the parser panics at {start:?}");
+            }
+        }
+    });
+    thread.unwrap().join().unwrap();
+}
+
+#[test]
+fn long_work_that_is_not_hostile_is_read() {
+    let code = "int main() { if (x) { cout << \"a\" << 'b'; } while (1) { ((y)); } }\n".repeat(500);
+    assert_allowed(&[&format!("cat > main.cc <<'END'\n{code}END\n"), &"echo one two three\n".repeat(2_000)]);
+}
+
+mod files {
+    use super::*;
+
+    fn load(name: &str, text: &str) -> Result<CommandPolicy, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        CommandPolicy::load(&path).map_err(|error| error.to_string().replace(path.to_str().unwrap(), "FILE"))
+    }
+
+    #[test]
+    fn toml_and_json_say_the_same() {
+        let toml = load(
+            "p.toml",
+            "default = \"deny\"\n[[rules]]\nprefix = [\"make\", \"test\"]\ndecision = \"allow\"\npure = true\n\
+             justification = \"tests\"\nmatch = [\"make test x\", \"ls | make test\"]\nnot_match = [\"make\"]\n",
+        );
+        let json = load(
+            "p.json",
+            r#"{"default": "deny", "rules": [{"prefix": ["make", "test"], "decision": "allow", "pure": true,
+                "justification": "tests", "match": ["make test x", "ls | make test"], "not_match": ["make"]}]}"#,
+        );
+        assert_eq!(toml, json);
+        let policy = toml.unwrap();
+        assert_eq!(policy.default, UnknownCommand::Deny);
+        let verdict = judge(&policy, "make test").unwrap();
+        assert!(verdict.decision == Decision::Allow && verdict.pure);
+        assert_eq!(load("p.toml", "").unwrap(), CommandPolicy::default());
+    }
+
+    #[test]
+    fn a_mistake_is_placed_and_blocks() {
+        let rule = "[[rules]]\nprefix = [\"a\"]\ndecision = \"allow\"\n";
+        let cases: [(&str, &str, String, &str); 12] = [
+            ("p.toml", "line", "default = \n".into(), "FILE: line 1 column 1"),
+            (
+                "p.toml",
+                "decision",
+                rule.replace("allow", "alow"),
+                "FILE: line 3 column 12: unknown variant `alow`",
+            ),
+            (
+                "p.toml",
+                "field",
+                format!("{rule}excuse = 1\n"),
+                "FILE: line 4 column 1: unknown field `excuse`",
+            ),
+            (
+                "p.toml",
+                "top field",
+                "defaults = \"ask\"\n".into(),
+                "FILE: line 1 column 1: unknown field `defaults`",
+            ),
+            (
+                "p.toml",
+                "default",
+                "default = \"allow\"\n".into(),
+                "FILE: line 1 column 11: unknown variant `allow`",
+            ),
+            (
+                "p.toml",
+                "match",
+                format!("{rule}match = [\"b\"]"),
+                "FILE: rule 1: it does not match its example \"b\"",
+            ),
+            (
+                "p.toml",
+                "not",
+                format!("{rule}{rule}not_match = [\"a b\"]"),
+                "FILE: rule 2: it matches its example \"a b\"",
+            ),
+            (
+                "p.toml",
+                "example",
+                format!("{rule}match = [\"a |\"]"),
+                "FILE: rule 1: example \"a |\": the command was not",
+            ),
+            ("p.toml", "prefix", rule.replace("[\"a\"]", "[]"), "FILE: rule 1: the prefix is empty"),
+            ("p.toml", "prefix", rule.replace("\"a\"", "\"\""), "FILE: rule 1: the prefix is empty"),
+            (
+                "p.json",
+                "json",
+                "{\n \"rules\": 1}".into(),
+                "FILE: invalid type: integer `1`, expected a sequence at line 2 column",
+            ),
+            ("p.yaml", "name", rule.into(), "FILE: the name must end in .toml or .json"),
+        ];
+        for (name, what, text, expected) in cases {
+            let error = load(name, &text).unwrap_err();
+            // Where the value is missing, the parser may point before or behind the gap.
+            let expected = if what == "line" { "FILE: line " } else { expected };
+            assert!(error.starts_with(expected), "{what}: {error}");
+            assert!(
+                error.ends_with("commands stay blocked until it loads") && !error.contains('\n'),
+                "{error}"
+            );
+        }
+        let error = CommandPolicy::load("/missing/policy.toml").unwrap_err().to_string();
+        assert!(error.starts_with("/missing/policy.toml: cannot be read: "), "{error}");
+    }
+}
+
+/// What bash makes of text, without running it.
+fn bash_accepts(text: &str) -> bool {
+    let output = Command::new("bash").args(["-n", "-c", text]).output();
+    output.expect("these tests compare with bash: install it").status.success()
+}
+
+/// Pieces that shell text is made of.
+fn shell_text() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "ls",
+        "cat",
+        "echo",
+        "sudo",
+        "rm",
+        "a",
+        "b",
+        "-o",
+        "x=1",
+        " ",
+        " ",
+        " ",
+        " ",
+        "\n",
+        "\t",
+        ";",
+        "&",
+        "&&",
+        "||",
+        "|",
+        "|&",
+        "(",
+        ")",
+        "{ ",
+        "}",
+        "'",
+        "\"",
+        "\\",
+        "$",
+        "`",
+        "$(",
+        "${",
+        "}",
+        "$((",
+        "))",
+        "<",
+        ">",
+        ">>",
+        "<<E\n",
+        "E\n",
+        "<<<",
+        ">&",
+        "2>",
+        "&>",
+        "<(",
+        "if ",
+        "then ",
+        "fi",
+        "for ",
+        "in ",
+        "do ",
+        "done",
+        "case ",
+        "esac",
+        "while ",
+        "function ",
+        "()",
+        "[[ ",
+        "]]",
+        "!",
+        "#",
+        "*",
+        "?",
+        "[",
+        "]",
+        "~",
+        "{a,b}",
+        "1",
+        "99999999999",
+        "é",
+        "=",
+        "+=",
+        "-",
+    ]);
+    prop::collection::vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_panics(text in "\\PC{0,80}") {
+        if let Err(error) = judge(&CommandPolicy::default(), &text) {
+            prop_assert!(!error.to_string().contains("gave up"), "the parser panics");
+        }
+    }
+
+    #[test]
+    fn nothing_that_looks_like_shell_panics(text in shell_text()) {
+        if let Err(error) = judge(&CommandPolicy::default(), &text) {
+            prop_assert!(!error.to_string().contains("gave up"), "the parser panics");
+        }
+    }
+
+    /// Refused text counts as the strictest of all.
+    #[test]
+    fn appending_a_command_never_makes_it_laxer(
+        text in shell_text(),
+        joint in prop::sample::select(vec!["; ", " | ", " && ", " || ", "\n"]),
+        appended in prop::sample::select(vec!["ls", "cat x", "make", "sudo ls", "echo $x"]),
+    ) {
+        let policy = CommandPolicy::default();
+        if let (Ok(before), Ok(after)) = (judge(&policy, &text), judge(&policy, &format!("{text}{joint}{appended}"))) {
+            prop_assert!(after.decision >= before.decision, "{:?} then {:?}", before, after);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_bash_rejects_is_not_allowed(text in shell_text()) {
+        let allowed = judge(&CommandPolicy::default(), &text).is_ok_and(|v| v.decision == Decision::Allow);
+        prop_assert!(!allowed || bash_accepts(&text), "allowed, but bash rejects it");
+    }
+}
