@@ -278,6 +278,60 @@ async fn dropping_the_run_ends_the_tree() {
     assert!(eventually(|| processes_with(&format!("9.{marker}")).is_empty()));
 }
 
+/// Also in the middle of starting: the host is killed at another moment each time.
+#[tokio::test]
+async fn nothing_outlives_a_killed_host() {
+    let host = Host::new();
+    for round in 0..20u64 {
+        let marker = format!("{:05}{round:02}7", std::process::id());
+        let mut process = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "helper_is_a_host", "--nocapture", "--include-ignored"])
+            .env("CODEGENIE_WORKSPACE", host.path("workspace"))
+            .env("CODEGENIE_MARKER", &marker)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        if round % 2 == 0 {
+            assert!(eventually(|| processes_with(&format!("sleep\09.{marker}")).len() >= 4));
+        } else {
+            std::thread::sleep(Duration::from_millis(round));
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert!(eventually(|| processes_with(&format!("9.{marker}")).is_empty()));
+    }
+    let inits = || processes_with("codegenie-init");
+    // Those of other tests of this program end with their commands.
+    assert!(eventually(|| inits().iter().all(|pid| parent_of(*pid) == Some(std::process::id()))));
+}
+
+fn parent_of(pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:\t")?.parse().ok())
+}
+
+/// Not a test: a host that runs several commands at once until it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a helper program of nothing_outlives_a_killed_host, which runs and kills it"]
+async fn helper_is_a_host() {
+    let (Ok(workspace), Ok(marker)) =
+        (std::env::var("CODEGENIE_WORKSPACE"), std::env::var("CODEGENIE_MARKER"))
+    else {
+        return;
+    };
+    let sandbox = NativeSandbox::new().unwrap();
+    let mut running = Vec::new();
+    for _ in 0..4 {
+        let policy = SandboxPolicy::workspace_write(&workspace).timeout(Duration::from_secs(20));
+        let request = SandboxRequest::new("sleep", policy).arg(format!("9.{marker}"));
+        let sandbox = sandbox.clone();
+        running.push(tokio::spawn(async move { sandbox.run(&request).await }));
+    }
+    for run in running {
+        let _ = run.await;
+    }
+}
+
 #[tokio::test]
 async fn sees_no_environment_of_the_host() {
     let host = Host::new();
