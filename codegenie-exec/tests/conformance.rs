@@ -1,6 +1,13 @@
 //! The conformance kit over our sandboxes, and over broken ones, which it must catch.
 
 #![cfg(all(feature = "testing", feature = "native", target_os = "linux"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which fail by panicking"
+)]
 
 use codegenie_exec::testing::{self, ConformanceError, Options};
 use codegenie_exec::{

@@ -1,6 +1,13 @@
 //! The executor through the public API: over a fake sandbox that counts, and over the native one.
 
 #![cfg(feature = "executor")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which fail by panicking"
+)]
 
 use codegenie_exec::{
     AccessControl, Approval, ApprovalRequest, Approver, AuditSink, BuildError, CacheBackend, CommandPolicy,

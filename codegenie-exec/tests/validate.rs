@@ -1,6 +1,13 @@
 //! The validator through the public API.
 
 #![cfg(feature = "executor")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests, which fail by panicking"
+)]
 
 use codegenie_exec::{
     CommandPolicy, CommandRequest, CommandRule, Decision, ParseError, UnknownCommand, Verdict,

@@ -37,7 +37,7 @@ pub struct CommandPolicy {
     pub rules: Vec<CommandRule>,
 }
 
-/// What happens to a command that no rule and no knowledge covers.
+/// What happens to a command that no rule and no knowledge covers, and to what cannot be followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
