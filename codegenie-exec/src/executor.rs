@@ -2,6 +2,7 @@
 
 mod builder;
 mod error;
+mod permission;
 mod record;
 mod results;
 
@@ -11,14 +12,14 @@ pub use error::ExecError;
 use self::record::{Outcome, Recorder};
 use self::results::ResultCache;
 use crate::approval::{Approval, ApprovalRequest, DynApprover};
-use crate::command::{CommandLine, CommandRequest, ParsedCommand, Word};
+use crate::command::{CommandLine, CommandRequest, ParsedCommand};
 use crate::sandbox::{
     DynSandbox, EnforcementReport, RunOutput, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
 };
 use crate::validate::{self, CommandPolicy, Decision, Verdict};
 use codegenie_perf::{CacheBackend, CacheStats, NoCache};
 use codegenie_security::{AccessControl, AuditSink, OperationId, Session};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +28,9 @@ use std::time::Duration;
 /// [`execute`](Self::execute) goes one way only: the session is validated, the command parsed, the
 /// permission for each of its programs checked, the policy asked, an approver asked where the
 /// policy says so, the intent recorded, the result looked up where the policy calls the command
-/// pure, the command run in the sandbox, and the outcome recorded. Whatever fails ends the way there, is recorded, and nothing runs; if
-/// the intent cannot be recorded, nothing runs either.
+/// pure, the command run in the sandbox, and the outcome recorded. Whatever fails ends the way
+/// there, is recorded, and nothing runs; if the intent cannot be recorded, nothing runs either. A
+/// command that runs already is not ended by its session's end: drop the future for that.
 ///
 /// The three parameters are the host's own sandbox, audit sink and cache, or ours.
 /// [`into_dyn`](Self::into_dyn) erases them.
@@ -119,8 +121,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             Err(error) => return Err(recorder.refuse_unparsable(error)),
         };
         let cwd = request.cwd.clone().unwrap_or_else(|| self.workspace.clone());
-        let resources = resources(&parsed, &cwd);
-        self.permit(&recorder, &session, &resources)?;
+        self.permit(&recorder, &session, &parsed, &cwd)?;
 
         let verdict = validate::judge(&self.policy, request, &parsed);
         recorder.verdict(&verdict);
@@ -140,7 +141,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         if let Err(error) = self.access.validate(token.as_ref()) {
             return Err(recorder.refuse_session(error));
         }
-        self.permit(&recorder, &session, &resources)?;
+        self.permit(&recorder, &session, &parsed, &cwd)?;
 
         let to_run = self.sandbox_request(request, &parsed, cwd);
         let intent = recorder.intent(&to_run, self.sandbox.name())?;
@@ -183,15 +184,13 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         &self,
         recorder: &Recorder<'_, A>,
         session: &Session,
-        resources: &[String],
+        parsed: &ParsedCommand,
+        cwd: &Path,
     ) -> Result<(), ExecError> {
-        for resource in resources {
-            let decision = self.access.permit(session, "execute", resource);
-            if !decision.is_allowed() {
-                return Err(recorder.refuse_permission(resource, &decision));
-            }
+        match permission::refused(&self.access, session, parsed, cwd) {
+            None => Ok(()),
+            Some((resource, decision)) => Err(recorder.refuse_permission(&resource, &decision)),
         }
-        Ok(())
     }
 
     async fn ask(
@@ -221,9 +220,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
 
     async fn run(&self, request: &SandboxRequest, pure: bool) -> (Result<RunOutput, SandboxError>, bool) {
         if !pure {
-            // Before, for readers that come meanwhile; after, for those that began before.
-            self.results.workspace_changed();
-            let _after = self.results.workspace_changes_when_dropped();
+            let _meanwhile = self.results.workspace_changes();
             return (self.sandbox.run(request).await, false);
         }
         let seen = self.results.generation();
@@ -271,40 +268,4 @@ fn text_of(line: &CommandLine) -> String {
 fn shell() -> String {
     let bash = ["/bin/bash", "/usr/bin/bash"].into_iter().find(|path| Path::new(path).exists());
     bash.unwrap_or("/bin/sh").to_owned()
-}
-
-/// What a session must be permitted to execute: `command:` and each program's name, or its full
-/// path where a path is named. A program that only the shell will know is `command:(unknown)`.
-fn resources(parsed: &ParsedCommand, cwd: &Path) -> Vec<String> {
-    let mut resources: Vec<String> = parsed
-        .commands
-        .iter()
-        .filter_map(|command| command.words.first())
-        .map(|program| match program {
-            Word::Literal(name) if !name.contains('/') => format!("command:{name}"),
-            Word::Literal(path) => format!("command:{}", normalized(&cwd.join(path)).display()),
-            Word::Dynamic(_) => "command:(unknown)".to_owned(),
-        })
-        .collect();
-    if !parsed.opaque.is_empty() || resources.is_empty() {
-        resources.push("command:(unknown)".to_owned());
-    }
-    resources.sort();
-    resources.dedup();
-    resources
-}
-
-/// Without `.` and `..`, by text alone: the sandbox, not this name, decides what the path reaches.
-fn normalized(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            other => normal.push(other),
-        }
-    }
-    normal
 }

@@ -32,7 +32,7 @@ use crate::sandbox::{
 };
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -135,6 +135,7 @@ struct Confined {
 impl Parts {
     /// Starts a request. Blocks for about as long as starting any process does.
     fn start(&self, request: &SandboxRequest) -> Result<Confined, SandboxError> {
+        request.check()?;
         let policy = resolved(&request.policy)?;
         let view = View::of(&policy, &self.system)?;
         if !request.cwd.is_absolute() {
@@ -160,9 +161,6 @@ impl Parts {
         let policy = resolved(policy)?;
         let view = View::of(&policy, &self.system)?;
         let confined = self.launch(&policy, &view, &Payload::Witness, &[])?;
-        sys::kill_pidfd(confined.started.pidfd.as_fd());
-        sys::wait_clone_child(confined.started.pid, true)
-            .map_err(|error| SandboxError::system("cannot reap the sandbox's init", error))?;
         Ok(witness::judge(confined.report, &confined.plan, &confined.started.probes))
     }
 
@@ -225,6 +223,11 @@ fn resolved(policy: &SandboxPolicy) -> Result<SandboxPolicy, SandboxError> {
 
 /// Layers that nothing works without.
 fn check_relaxed(policy: &SandboxPolicy) -> Result<(), SandboxError> {
+    if Identity::of_host().dropped && policy.requirement(Layer::Seccomp) != Requirement::Required {
+        return Err(SandboxError::invalid_policy(
+            "a root host must require seccomp: it keeps set-user-id programs of root out of the workspace",
+        ));
+    }
     for (layer, requirement) in &policy.relaxed {
         let relaxable = matches!(layer, Layer::Landlock | Layer::Seccomp | Layer::ResourceLimits);
         let possible = relaxable && !(*layer == Layer::ResourceLimits && *requirement == Requirement::Off);

@@ -125,6 +125,23 @@ impl SandboxRequest {
     }
 }
 
+impl SandboxRequest {
+    /// For implementors: checks what would be misread rather than refused, such as names of variables
+    /// that hold a `=`.
+    pub fn check(&self) -> Result<(), SandboxError> {
+        if self.program.is_empty() {
+            return Err(SandboxError::invalid_request("the request names no program; nothing was run"));
+        }
+        let bad = |name: &&OsString| name.is_empty() || name.as_encoded_bytes().contains(&b'=');
+        match self.env.keys().find(bad) {
+            None => Ok(()),
+            Some(name) => Err(SandboxError::invalid_request(format!(
+                "environment variable {name:?}: a name is not empty and holds no '='; nothing was run"
+            ))),
+        }
+    }
+}
+
 macro_rules! forward_to_pointee {
     ($($pointer:ty),*) => {$(
         #[deny(clippy::missing_trait_methods)]

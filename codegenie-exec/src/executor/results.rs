@@ -2,7 +2,7 @@
 
 use crate::sandbox::{EnforcementReport, RunOutput, SandboxRequest, SandboxStatus};
 use codegenie_perf::{CacheBackend, CacheEntry, CacheStats};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const TAG: &str = "codegenie-exec:workspace";
@@ -15,6 +15,8 @@ pub(super) struct ResultCache<C> {
     /// Counts what may have changed the workspace, so that a result that was begun before a change is
     /// not kept after it.
     changes: AtomicU64,
+    /// Commands that may be changing it right now: meanwhile nothing is read from the cache or kept.
+    changing: AtomicUsize,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -26,13 +28,18 @@ struct Stored {
 
 impl<C> ResultCache<C> {
     pub(super) fn map<D>(self, convert: impl FnOnce(C) -> D) -> ResultCache<D> {
-        ResultCache { cache: convert(self.cache), ttl: self.ttl, changes: self.changes }
+        ResultCache {
+            cache: convert(self.cache),
+            ttl: self.ttl,
+            changes: self.changes,
+            changing: self.changing,
+        }
     }
 }
 
 impl<C: CacheBackend> ResultCache<C> {
     pub(super) fn new(cache: C, ttl: Duration) -> Self {
-        Self { cache, ttl, changes: AtomicU64::new(0) }
+        Self { cache, ttl, changes: AtomicU64::new(0), changing: AtomicUsize::new(0) }
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -49,13 +56,20 @@ impl<C: CacheBackend> ResultCache<C> {
         }
     }
 
-    /// Also where the future that runs the command is dropped half-way.
-    pub(super) fn workspace_changes_when_dropped(&self) -> impl Drop + use<'_, C> {
-        Changed(self)
+    /// The workspace may change from now on until the guard is dropped, also where the future that runs
+    /// the command is dropped half-way.
+    pub(super) fn workspace_changes(&self) -> impl Drop + use<'_, C> {
+        self.changing.fetch_add(1, Ordering::AcqRel);
+        self.workspace_changed();
+        Changing(self)
+    }
+
+    fn usable(&self) -> bool {
+        self.cache.enabled() && self.changing.load(Ordering::Acquire) == 0
     }
 
     pub(super) fn get(&self, request: &SandboxRequest) -> Option<RunOutput> {
-        if !self.cache.enabled() {
+        if !self.usable() {
             return None;
         }
         let entry = self.cache.get(&key(request, self.generation())?).ok()??;
@@ -70,7 +84,7 @@ impl<C: CacheBackend> ResultCache<C> {
 
     /// Keeps a result, unless it failed or the workspace may have changed since `seen`.
     pub(super) fn put(&self, request: &SandboxRequest, output: &RunOutput, seen: u64) {
-        if !self.cache.enabled() || !output.status.reason.is_success() || self.generation() != seen {
+        if !self.usable() || !output.status.reason.is_success() || self.generation() != seen {
             return;
         }
         let stored =
@@ -89,11 +103,12 @@ impl<C: CacheBackend> ResultCache<C> {
     }
 }
 
-struct Changed<'a, C: CacheBackend>(&'a ResultCache<C>);
+struct Changing<'a, C: CacheBackend>(&'a ResultCache<C>);
 
-impl<C: CacheBackend> Drop for Changed<'_, C> {
+impl<C: CacheBackend> Drop for Changing<'_, C> {
     fn drop(&mut self) {
         self.0.workspace_changed();
+        self.0.changing.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

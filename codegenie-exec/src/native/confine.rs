@@ -88,6 +88,7 @@ fn optional(policy: &SandboxPolicy, layer: Layer) -> bool {
 
 fn close_foreign_descriptors(plan: &mut Plan, kept: &[RawFd]) {
     plan.section(Purpose::Layer(Layer::Environment), false);
+    plan.call("close the plan", libc::SYS_close, &[super::abi::FD_PLAN.into()]);
     let mut next = super::abi::FD_LIVENESS + 1;
     for fd in kept {
         if *fd > next {
@@ -135,6 +136,10 @@ fn raise_loopback(plan: &mut Plan) {
 
 fn watch_children(plan: &mut Plan) {
     plan.section(Purpose::Layer(Layer::PidNamespace), false);
+    // A host that ignores SIGCHLD hands that on, and the kernel would reap in init's place.
+    let default = plan.words(&[0; 4]);
+    let (signal, size) = (libc::SIGCHLD.into(), 8.into());
+    plan.call("reset SIGCHLD", libc::SYS_rt_sigaction, &[signal, default.into(), 0.into(), size]);
     // Every signal is blocked since before the clone.
     let mask = plan.words(&[1 << (libc::SIGCHLD - 1)]);
     plan.call(
@@ -185,11 +190,21 @@ fn limit_resources(plan: &mut Plan, limits: &Limits, is_optional: bool) {
         ("limit message queues", libc::RLIMIT_MSGQUEUE, Some(819_200)),
     ] {
         if let Some(value) = value {
+            // A host that is itself limited more strictly cannot give more, nor does it have to.
+            let value = setting_limit(resource).map_or(value, |hard| value.min(hard));
             let pair = plan.words(&[value, value]);
             let resource = Arg::Value(u64::from(resource));
             plan.call(what, libc::SYS_prlimit64, &[0.into(), resource, pair.into(), 0.into()]);
         }
     }
+}
+
+/// The hard limit under which this host itself runs.
+fn setting_limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the structure lives through the call, which only writes to it.
+    let result = unsafe { libc::getrlimit(resource, &raw mut limit) };
+    (result == 0).then_some(limit.rlim_max)
 }
 
 fn drop_capabilities(plan: &mut Plan, last: u32) {
@@ -235,6 +250,12 @@ fn execute(plan: &mut Plan, policy: &SandboxPolicy, request: &SandboxRequest) {
     };
     plan.section(Purpose::Program, false);
     let shown = request.program.to_string_lossy().into_owned();
+    if candidates.is_empty() {
+        // Nowhere to look: the last attempt fails as if it had looked.
+        let nowhere = plan.text("");
+        plan.call(shown, libc::SYS_execve, &[nowhere.into(), argv.into(), envp.into()]);
+        return;
+    }
     let last = candidates.len().saturating_sub(1);
     for (i, candidate) in candidates.iter().enumerate() {
         let path = plan.text(candidate);

@@ -86,24 +86,28 @@ impl OwnerMaps {
             return Ok(prepared);
         }
         for entry in view.entries.iter().filter(|entry| entry.granted) {
-            let Kind::Bind { writable, owner, .. } = entry.kind else { continue };
+            let Kind::Bind { writable, .. } = entry.kind else { continue };
             let shown = entry.path.display();
             let unavailable = |stage: String, error: io::Error| {
                 SandboxError::layer_unavailable(
                     Layer::UserNamespace,
                     &stage,
                     &error,
-                    "as root, granted paths must lie on a file system with id-mapped mounts (ext4, xfs, btrfs; \
-                     tmpfs since Linux 6.3) and the host needs CAP_SYS_ADMIN; run the host as an ordinary user instead",
+                    "as root, granted paths and what is mounted below them must lie on file systems with id-mapped mounts \
+                     (ext4, xfs, btrfs, tmpfs since Linux 6.3; not overlayfs, which containers have) and hold no symbolic \
+                     link on the way; or run the host as an ordinary user",
                 )
             };
             let path = CString::new(entry.path.as_os_str().as_bytes()).map_err(|_| {
                 SandboxError::invalid_policy(format!("{shown}: a path cannot hold a NUL byte"))
             })?;
-            let map = self
-                .get(owner, identity)
+            // One look at the path: the owner that is mapped is the owner of what is mounted.
+            let place = sys::open_without_links(&path)
+                .map_err(|error| unavailable(format!("open {shown}"), error))?;
+            let map = owner_of(&place)
+                .and_then(|owner| self.get(owner, identity))
                 .map_err(|error| unavailable(format!("map the owner of {shown}"), error))?;
-            let tree = sys::open_tree_clone(&path)
+            let tree = sys::open_tree_clone(place.as_fd())
                 .and_then(sys::above_init_range)
                 .map_err(|error| unavailable(format!("copy the mount of {shown}"), error))?;
             let restricted = super::mounts::attributes(writable);
@@ -118,6 +122,11 @@ impl OwnerMaps {
         }
         Ok(prepared)
     }
+}
+
+fn owner_of(place: &OwnedFd) -> io::Result<(u32, u32)> {
+    let stat = nix::sys::stat::fstat(place)?;
+    Ok((stat.st_uid, stat.st_gid))
 }
 
 /// On disk `owner`, in the mount `user`; every other id stays what it is, so that files of third

@@ -29,11 +29,40 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// SYS_ADMIN, SYS_RESOURCE.
 const INIT_CAPABILITIES: [u64; 6] = [6, 7, 8, 12, 21, 24];
 
+/// A sandbox's init: ended and reaped when this is dropped.
+#[derive(Debug)]
+pub(super) struct Init {
+    pid: i32,
+    pidfd: OwnedFd,
+    reaped: bool,
+}
+
+impl Init {
+    pub(super) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
+    /// Waits for its end. `None` where somebody else has reaped it.
+    pub(super) fn reap(&mut self) -> io::Result<Option<sys::Waited>> {
+        self.reaped = true;
+        sys::wait_clone_child(self.pid)
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        if !self.reaped {
+            sys::kill_pidfd(self.pidfd.as_fd());
+            // Nothing inside can delay a SIGKILL on init: this is short.
+            let _ = sys::wait_clone_child(self.pid);
+        }
+    }
+}
+
 /// A started tree. The command runs as long as `liveness` is open and nobody kills init.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
+    pub(super) init: Init,
     pub(super) status: OwnedFd,
     pub(super) liveness: OwnedFd,
     /// Operations that failed and were allowed to: index and error number.
@@ -103,8 +132,7 @@ impl Launch<'_> {
         drop(go);
 
         let mut started = Started {
-            pid: child.pid,
-            pidfd: child.pidfd,
+            init: Init { pid: child.pid, pidfd: child.pidfd, reaped: false },
             status: status_read,
             liveness: liveness_write,
             degraded: Vec::new(),
@@ -112,10 +140,12 @@ impl Launch<'_> {
         };
         let outcome = await_start(&mut started);
         if outcome.is_err() {
-            sys::kill_pidfd(started.pidfd.as_fd());
-            child.memory.release_after_end(started.pid);
+            sys::kill_pidfd(started.init.pidfd.as_fd());
+            if started.init.reap().is_err() {
+                std::mem::forget(child.memory);
+            }
         }
-        // Else init is running, in memory of its own: the stack goes with `child`.
+        // Nothing runs on the child's memory any more: it has ended, or executed init.
         outcome.map(|()| started)
     }
 }
@@ -244,7 +274,7 @@ impl Memory {
     /// Waits for the child's end, then gives the memory back; keeps it for ever where the end
     /// cannot be learnt.
     fn release_after_end(mut self, pid: i32) {
-        if sys::wait_clone_child(pid, true).is_err() {
+        if sys::wait_clone_child(pid).is_err() {
             std::mem::forget(self.0.take());
         }
     }

@@ -74,7 +74,8 @@ impl Builder<'_> {
     }
 
     fn base(&mut self) {
-        let tmp = format!("mode=1777,size={},nr_inodes=262144", self.limits.tmp_bytes);
+        // For tmpfs a size of 0 is no limit at all.
+        let tmp = format!("mode=1777,size={},nr_inodes=262144", self.limits.tmp_bytes.max(4096));
         self.directory(Path::new("/tmp"), 0o755);
         self.tmpfs("/tmp", &tmp);
         self.directory(Path::new("/tmp/home"), 0o700);
@@ -157,7 +158,10 @@ impl Builder<'_> {
                     }
                 }
                 match prepared.get(path) {
-                    Some(fd) => self.attach((*fd).into(), path),
+                    Some(fd) => {
+                        self.attach((*fd).into(), path);
+                        self.plan.call("close a prepared mount", libc::SYS_close, &[(*fd).into()]);
+                    }
                     None => self.bind_host(path, &attributes(*writable)),
                 }
             }
@@ -170,6 +174,7 @@ impl Builder<'_> {
                     libc::SYS_mount,
                     &[source.into(), target.into(), 0.into(), libc::MS_BIND.into()],
                 );
+                self.set_attributes(path, &attributes(false));
             }
         }
     }
@@ -250,10 +255,11 @@ impl Builder<'_> {
         );
     }
 
-    fn set_attributes(&mut self, path: &str, attr: &MountAttr) {
+    fn set_attributes(&mut self, path: impl AsRef<Path>, attr: &MountAttr) {
+        let path = path.as_ref();
         let (text, attr) = (self.plan.text(path), attr_words(self.plan, attr));
         self.plan.call(
-            format!("make {path} read-only"),
+            format!("make {} read-only", path.display()),
             libc::SYS_mount_setattr,
             &[
                 libc::AT_FDCWD.into(),

@@ -1,7 +1,7 @@
 //! A started tree as the host sees it: output, limits, end.
 
 use super::abi::KIND_ENDED;
-use super::launch::{self, Started};
+use super::launch::{self, Init, Started};
 use super::sys;
 use crate::sandbox::{
     EndReason, Limits, OutputChunk, OutputStream, ResourceUsage, SandboxError, SandboxProcess, SandboxStatus,
@@ -25,7 +25,8 @@ const BY_TIMEOUT: u8 = 1;
 const BY_OUTPUT: u8 = 2;
 const BY_HOST: u8 = 3;
 
-/// What the supervising task and the host's handle share.
+/// What the supervising task and the host's handle share. The descriptor is one of its own: it names
+/// the same process for as long as it is open.
 #[derive(Debug)]
 struct Shared {
     pidfd: OwnedFd,
@@ -62,13 +63,15 @@ impl NativeProcess {
         limits: &Limits,
         since: Instant,
     ) -> io::Result<Self> {
-        let Started { pid, pidfd, status, liveness, .. } = started;
-        let watched = pidfd.try_clone();
-        let shared =
-            Arc::new(Shared { pidfd, killer: AtomicU8::new(BY_ITSELF), output_bytes: AtomicU64::new(0) });
-        // From here on, whatever fails or is dropped ends the tree and reaps it.
-        let tree = Tree { pid, shared: Arc::clone(&shared), status, _liveness: liveness, reaped: false };
-        let watched = watch(watched?)?;
+        // Whatever fails or is dropped from here on, `init` ends the tree and reaps it.
+        let Started { init, status, liveness, .. } = started;
+        let shared = Arc::new(Shared {
+            pidfd: init.pidfd().try_clone()?,
+            killer: AtomicU8::new(BY_ITSELF),
+            output_bytes: AtomicU64::new(0),
+        });
+        let watched = watch(init.pidfd().try_clone()?)?;
+        let tree = Tree { init, shared: Arc::clone(&shared), status, _liveness: liveness };
         for stream in [&stdout, &stderr] {
             use nix::fcntl::{FcntlArg, OFlag, fcntl};
             fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
@@ -174,18 +177,18 @@ fn poll_read(fd: &mut AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<io::Result
 /// The tree, which ends and is reaped whatever becomes of the task that holds it.
 #[derive(Debug)]
 struct Tree {
-    pid: i32,
+    init: Init,
     shared: Arc<Shared>,
     status: OwnedFd,
     _liveness: OwnedFd,
-    reaped: bool,
 }
 
 impl Tree {
     /// Init has ended: reaps it and tells how the command ended.
     fn reap(&mut self, since: Instant) -> Result<SandboxStatus, SandboxError> {
-        self.reaped = true;
-        let waited = sys::wait_clone_child(self.pid, true)
+        let waited = self
+            .init
+            .reap()
             .map_err(|error| SandboxError::system("cannot reap the sandbox's init", error))?;
         let ended = loop {
             // Init has ended, so the pipe has an end and this does not wait.
@@ -210,16 +213,6 @@ impl Tree {
             output_bytes: self.shared.output_bytes.load(Ordering::Relaxed),
         };
         Ok(SandboxStatus::new(reason, usage))
-    }
-}
-
-impl Drop for Tree {
-    fn drop(&mut self) {
-        if !self.reaped {
-            self.shared.kill(BY_HOST);
-            // SIGKILL on init cannot be delayed by anything inside: this is short.
-            let _ = sys::wait_clone_child(self.pid, true);
-        }
     }
 }
 

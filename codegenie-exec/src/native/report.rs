@@ -57,6 +57,9 @@ fn full_or_partial(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) 
             },
         },
         Layer::NetworkNamespace if policy.network != Network::None => LayerStatus::Off,
+        Layer::ResourceLimits => LayerStatus::Partial {
+            missing: vec!["a limit on shared memory and on the tree's memory as a whole".to_owned()],
+        },
         _ => LayerStatus::Full,
     }
 }
@@ -92,7 +95,7 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         Layer::NoNewPrivileges => String::new(),
         Layer::Capabilities => "all dropped, bounding set included".to_owned(),
         Layer::ResourceLimits => format!(
-            "{} processes, {} MiB for each (no limit on the tree's sum), {} s, {} MiB of output",
+            "{} processes, {} MiB private to each, {} s, {} MiB of output",
             limits.processes,
             mib(limits.memory_bytes),
             limits.timeout.as_secs(),

@@ -50,6 +50,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_fspick,
     libc::SYS_mount_setattr,
     467, // open_tree_attr
+    447, // memfd_secret
     libc::SYS_setns,
     libc::SYS_unshare,
     libc::SYS_open_by_handle_at,
@@ -206,11 +207,29 @@ fn program() -> Program {
         p.give_if_equal(0, ALLOW);
         p.give_unless_equal(!0x0004_0000, errno(libc::EPERM));
     });
+    p.only_for(libc::SYS_socketpair, |p| {
+        p.load(arg_low(0));
+        p.give_unless_equal(libc::AF_UNIX.cast_unsigned(), errno(libc::EAFNOSUPPORT));
+    });
+    p.only_for(libc::SYS_mmap, |p| {
+        // Memory that grows by itself is not counted by the limit on data.
+        p.load(arg_low(3));
+        p.give_if_any_bit(libc::MAP_GROWSDOWN.cast_unsigned(), errno(libc::EPERM));
+    });
+    init_is_left_alone(&mut p);
     p.only_for(libc::SYS_socket, |p| {
         p.load(arg_low(0));
-        for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6] {
-            p.0.push((0x15, 0, 1, family.cast_unsigned()));
-            p.give(ALLOW);
+        p.give_if_equal(libc::AF_UNIX.cast_unsigned(), ALLOW);
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            // Of the internet families the usual protocols: others would load modules into the kernel.
+            p.0.push((0x15, 0, 12, family.cast_unsigned()));
+            p.load(arg_low(2));
+            for protocol in
+                [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6]
+            {
+                p.give_if_equal(protocol.cast_unsigned(), ALLOW);
+            }
+            p.give(errno(libc::EPROTONOSUPPORT));
         }
         p.give_unless_equal(libc::AF_NETLINK.cast_unsigned(), errno(libc::EAFNOSUPPORT));
         // Of netlink only routing, which is how a program lists its interfaces.
@@ -220,6 +239,24 @@ fn program() -> Program {
     no_set_id_files(&mut p);
     p.give(ALLOW);
     p
+}
+
+/// Init does next to nothing, but that in time: its priority, processors and limits are not the
+/// command's to set.
+fn init_is_left_alone(p: &mut Program) {
+    for (nr, process) in [
+        (libc::SYS_sched_setscheduler, 0),
+        (libc::SYS_sched_setparam, 0),
+        (libc::SYS_sched_setaffinity, 0),
+        (libc::SYS_prlimit64, 0),
+        (libc::SYS_setpriority, 1),
+        (libc::SYS_ioprio_set, 1),
+    ] {
+        p.only_for(nr, |p| {
+            p.load(arg_low(process));
+            p.give_if_equal(1, errno(libc::EPERM));
+        });
+    }
 }
 
 /// Calls that set a file's mode, and which argument it is.

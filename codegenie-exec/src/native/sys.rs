@@ -74,12 +74,31 @@ pub(super) const OPEN_TREE_CLOEXEC: u64 = 0o2_000_000;
 pub(super) const AT_RECURSIVE: u64 = 0x8000;
 pub(super) const MOVE_MOUNT_F_EMPTY_PATH: u64 = 0x4;
 
-/// A detached copy of the mounts below `path`.
-pub(super) fn open_tree_clone(path: &CStr) -> io::Result<OwnedFd> {
-    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | libc::AT_SYMLINK_NOFOLLOW as u64;
-    // SAFETY: the path is NUL-terminated and lives through the call.
+/// A descriptor of what is at `path`, of which no component may be a symbolic link.
+pub(super) fn open_without_links(path: &CStr) -> io::Result<OwnedFd> {
+    let how = [(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, libc::RESOLVE_NO_SYMLINKS];
+    // SAFETY: the path is NUL-terminated, `how` is the kernel's struct open_how, its size is given.
     fd_from(unsafe {
-        raw(libc::SYS_open_tree, [libc::AT_FDCWD as u64, path.as_ptr() as u64, flags, 0, 0, 0])
+        raw(
+            libc::SYS_openat2,
+            [
+                libc::AT_FDCWD as u64,
+                path.as_ptr() as u64,
+                how.as_ptr() as u64,
+                size_of_val(&how) as u64,
+                0,
+                0,
+            ],
+        )
+    })
+}
+
+/// A detached copy of the mounts below what `place` is a descriptor of.
+pub(super) fn open_tree_clone(place: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | libc::AT_EMPTY_PATH as u64;
+    // SAFETY: the empty path is NUL-terminated and lives through the call.
+    fd_from(unsafe {
+        raw(libc::SYS_open_tree, [place.as_raw_fd() as u64, c"".as_ptr() as u64, flags, 0, 0, 0])
     })
 }
 
@@ -124,22 +143,20 @@ pub(super) struct Waited {
     pub(super) max_rss_bytes: u64,
 }
 
-/// Reaps a child that was made with exit signal 0. `None` while it runs and `block` is false.
-pub(super) fn wait_clone_child(pid: i32, block: bool) -> io::Result<Option<Waited>> {
-    let flags = libc::__WALL | if block { 0 } else { libc::WNOHANG };
+/// Waits for the end of a cloned child and reaps it. `None` where somebody else did: a host that
+/// ignores SIGCHLD or waits for any child, since executing init has set its exit signal.
+pub(super) fn wait_clone_child(pid: i32) -> io::Result<Option<Waited>> {
     let mut status = 0;
     // SAFETY: an all-zero rusage is a valid value of that plain structure.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
         // SAFETY: both out-pointers are valid for the call.
-        match unsafe { libc::wait4(pid, &raw mut status, flags, &raw mut usage) } {
-            0 => return Ok(None),
-            -1 => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
+        match unsafe { libc::wait4(pid, &raw mut status, libc::__WALL, &raw mut usage) } {
+            -1 => match io::Error::last_os_error() {
+                error if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
             _ => {
                 let time = |t: libc::timeval| {
                     std::time::Duration::from_secs(u64::try_from(t.tv_sec).unwrap_or(0))
@@ -162,7 +179,14 @@ pub(super) fn above_init_range(fd: OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl with F_DUPFD_CLOEXEC takes numbers only.
     let copy = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 16) };
     if copy < 0 {
-        return Err(io::Error::last_os_error());
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() == Some(libc::EINVAL) {
+            // The number asked for is above the limit.
+            return Err(io::Error::other(
+                "the limit on open files is too low: raise it (ulimit -n) to 64 or more",
+            ));
+        }
+        return Err(error);
     }
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })

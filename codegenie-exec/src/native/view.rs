@@ -14,14 +14,13 @@ const SYSTEM: [&str; 9] =
 const COPIED_BYTES: u64 = 16 << 10;
 
 /// What programs need of `/etc` and what holds no secrets.
-const ETC: [&str; 26] = [
+const ETC: [&str; 25] = [
     "alternatives",
     "bash.bashrc",
     "ca-certificates",
     "ca-certificates.conf",
     "debian_version",
     "default/locale",
-    "environment",
     "group",
     "gai.conf",
     "host.conf",
@@ -57,7 +56,7 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The host's directory or file.
-    Bind { writable: bool, dir: bool, owner: (u32, u32) },
+    Bind { writable: bool, dir: bool },
     /// A read-only copy of a small file of the system.
     Copy(Arc<[u8]>),
     /// A symbolic link with this target.
@@ -101,7 +100,7 @@ impl View {
                         path.display()
                     ))
                 })?;
-                let kind = Kind::Bind { writable, dir: meta.is_dir(), owner: (meta.uid(), meta.gid()) };
+                let kind = Kind::Bind { writable, dir: meta.is_dir() };
                 entries.insert(path.clone(), Entry { path: path.clone(), kind, granted: true });
             }
         }
@@ -111,7 +110,16 @@ impl View {
                 entries.insert(path.clone(), Entry { path: path.clone(), kind, granted: true });
             }
         }
-        pin_ways(&mut entries)?;
+        pin_ways(&mut entries);
+        // What a policy shows as a whole is shown as it is: the system's own entries are not put into it.
+        let granted: Vec<PathBuf> = entries
+            .values()
+            .filter(|entry| entry.granted && matches!(entry.kind, Kind::Bind { dir: true, .. }))
+            .map(|entry| entry.path.clone())
+            .collect();
+        entries.retain(|path, entry| {
+            entry.granted || !granted.iter().any(|root| path != root && path.starts_with(root))
+        });
         let mut entries: Vec<Entry> = entries.into_values().collect();
         entries.sort_by_key(|entry| entry.path.components().count());
         let mut view = Self { entries };
@@ -150,13 +158,13 @@ fn system_entry(path: &Path) -> Option<Kind> {
     if meta.is_file() && meta.len() <= COPIED_BYTES {
         return std::fs::read(path).ok().map(|content| Kind::Copy(content.into()));
     }
-    Some(Kind::Bind { writable: false, dir: meta.is_dir(), owner: (meta.uid(), meta.gid()) })
+    Some(Kind::Bind { writable: false, dir: meta.is_dir() })
 }
 
 /// A directory on the way from a writable path down to a read-only or hidden one could be renamed,
 /// protection and all, and a fresh one put into its place. Mount points cannot be renamed, so
 /// every such directory becomes one.
-fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) -> Result<(), SandboxError> {
+fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) {
     let protected: Vec<PathBuf> = entries
         .values()
         .filter(|entry| entry.granted && !matches!(entry.kind, Kind::Bind { writable: true, .. }))
@@ -169,10 +177,7 @@ fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) -> Result<(), SandboxError> 
                 if matches!(entry.kind, Kind::Bind { writable: true, .. }) {
                     for dir in way {
                         let dir: PathBuf = dir;
-                        let meta = std::fs::symlink_metadata(&dir).map_err(|error| {
-                            SandboxError::invalid_policy(format!("{}: {error}", dir.display()))
-                        })?;
-                        let kind = Kind::Bind { writable: true, dir: true, owner: (meta.uid(), meta.gid()) };
+                        let kind = Kind::Bind { writable: true, dir: true };
                         entries.insert(dir.clone(), Entry { path: dir, kind, granted: true });
                     }
                 }
@@ -181,5 +186,4 @@ fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) -> Result<(), SandboxError> 
             way.push(ancestor.to_path_buf());
         }
     }
-    Ok(())
 }

@@ -83,6 +83,9 @@ pub struct SandboxPolicy {
     pub environment: BTreeMap<String, String>,
     /// Layers that are not [`Requirement::Required`].
     pub relaxed: BTreeMap<Layer, Requirement>,
+    /// Links were resolved once and are not followed again: see [`resolve`](Self::resolve).
+    #[cfg_attr(feature = "serde", serde(skip))]
+    resolved: bool,
 }
 
 impl Default for SandboxPolicy {
@@ -105,13 +108,15 @@ impl Default for SandboxPolicy {
             limits: Limits::default(),
             environment: environment.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             relaxed: BTreeMap::new(),
+            resolved: false,
         }
     }
 }
 
 /// What a host runs on its own behalf when it works on a tree: an agent that may change them could
-/// leave a command for the host to run.
-const HOST_EXECUTED: [&str; 6] = [".git/hooks", ".git/config", ".vscode", ".idea", ".envrc", ".husky"];
+/// leave a command for the host to run. All of `.git`, since several files in it, and files that are
+/// not yet there, lead git to other configuration and hooks.
+const HOST_EXECUTED: [&str; 5] = [".git", ".vscode", ".idea", ".envrc", ".husky"];
 
 impl SandboxPolicy {
     /// The profile for looking: `workspace` is readable, nothing of the host is writable.
@@ -120,8 +125,14 @@ impl SandboxPolicy {
     }
 
     /// The profile for working: `workspace` is writable, but for what a host executes on its own
-    /// behalf when it works there: git hooks and configuration, editor task files. Those of them
-    /// that exist when this is called are read-only.
+    /// behalf when it works there: `.git` with its hooks and configuration, editor task files. Those
+    /// of them that exist when this is called are read-only; [`write`](Self::write) names one that
+    /// shall be writable all the same.
+    ///
+    /// Two limits. What does not exist yet can be made by the command. And protection is bound to the
+    /// file that is there: when the *host* replaces a protected file by renaming another over it, as
+    /// editors do, a command that is running loses the protection of that file; a protected
+    /// directory keeps it for what is inside.
     pub fn workspace_write(workspace: impl Into<PathBuf>) -> Self {
         let workspace = workspace.into();
         let read = HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists()).collect();
@@ -135,10 +146,12 @@ impl SandboxPolicy {
         self
     }
 
-    /// Makes a path writable.
+    /// Makes a path writable, also where a profile has made it read-only.
     #[must_use]
     pub fn write(mut self, path: impl Into<PathBuf>) -> Self {
-        self.write.push(path.into());
+        let path = path.into();
+        self.read.retain(|readable| *readable != path);
+        self.write.push(path);
         self
     }
 
@@ -192,8 +205,17 @@ impl SandboxPolicy {
 
     /// Checks what can be checked without a sandbox, and resolves symbolic links in the named
     /// paths, so that what is granted is what is there now.
+    ///
+    /// A resolved policy is not resolved again: a link that a command puts into a granted path later is
+    /// an error at the next start, not a way to grant what it points to. Resolve once, before the
+    /// first command; an executor does so when it is built.
     pub fn resolve(&self) -> Result<Self, SandboxPolicyError> {
+        if self.resolved {
+            return Ok(self.clone());
+        }
         let mut resolved = self.clone();
+        resolved.resolved = true;
+        self.check_protected_links()?;
         for (list, writable) in [(&mut resolved.read, false), (&mut resolved.write, true)] {
             for path in list {
                 *path = canonical(path, writable)?;
@@ -218,6 +240,25 @@ impl SandboxPolicy {
             }
         }
         Ok(resolved)
+    }
+}
+
+impl SandboxPolicy {
+    /// A link in a writable directory can be replaced, and what it pointed to is then protected in vain.
+    fn check_protected_links(&self) -> Result<(), SandboxPolicyError> {
+        let writable: Vec<PathBuf> = self.write.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        for path in self.read.iter().chain(&self.hide) {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            let Ok(place) = parent.canonicalize().map(|parent| parent.join(name)) else { continue };
+            if place.is_symlink() && writable.iter().any(|root| place.starts_with(root)) {
+                return Err(SandboxPolicyError::new(
+                    path,
+                    "is a symbolic link in a writable directory, where it cannot be protected: replace it by what it \
+                     points to, or make its directory read-only",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
