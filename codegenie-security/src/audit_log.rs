@@ -54,14 +54,15 @@ use storage::Storage;
 ///
 /// # What is detected
 ///
-/// Any change of either file: an altered byte, a record deleted, moved, repeated or brought in from
-/// another log, the tail cut inside or between records, one of the files put back from a backup or
-/// gone. [`verify`](Self::verify) names the first record that cannot be believed and the byte where
+/// Any change of what was acknowledged: an altered byte, a record deleted, moved, repeated or brought
+/// in from another log, the tail cut inside or between records, one of the files put back from a
+/// backup or gone. [`verify`](Self::verify) names the first record that cannot be believed and the byte where
 /// it begins. A log that was tampered with is not opened for writing.
 ///
 /// After a crash, the log may end in a part of a record that was not acknowledged, or the head may
-/// lag by that one record. That is not tampering: [`open`](Self::open) repairs it and [says
-/// so](Self::recovery).
+/// lag by that one record. That is [`Verdict::Interrupted`](crate::Verdict::Interrupted), neither
+/// intact nor tampered with: [`open`](Self::open) repairs it and [says so](Self::recovery). Foreign
+/// bytes after the last record and a damaged newest slot of the head look the same, and lose nothing.
 ///
 /// # What is not
 ///

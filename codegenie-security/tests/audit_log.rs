@@ -155,7 +155,7 @@ fn threads_that_record_at_once_are_all_kept_in_their_order() {
         // Reading beside the writers never raises a false alarm.
         for _ in 0..10 {
             let verification = AuditLog::verify(&path, &key()).unwrap();
-            assert!(verification.is_intact(), "{verification}");
+            assert!(verification.fault().is_none(), "{verification}");
         }
     });
     let found = resources(&path);
@@ -402,4 +402,18 @@ fn a_creation_that_a_crash_interrupted_is_done_again() {
         drop(log);
         assert_eq!(resources(&fixture.path), numbers(0..1));
     }
+}
+
+/// What is written to a deleted file is gone when the writer ends: it must not be acknowledged.
+#[test]
+fn a_log_that_was_deleted_acknowledges_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("audit.log");
+    let log = AuditLog::open(&path, &SealingKey::from_bytes([7; 32])).unwrap();
+    let event = AuditEvent::new(EventClass::Command, "execute", "true");
+    log.record(&event).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let error = log.record(&event).unwrap_err().to_string();
+    assert!(error.contains("was deleted"), "{error}");
+    assert!(log.record(&event).is_err());
 }

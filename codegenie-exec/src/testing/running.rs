@@ -197,7 +197,8 @@ async fn report(sandbox: &impl Sandbox, place: &Place) -> Result<(), Conformance
         for layer in &report.layers {
             let times = report.layers.iter().filter(|other| other.layer == layer.layer).count();
             ensure("report", times == 1, || format!("{} is told {times} times", layer.layer))?;
-            let short = layer.requirement == Requirement::Required && layer.status != LayerStatus::Full;
+            let missing = matches!(layer.status, LayerStatus::Off | LayerStatus::Unavailable { .. });
+            let short = layer.requirement == Requirement::Required && missing;
             ensure("report", !short, || format!("{} is required and {}", layer.layer, layer.status))?;
         }
         let states = |of: &crate::sandbox::EnforcementReport| -> Vec<_> {

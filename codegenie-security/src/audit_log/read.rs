@@ -109,10 +109,11 @@ impl Verification {
         self.verdict
     }
 
-    /// Was nothing altered, moved, added or removed? A log that a crash interrupted is intact.
+    /// Is everything as it was written, to the last byte? False also for [`Verdict::Interrupted`], which
+    /// a log that is being written, or that a crash cut short, gives until it is opened again.
     #[must_use]
     pub fn is_intact(&self) -> bool {
-        self.fault().is_none()
+        self.verdict == Verdict::Intact
     }
 
     /// What is wrong, and where.
@@ -131,7 +132,8 @@ impl fmt::Display for Verification {
         match self.verdict {
             Verdict::Intact => Ok(()),
             Verdict::Interrupted(_) => f.write_str(
-                "; one more is being written, or was when a crash came: opening the log then repairs it",
+                ", then something that was not acknowledged: a record that is being written, what a crash left, or what \
+                 somebody put there; opening the log removes or repairs it",
             ),
             Verdict::Tampered(fault) => write!(f, ", then {fault}"),
         }
@@ -144,9 +146,10 @@ impl fmt::Display for Verification {
 pub enum Verdict {
     /// Every record is as it was written, and none is missing.
     Intact,
-    /// Every acknowledged record is as it was written, and at the end stands one that was not
-    /// acknowledged: it is being written at this moment, or was when a crash came. Opening the log
-    /// to write would then repair this much.
+    /// Every acknowledged record is as it was written, and at the end stands what was not
+    /// acknowledged: a record that is being written at this moment, or was when a crash came. A damaged
+    /// newest slot of the head looks the same, and so do foreign bytes after the last record.
+    /// Opening the log to write would repair this much.
     Interrupted(Recovery),
     /// Something is not what was written.
     Tampered(Fault),

@@ -13,6 +13,21 @@ pub(super) trait Storage: Send {
     fn sync_head(&mut self) -> io::Result<()>;
 }
 
+/// A file that was deleted takes everything that is still written to it along.
+#[cfg(unix)]
+fn still_there(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if file.metadata()?.nlink() == 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the file was deleted"));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn still_there(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// The two files.
 pub(super) struct Files {
     pub(super) log: Locked,
@@ -25,7 +40,8 @@ impl Storage for Files {
     }
 
     fn sync_log(&mut self) -> io::Result<()> {
-        self.log.sync_data()
+        self.log.sync_data()?;
+        still_there(&self.log)
     }
 
     fn write_head(&mut self, slot: &[u8], offset: u64) -> io::Result<()> {
