@@ -60,13 +60,22 @@ fn decisions_name_the_rule_that_made_them() {
 #[test]
 fn names_that_are_not_canonical_are_denied_to_everybody() {
     let policy = policy();
-    for resource in
-        ["", "/src/../etc/passwd", "/src/.", "..", "//etc", "/a//b", "command:..", "a\0b", "file:./x"]
-    {
+    for resource in [
+        "",
+        "/src/../etc/passwd",
+        "/src/.",
+        "..",
+        "//etc",
+        "/a//b",
+        "command:..",
+        "a\0b",
+        "file:./x",
+        "/src/",
+    ] {
         let decision = policy.decide("root", ["admin"], "read", resource);
         assert_eq!(decision.reason(), &Reason::NotCanonical, "{resource:?}");
     }
-    for resource in ["/src/..a", "/src/.git", "a.b:c..d", "...", "/src/"] {
+    for resource in ["/src/..a", "/src/.git", "a.b:c..d", "...", "/", "file:/"] {
         assert!(policy.decide("root", ["admin"], "read", resource).is_allowed(), "{resource:?}");
     }
 }

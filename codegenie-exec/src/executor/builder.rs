@@ -6,7 +6,9 @@ use crate::approval::{Approver, DynApprover, RefuseAll};
 use crate::sandbox::{Sandbox, SandboxPolicy};
 use crate::validate::CommandPolicy;
 use codegenie_perf::{CacheBackend, NoCache};
-use codegenie_security::{AccessControl, AuditSink, DangerousNoAudit, EventClass, Retention};
+use codegenie_security::{
+    AccessControl, AuditEvent, AuditResult, AuditSink, DangerousNoAudit, EventClass, Retention, ThreatLevel,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +138,14 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
         if !keeps && !self.audit_waived {
             return Err(BuildError::NothingRecorded);
         }
-        let confinement = self.confinement.resolve()?;
+        let confinement = self.confinement.resolve().inspect_err(|error| {
+            // Nothing will run, so nothing depends on whether this could be recorded.
+            let _ = self.audit.record(
+                &AuditEvent::new(EventClass::Configuration, "build executor", error.to_string())
+                    .result(AuditResult::Failure)
+                    .threat(ThreatLevel::Low),
+            );
+        })?;
         let workspace =
             confinement.write.first().or_else(|| confinement.read.iter().find(|path| path.is_dir())).cloned();
         let workspace = workspace.ok_or(BuildError::NoWorkspace)?;

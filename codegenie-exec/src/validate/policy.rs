@@ -3,6 +3,7 @@
 use super::judge::Decision;
 use super::shell;
 use crate::command::{CommandLine, Word};
+use codegenie_security::{AuditEvent, AuditResult, AuditSink, EventClass, ThreatLevel};
 use std::path::Path;
 
 /// The host's rules, on top of what is known of common programs.
@@ -154,6 +155,27 @@ impl CommandPolicy {
             Some("json") => Self::parse_json(&text, &origin),
             _ => Err(error("the name must end in .toml or .json".into())),
         }
+    }
+
+    /// As [`load`](Self::load), and puts on record which file was loaded, or why it was not. Where that
+    /// cannot be recorded, the policy is not given either.
+    pub fn load_recorded(path: impl AsRef<Path>, audit: &impl AuditSink) -> Result<Self, PolicyFileError> {
+        let path = path.as_ref();
+        let loaded = Self::load(path);
+        let event =
+            AuditEvent::new(EventClass::Configuration, "load command policy", path.display().to_string());
+        let event = match &loaded {
+            Ok(policy) => event.detail("rules", policy.rules.len() as u64),
+            Err(error) => event
+                .result(AuditResult::Failure)
+                .threat(ThreatLevel::Low)
+                .detail("problem", error.problem.as_str()),
+        };
+        audit.record(&event).map_err(|error| PolicyFileError {
+            origin: path.display().to_string(),
+            problem: format!("loading it could not be recorded: {error}"),
+        })?;
+        loaded
     }
 
     /// Reads a policy from TOML text.

@@ -69,13 +69,14 @@ impl Pattern {
     /// Is this the one way to write the name? Only canonical names are ever permitted, since
     /// `/src/../etc` would slip through a rule for `/src/**`.
     ///
-    /// A name is canonical unless it is empty, holds a NUL character, has a segment `.` or `..`, or two
-    /// slashes in a row. Symbolic links, letter case and the like are the caller's to resolve.
+    /// A name is canonical unless it is empty, holds a NUL character, has a segment `.` or `..`, two
+    /// slashes in a row, or a slash at its end other than the root's. Symbolic links, letter case and the like are the caller's to resolve.
     #[must_use]
     pub fn is_canonical(resource: &str) -> bool {
         !resource.is_empty()
             && !resource.contains('\0')
             && !resource.contains("//")
+            && (!resource.ends_with('/') || resource == "/" || resource.ends_with(":/"))
             && resource.split(is_separator).all(|segment| segment != "." && segment != "..")
     }
 
