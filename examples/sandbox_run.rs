@@ -31,6 +31,8 @@ const USAGE: &str = "usage: sandbox_run [OPTIONS] -- PROGRAM [ARGS...]
 
 const REFUSED: u8 = 126;
 const TIMED_OUT: u8 = 124;
+/// As a shell tells it of a program that SIGPIPE ended.
+const BROKEN_PIPE: u8 = 141;
 
 struct Options {
     policy: SandboxPolicy,
@@ -57,7 +59,10 @@ fn options() -> Result<Options, String> {
             "--stdin" => stdin = true,
             "--report" => report = true,
             "--json" => json = true,
-            "--help" | "-h" => return Err(USAGE.to_owned()),
+            "--help" | "-h" => {
+                println!("{USAGE}");
+                std::process::exit(0);
+            }
             _ => {
                 let value = arguments.next().ok_or_else(|| format!("{name} wants a value\n{USAGE}"))?;
                 let text = value.to_string_lossy().into_owned();
@@ -127,7 +132,8 @@ async fn main() -> ExitCode {
         Err(problem) => return refuse(&problem),
     };
     match run(options).await {
-        Ok(status) => ExitCode::from(match status.reason {
+        Ok(None) => ExitCode::from(BROKEN_PIPE),
+        Ok(Some(status)) => ExitCode::from(match status.reason {
             EndReason::Exited(status) => u8::try_from(status).unwrap_or(1),
             EndReason::Signaled(signal) => u8::try_from(128 + signal).unwrap_or(1),
             EndReason::TimedOut => TIMED_OUT,
@@ -142,7 +148,8 @@ fn refuse(problem: &str) -> ExitCode {
     ExitCode::from(REFUSED)
 }
 
-async fn run(options: Options) -> Result<SandboxStatus, Box<dyn std::error::Error>> {
+/// `None`: nobody reads the output any more.
+async fn run(options: Options) -> Result<Option<SandboxStatus>, Box<dyn std::error::Error>> {
     let sandbox = NativeSandbox::new()?;
     let proved = if options.report { Some(sandbox.enforcement(&options.policy).await?) } else { None };
     let mut words = options.program.into_iter();
@@ -157,13 +164,17 @@ async fn run(options: Options) -> Result<SandboxStatus, Box<dyn std::error::Erro
     }
     let mut running = sandbox.start(&request).await?;
     while let Some(chunk) = running.next_output().await {
-        // A reader that went away ends the run, and with it the tree.
-        match chunk.stream {
-            OutputStream::Stdout => std::io::stdout().write_all(&chunk.bytes)?,
-            OutputStream::Stderr => std::io::stderr().write_all(&chunk.bytes)?,
+        let written = match chunk.stream {
+            OutputStream::Stdout => std::io::stdout().write_all(&chunk.bytes),
+            OutputStream::Stderr => std::io::stderr().write_all(&chunk.bytes),
+        };
+        if written.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            // A reader that went away ends the run, as it would end the program itself.
+            running.kill();
+            running.wait().await?;
+            return Ok(None);
         }
     }
-    std::io::stdout().flush()?;
     let report = proved.unwrap_or_else(|| running.report().clone());
     let status = running.wait().await?;
     if options.json {
@@ -177,7 +188,7 @@ async fn run(options: Options) -> Result<SandboxStatus, Box<dyn std::error::Erro
     } else if status.reason == EndReason::OutputLimit {
         eprintln!("sandbox_run: ended after its output, {} bytes", status.usage.output_bytes);
     }
-    Ok(status)
+    Ok(Some(status))
 }
 
 fn show(report: &EnforcementReport, status: &SandboxStatus) {

@@ -88,6 +88,12 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
+struct Tokens {
+    valid: SessionToken,
+    expired: SessionToken,
+    revoked: SessionToken,
+}
+
 /// What became of one step.
 struct Done {
     step: Step,
@@ -120,7 +126,11 @@ async fn main() -> ExitCode {
     let options = match options() {
         Ok(options) => options,
         Err(problem) => {
-            eprintln!("{}{USAGE}", if problem.is_empty() { problem } else { format!("{problem}\n") });
+            if problem.is_empty() {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("{problem}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -146,8 +156,11 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 
     let session = SessionRequest::new("dana").agent("coder").lifetime(Duration::from_secs(3600));
     let (token, _) = access.open_session(session)?;
-    let (ended, gone) = access.open_session(SessionRequest::new("dana").agent("coder"))?;
+    let (revoked, gone) = access.open_session(SessionRequest::new("dana").agent("coder"))?;
     access.revoke(gone.id());
+    let short = SessionRequest::new("dana").agent("coder").lifetime(Duration::from_nanos(1));
+    let (expired, _) = access.open_session(short)?;
+    let tokens = Tokens { valid: token, expired, revoked };
 
     let mut live = output::Live::new(!options.json, &scene, &steps);
     let mut done = Vec::new();
@@ -159,7 +172,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
             continue;
         }
         live.begin(&step);
-        let result = carry_out(&executor, &scene, step, &token, &ended).await;
+        let result = carry_out(&executor, &scene, step, &tokens).await;
         live.end(&result);
         done.push(result);
     }
@@ -175,7 +188,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let ok = went_well && proved && audit.is_intact() && alerted;
     let summary = Summary { done: &done, report: &report, audit: &audit, monitor: &monitor, skipped, ok };
     if options.json {
-        println!("{}", output::json(&summary)?);
+        output::print(&output::json(&summary)?);
     } else {
         output::summary(&summary);
     }
@@ -224,23 +237,18 @@ fn executor(
 
 /// Approves nearly everything, as people do who are asked too often. What happens then is up to the sandbox.
 fn tired_person(request: &ApprovalRequest) -> Approval {
-    if request.command.contains("curl") {
-        return Approval::refused("dana", "nothing is fetched from here");
+    if request.command.starts_with("crontab") {
+        return Approval::refused("dana", "nothing runs here later on its own");
     }
     Approval::granted("dana")
 }
 
-async fn carry_out(
-    executor: &Executor,
-    scene: &Scene,
-    step: Step,
-    token: &SessionToken,
-    ended: &SessionToken,
-) -> Done {
+async fn carry_out(executor: &Executor, scene: &Scene, step: Step, tokens: &Tokens) -> Done {
     let since = Instant::now();
     let result = match step.token {
-        Token::Valid => executor.execute(token, &step.request).await,
-        Token::Revoked => executor.execute(ended, &step.request).await,
+        Token::Valid => executor.execute(&tokens.valid, &step.request).await,
+        Token::Expired => executor.execute(&tokens.expired, &step.request).await,
+        Token::Revoked => executor.execute(&tokens.revoked, &step.request).await,
         Token::Forged => executor.execute("forged-by-the-agent", &step.request).await,
     };
     let time = since.elapsed();

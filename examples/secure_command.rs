@@ -1,12 +1,14 @@
 //! One command of an agent, on the whole path: session, permission, policy, record, sandbox, record.
 //!
-//! `cargo run --example secure_command -- 'COMMAND'` (by default `ls -la / && id`).
+//! `cargo run --example secure_command -- 'COMMAND'` (by default `ls -la / && id`). The exit status is 1 where the
+//! command was refused or failed.
 
 use codegenie_exec::{CommandRequest, NativeSandbox, SandboxPolicy, SecureExecutor};
 use codegenie_security::{AccessControl, AuditLog, KeyFile, Policy, Role, SessionRequest};
+use std::process::ExitCode;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let command = std::env::args().nth(1).unwrap_or_else(|| "ls -la / && id".to_owned());
     let home = tempfile::tempdir()?;
     let workspace = home.path().join("workspace");
@@ -26,16 +28,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .audit(AuditLog::open(&log_path, key.key())?)
             .build()?;
 
-    match executor.execute(&token, &CommandRequest::shell(&command)).await {
+    let worked = match executor.execute(&token, &CommandRequest::shell(&command)).await {
         Ok(ran) => {
             println!("decision {} by {}: {}", ran.verdict.decision, ran.verdict.rule, ran.verdict.reason);
             println!("enforced {}", ran.output.report.enforced().join(", "));
             println!("ended    {} after {:.1?}\n", ran.output.status.reason, ran.output.status.usage.wall);
             print!("{}", String::from_utf8_lossy(&ran.output.stdout));
             eprint!("{}", String::from_utf8_lossy(&ran.output.stderr));
+            ran.output.status.reason.is_success()
         }
-        Err(error) => println!("refused  {error}"),
-    }
+        Err(error) => {
+            println!("refused  {error}");
+            false
+        }
+    };
 
     println!("\nOn record, read back from disk:");
     for record in AuditLog::read(&log_path, key.key())? {
@@ -47,5 +53,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     println!("verdict  {}", AuditLog::verify(&log_path, key.key())?);
-    Ok(())
+    Ok(if worked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -6,8 +6,20 @@ use crate::{Done, Summary};
 use codegenie_exec::LayerStatus;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
+
+/// Prints a line. A reader that has seen enough is no error: what was done is told by the exit status.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
+/// Prints a text.
+pub(crate) fn print(text: &str) {
+    say!("{text}");
+}
 
 fn colour(text: &str, code: &str) -> String {
     if std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
@@ -49,11 +61,11 @@ impl Live {
         }
         spinner.enable_steady_tick(Duration::from_millis(100));
         if shown {
-            println!("workspace {}, {} steps\n", scene.workspace().display(), steps.len());
+            say!("workspace {}, {} steps\n", scene.workspace().display(), steps.len());
             let heads = ["step", "decision", "rule", "confined by", "end", "time"];
             let heads: Vec<String> =
                 heads.iter().zip(WIDTHS).map(|(head, width)| cell(head, width)).collect();
-            println!("{}", colour(&heads.join(" "), "1"));
+            say!("{}", colour(&heads.join(" "), "1"));
         }
         Self { shown, spinner, hostile: false }
     }
@@ -61,7 +73,7 @@ impl Live {
     pub(crate) fn begin(&mut self, step: &Step) {
         let hostile = matches!(step.kind, Kind::Hostile { .. });
         if self.shown && hostile && !self.hostile {
-            self.spinner.suspend(|| println!("{}", colour("-- from here on the agent is injected", "2")));
+            self.spinner.suspend(|| say!("{}", colour("-- from here on the agent is injected", "2")));
         }
         self.hostile = hostile;
         self.spinner.set_message(step.name.clone());
@@ -73,7 +85,7 @@ impl Live {
                 "{} skipped: it needs what the step before did not find",
                 cell(&step.name, NAME_WIDTH)
             );
-            self.spinner.suspend(|| println!("{}", colour(&row, "33")));
+            self.spinner.suspend(|| say!("{}", colour(&row, "33")));
         }
     }
 
@@ -89,7 +101,7 @@ impl Live {
             (Ok(()), Kind::Hostile { .. }) => colour("stopped", "32"),
             (Err(why), _) => colour(&format!("WRONG: {why}"), "31"),
         };
-        self.spinner.suspend(|| println!("{} {verdict}", row.join(" ")));
+        self.spinner.suspend(|| say!("{} {verdict}", row.join(" ")));
     }
 }
 
@@ -100,21 +112,21 @@ fn table(heads: &[&str]) -> Table {
 }
 
 pub(crate) fn summary(summary: &Summary<'_>) {
-    println!("\n{}", colour("Sandbox", "1"));
+    say!("\n{}", colour("Sandbox", "1"));
     let mut layers = table(&["layer", "state", "detail"]);
     for layer in &summary.report.layers {
         layers.add_row([layer.layer.to_string(), layer.status.to_string(), layer.detail.clone()]);
     }
-    println!("{layers}");
+    say!("{layers}");
     let stopped = summary.report.witness.iter().filter(|attempt| attempt.stopped).count();
-    println!("witness: {stopped} of {} attempts stopped", summary.report.witness.len());
+    say!("witness: {stopped} of {} attempts stopped", summary.report.witness.len());
     for attempt in summary.report.witness.iter().filter(|attempt| !attempt.stopped) {
-        println!("{}", colour(&format!("  NOT STOPPED: {} ({})", attempt.what, attempt.layer), "31"));
+        say!("{}", colour(&format!("  NOT STOPPED: {} ({})", attempt.what, attempt.layer), "31"));
     }
 
-    println!("\n{}\n{}", colour("Audit log", "1"), summary.audit);
+    say!("\n{}\n{}", colour("Audit log", "1"), summary.audit);
 
-    println!("\n{}", colour("Metrics", "1"));
+    say!("\n{}", colour("Metrics", "1"));
     let data = summary.monitor.dashboard_data();
     let mut metrics = table(&["metric", "labels", "value"]);
     let labels = |labels: &std::collections::BTreeMap<String, String>| {
@@ -128,15 +140,15 @@ pub(crate) fn summary(summary: &Summary<'_>) {
         let value = format!("{} runs, p50 {}, p99 {}", timer.count, ms(timer.p50), ms(timer.p99));
         metrics.add_row([timer.name.clone(), labels(&timer.labels), value]);
     }
-    println!("{metrics}");
+    say!("{metrics}");
 
-    println!("\n{}", colour("Alerts", "1"));
+    say!("\n{}", colour("Alerts", "1"));
     for alert in &data.firing {
         let line = format!("{:?} {}: {} ({})", alert.severity, alert.rule, alert.message, alert.condition);
-        println!("{}", colour(&line, "33"));
+        say!("{}", colour(&line, "33"));
     }
     if data.firing.is_empty() {
-        println!("{}", colour("none is firing, though commands were refused", "31"));
+        say!("{}", colour("none is firing, though commands were refused", "31"));
     }
 
     let wrong = summary.done.iter().filter(|done| done.verdict.is_err()).count();
@@ -147,7 +159,7 @@ pub(crate) fn summary(summary: &Summary<'_>) {
     } else {
         ("31", format!("{wrong} steps went wrong; see the rows marked WRONG and the checks above"))
     };
-    println!("\n{}", colour(&line, good));
+    say!("\n{}", colour(&line, good));
 }
 
 pub(crate) fn json(summary: &Summary<'_>) -> Result<String, serde_json::Error> {

@@ -112,7 +112,13 @@ fn copy_project(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
     let mut waiting = vec![(from, to.to_path_buf())];
     while let Some((from, to)) = waiting.pop() {
         std::fs::create_dir_all(&to)?;
-        for entry in std::fs::read_dir(&from)? {
+        let unreadable = |error: std::io::Error| {
+            format!(
+                "{} cannot be copied: {error}; make it readable, or work on a copy without it",
+                from.display()
+            )
+        };
+        for entry in std::fs::read_dir(&from).map_err(unreadable)? {
             let entry = entry?;
             let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
             if kind.is_dir() {
@@ -122,8 +128,13 @@ fn copy_project(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
             } else if kind.is_symlink() {
                 std::os::unix::fs::symlink(std::fs::read_link(entry.path())?, target)?;
             } else if kind.is_file() {
-                std::fs::copy(entry.path(), &target)
-                    .map_err(|error| format!("{} was not copied: {error}", entry.path().display()))?;
+                std::fs::copy(entry.path(), &target).map_err(|error| {
+                    let path = entry.path();
+                    format!(
+                        "{} cannot be copied: {error}; make it readable, or work on a copy without it",
+                        path.display()
+                    )
+                })?;
                 // Sources from a package registry are often read-only; a copy is to be worked on.
                 let mut mode = std::fs::metadata(&target)?.permissions();
                 mode.set_mode(mode.mode() | 0o600);

