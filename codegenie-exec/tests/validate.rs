@@ -138,6 +138,14 @@ fn a_here_document_does_not_hide_commands() {
     assert_eq!(decide("cat <<E\nx\nE\nsudo ls\n").unwrap().0, Decision::Deny);
 }
 
+/// Bash ends the redirection at the dash, and runs the rest.
+#[test]
+fn a_closed_descriptor_does_not_hide_a_command() {
+    assert_asked(&[">&-reboot", ">& -reboot", "<&-reboot", "ls >&--", "2>&-x", "! && ls", "!", "time"]);
+    assert_asked(&["{ <x }", "{ x=1 }"]);
+    assert_allowed(&["ls >&-", "ls 2>&-", "ls 2>&1-", "ls <&-"]);
+}
+
 #[test]
 fn options_take_a_program_out_of_what_is_known() {
     assert_asked(&[
@@ -308,6 +316,7 @@ fn what_no_shell_would_run_is_refused() {
         "&& ls",
         "( ls",
         "ls )",
+        "ls <2>x",
         "ls\0",
         &long,
     ] {

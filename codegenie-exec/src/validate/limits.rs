@@ -44,6 +44,10 @@ pub(super) fn check_text(text: &str) -> Result<(), ParseError> {
     if text.contains('\0') {
         return Err(ParseError::new("it holds a NUL byte"));
     }
+    let backslashes = text.bytes().rev().take_while(|b| *b == b'\\').count();
+    if backslashes % 2 == 1 {
+        return Err(ParseError::new("it ends with a backslash"));
+    }
     let expands = |pair: &&[u8]| matches!(pair, [b'$', b'(' | b'{' | b'[']);
     if text.as_bytes().windows(2).filter(expands).count() > MAX_EXPANSIONS {
         return Err(too_many("more expansions", MAX_EXPANSIONS));
@@ -85,8 +89,10 @@ pub(super) fn check_tokens(tokens: &[Token]) -> Result<(), ParseError> {
     let mut deepest = 0usize;
     let (mut tests, mut test_operators) = (false, 0usize);
     let mut following = tokens.iter().skip(1);
+    let mut previous = None;
     for token in tokens {
         let next = following.next();
+        check_number(previous.replace(token), token, next)?;
         match token {
             Token::Operator(operator, _) => match operator.as_str() {
                 "(" => parentheses += 1,
@@ -103,7 +109,7 @@ pub(super) fn check_tokens(tokens: &[Token]) -> Result<(), ParseError> {
                     compounds += 1;
                     tests = true;
                 }
-                word => check_word(word, next)?,
+                word => check_subscript(word)?,
             },
         }
         deepest = deepest.max(parentheses);
@@ -128,12 +134,23 @@ pub(super) fn check_tokens(tokens: &[Token]) -> Result<(), ParseError> {
     Ok(())
 }
 
-fn check_word(word: &str, next: Option<&Token>) -> Result<(), ParseError> {
-    let redirects = matches!(next, Some(Token::Operator(operator, _)) if operator.starts_with(['<', '>']));
-    let number = word.bytes().all(|b| b.is_ascii_digit());
-    if redirects && number && !(1..=MAX_DESCRIPTOR_DIGITS).contains(&word.len()) {
-        return Err(ParseError::new(format!("{word:?} is no file descriptor")));
+/// A number right before a redirection is its descriptor: too large a one stops the parser, and bash
+/// takes none for the file of another redirection.
+fn check_number(before: Option<&Token>, token: &Token, next: Option<&Token>) -> Result<(), ParseError> {
+    let redirects = |token: &Token| matches!(token, Token::Operator(text, _) if text.contains(['<', '>']));
+    let (Token::Word(word, place), Some(next)) = (token, next) else { return Ok(()) };
+    if !redirects(next) || !word.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(());
     }
+    let touches = place.end.index == next.location().start.index;
+    let of_another = before.is_some_and(redirects);
+    if !(1..=MAX_DESCRIPTOR_DIGITS).contains(&word.len()) || (touches && of_another) {
+        return Err(ParseError::new(format!("{word:?} before a redirection is no file descriptor")));
+    }
+    Ok(())
+}
+
+fn check_subscript(word: &str) -> Result<(), ParseError> {
     let name = word.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
     if let Some(subscript) = word.get(name..).filter(|rest| name > 0 && rest.starts_with('[')) {
         let parts = subscript.matches(['[', '(', '$', '`', '"', '{']).count();

@@ -65,7 +65,9 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
 fn program(text: &str) -> Result<ast::Program, ParseError> {
     // As `bash -c` reads: without extended patterns.
     let options = ParserOptions { enable_extended_globbing: false, ..ParserOptions::default() };
-    let tokens = brush_parser::uncached_tokenize_str(text, &options.tokenizer_options())
+    // Where the text ends right after `<<''`, the tokenizer would not.
+    let line = format!("{text}\n");
+    let tokens = brush_parser::uncached_tokenize_str(&line, &options.tokenizer_options())
         .map_err(|error| ParseError::new(one_line(&error.to_string())))?;
     limits::check_tokens(&tokens)?;
     brush_parser::parse_tokens(&tokens, &options)
@@ -158,6 +160,10 @@ impl Tree {
         if pipeline.timed.is_some() || pipeline.bang || pipeline.seq.len() > 1 {
             self.compound = true;
         }
+        if pipeline.seq.is_empty() {
+            // `!` and `time` alone, which bash takes in some places only.
+            self.opaque("a pipeline without a command");
+        }
         for command in &pipeline.seq {
             match command {
                 ast::Command::Simple(simple) => self.simple(simple),
@@ -187,7 +193,14 @@ impl Tree {
     fn compound_command(&mut self, compound: &ast::CompoundCommand) {
         use ast::CompoundCommand as Compound;
         match compound {
-            Compound::BraceGroup(group) => return self.list(&group.list),
+            Compound::BraceGroup(group) => {
+                self.list(&group.list);
+                // In `{ x=1 }` and `{ <x }` bash takes the brace for a program.
+                if self.commands.last().is_none_or(|command| command.words.is_empty()) {
+                    self.opaque("a group that ends without a program");
+                }
+                return;
+            }
             Compound::Subshell(subshell) => return self.list(&subshell.list),
             Compound::ForClause(clause) => self.list(&clause.body.list),
             Compound::WhileClause(clause) | Compound::UntilClause(clause) => {
@@ -273,10 +286,11 @@ impl Tree {
                 let number = word.value.strip_suffix('-').unwrap_or(&word.value);
                 if number.bytes().all(|b| b.is_ascii_digit()) {
                     self.compound = true;
-                } else if matches!(kind, Kind::DuplicateOutput) {
+                } else if matches!(kind, Kind::DuplicateOutput) && !word.value.starts_with('-') {
                     let target = self.word(word);
                     command.redirects.push(Redirect { target, writes: true });
                 } else {
+                    // Of `>&-rm` bash makes `>&-` and the command `rm`.
                     self.opaque("a duplicated descriptor that is not a number");
                 }
             }
