@@ -777,3 +777,74 @@ mod native {
         assert!(size() < beats, "it came to its own end");
     }
 }
+
+/// A role that denies a program denies it by its path too, and where a wrapper would run it.
+#[tokio::test]
+async fn a_denied_program_is_denied_by_other_spellings() {
+    let commands = [
+        "forbidden",
+        "f''orbidden",
+        r"\forbidden",
+        "/usr/bin/forbidden",
+        "./forbidden",
+        "env A=1 forbidden",
+        "command forbidden",
+        "xargs -n 1 /bin/forbidden",
+        "nohup timeout 5 forbidden",
+        "bash -c 'ls;forbidden x'",
+        "find . -exec forbidden {} +",
+        "ls | xargs forbidden",
+        "ls && (cd x; env forbidden)",
+    ];
+    for command in commands {
+        let world = World::new();
+        let executor = world.approved_by(approve_with(|_| Approval::granted("a tired person")));
+        let error = executor.execute(&world.token, &shell(command)).await.unwrap_err();
+        assert!(matches!(error, ExecError::NotPermitted { .. }), "{command}: {error}");
+        world.assert_nothing_ran();
+        world.assert_recorded(EventClass::Authorization, AuditResult::Denied, ThreatLevel::Medium);
+    }
+    let world = World::new();
+    let executor = world.executor();
+    for command in ["echo forbidden", "cat forbidden", "grep -r forbidden ."] {
+        executor.execute(&world.token, &shell(command)).await.unwrap();
+    }
+}
+
+/// A policy file is on record, loaded or not, and what cannot be recorded is not given.
+#[test]
+fn policy_files_are_recorded() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("policy.toml");
+    let sink = Memory::new(|_| false);
+    std::fs::write(&path, "default = \"deny\"\n").unwrap();
+    CommandPolicy::load_recorded(&path, &sink).unwrap();
+    std::fs::write(&path, "default = \"perhaps\"\n").unwrap();
+    let error = CommandPolicy::load_recorded(&path, &sink).unwrap_err().to_string();
+    assert!(error.contains("line 1") && !error.contains('\n'), "{error}");
+    let events = sink.events();
+    let results: Vec<_> = events.iter().map(|event| (event.class, event.result)).collect();
+    let configuration = EventClass::Configuration;
+    assert_eq!(results, [(configuration, AuditResult::Success), (configuration, AuditResult::Failure)]);
+
+    std::fs::write(&path, "default = \"deny\"\n").unwrap();
+    CommandPolicy::load_recorded(&path, &Memory::new(|_| true)).unwrap_err();
+}
+
+#[test]
+fn an_executor_that_is_not_built_is_on_record() {
+    let world = World::new();
+    let file = world.workspace.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let built = SecureExecutor::builder(
+        world.sandbox.clone(),
+        world.access.clone(),
+        SandboxPolicy::workspace_write(file),
+    )
+    .audit(world.audit.clone())
+    .build();
+    assert!(built.err().unwrap().to_string().contains("is not a directory"));
+    let events = world.audit.events();
+    assert_eq!(events.len(), 1);
+    assert_eq!((events[0].class, events[0].result), (EventClass::Configuration, AuditResult::Failure));
+}
