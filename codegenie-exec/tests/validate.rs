@@ -142,7 +142,7 @@ fn a_here_document_does_not_hide_commands() {
 #[test]
 fn a_closed_descriptor_does_not_hide_a_command() {
     assert_asked(&[">&-reboot", ">& -reboot", "<&-reboot", "ls >&--", "2>&-x", "! && ls", "!", "time"]);
-    assert_asked(&["{ <x }", "{ x=1 }"]);
+    assert_asked(&["{ <x }", "{ x=1 }", "ls &>>x=1"]);
     assert_allowed(&["ls >&-", "ls 2>&-", "ls 2>&1-", "ls <&-"]);
 }
 
@@ -316,6 +316,8 @@ fn what_no_shell_would_run_is_refused() {
         "&& ls",
         "( ls",
         "ls )",
+        r"ls \",
+        r"ls \\\",
         "ls <2>x",
         "ls\0",
         &long,
@@ -428,6 +430,11 @@ fn hostile_text_ends() {
         ["echo {1..99999999999999999999}", "ls 99999999999999999999>x", "ls ~99999999999999999999"]
             .map(Into::into),
     );
+
+    // Where the tokenizer would not end, or takes an end for granted that is not there.
+    let here =
+        ["<<'' ", "''''<<'' ", "<<''($(", "<<$(''|n ", r"<<''\\", "${[[ ||<<-''}", "!>>&><<$[$( ()))?"];
+    texts.extend(here.map(Into::into));
 
     // What a thread has by default.
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {

@@ -11,7 +11,7 @@ use brush_parser::Token;
 /// Longer than what a person would approve.
 const MAX_BYTES: usize = 64 << 10;
 /// `$(`, `${` and `$[`: one level of the tokenizer each.
-const MAX_EXPANSIONS: usize = 128;
+pub(super) const MAX_EXPANSIONS: usize = 128;
 /// `if`, `while`, `{`, …: one level of the parser each.
 const MAX_COMPOUNDS: usize = 48;
 /// Each may double the time.

@@ -65,8 +65,10 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
 fn program(text: &str) -> Result<ast::Program, ParseError> {
     // As `bash -c` reads: without extended patterns.
     let options = ParserOptions { enable_extended_globbing: false, ..ParserOptions::default() };
-    // Where the text ends right after `<<''`, the tokenizer would not.
-    let line = format!("{text}\n");
+    // Where the text ends right after `<<''`, the tokenizer would not; and it takes the ends of
+    // expansions twice that hold a here-document without its own end.
+    let ends = if text.contains("<<") { 1 + limits::MAX_EXPANSIONS } else { 1 };
+    let line = format!("{text}{}", "\n".repeat(ends));
     let tokens = brush_parser::uncached_tokenize_str(&line, &options.tokenizer_options())
         .map_err(|error| ParseError::new(one_line(&error.to_string())))?;
     limits::check_tokens(&tokens)?;
@@ -295,6 +297,10 @@ impl Tree {
                 }
             }
             ast::IoRedirect::OutputAndError(word, _) => {
+                if word.value.contains('=') {
+                    // Bash takes what looks like an assignment for no file here.
+                    self.opaque("a redirection of a kind that is not followed");
+                }
                 let target = self.word(word);
                 command.redirects.push(Redirect { target, writes: true });
             }
