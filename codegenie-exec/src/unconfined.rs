@@ -152,7 +152,7 @@ impl SandboxProcess for Unconfined {
         #[cfg(not(unix))]
         let signal = None::<i32>;
         let reason = match (self.killed, signal, status.code()) {
-            (Some(killed), Some(_), _) => killed,
+            (Some(killed), Some(_), _) | (Some(killed @ EndReason::OutputLimit), ..) => killed,
             (_, Some(signal), _) => EndReason::Signaled(signal),
             (_, None, code) => EndReason::Exited(code.unwrap_or(-1)),
         };

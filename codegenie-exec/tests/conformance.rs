@@ -228,7 +228,6 @@ async fn read_late(sandbox: impl Sandbox, limit: u64) -> codegenie_exec::Sandbox
 }
 
 #[tokio::test]
-#[ignore = "known gap: the end is told as it was before the output was read"]
 async fn output_that_is_read_after_the_end_counts() {
     assert_eq!(read_late(native(), 100).await.usage.output_bytes, 13);
     assert_eq!(read_late(native(), 5).await.reason, codegenie_exec::EndReason::OutputLimit);

@@ -83,6 +83,16 @@ impl NativeProcess {
         Ok(Self { stdout, stderr, stdout_first: true, shared, limit: limits.output_bytes, end, known: None })
     }
 
+    /// A command may have ended before its output was read: what was read, and whether that was cut, is
+    /// known only afterwards.
+    fn as_read(&self, mut status: SandboxStatus) -> SandboxStatus {
+        status.usage.output_bytes = self.shared.output_bytes.load(Ordering::Relaxed);
+        if self.shared.killer.load(Ordering::Acquire) == BY_OUTPUT {
+            status.reason = EndReason::OutputLimit;
+        }
+        status
+    }
+
     /// Cuts what passes the limit, and ends the tree there.
     fn within_limit(&mut self, stream: OutputStream, mut bytes: Vec<u8>) -> Option<OutputChunk> {
         let printed = self.shared.output_bytes.load(Ordering::Relaxed);
@@ -126,7 +136,7 @@ impl SandboxProcess for NativeProcess {
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<SandboxStatus, SandboxError>> {
         if let Some(known) = self.known {
-            return Poll::Ready(Ok(known));
+            return Poll::Ready(Ok(self.as_read(known)));
         }
         let status = match ready!(Pin::new(&mut self.end).poll(cx)) {
             Ok(status) => status?,
@@ -136,7 +146,7 @@ impl SandboxProcess for NativeProcess {
             }
         };
         self.known = Some(status);
-        Poll::Ready(Ok(status))
+        Poll::Ready(Ok(self.as_read(status)))
     }
 
     fn kill(&mut self) {

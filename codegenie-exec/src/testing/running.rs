@@ -40,6 +40,9 @@ async fn output(sandbox: &impl Sandbox, place: &Place) -> Result<(), Conformance
         format!("stdout is {}", text(&output.stdout))
     })?;
     ensure("output", output.stderr == b"err\0\x80", || format!("stderr is {}", text(&output.stderr)))?;
+    ensure("output", output.status.usage.output_bytes == 13, || {
+        format!("13 bytes were printed, {} are told", output.status.usage.output_bytes)
+    })?;
 
     // More than a pipe holds, on both streams by turns.
     let line = "x".repeat(99);
