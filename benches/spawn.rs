@@ -19,18 +19,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sandbox = NativeSandbox::new()?;
     let request = SandboxRequest::new("/bin/true", SandboxPolicy::workspace_write(workspace.path()));
 
-    let (mut plain, mut confined) = (Vec::new(), Vec::new());
+    let pooled = sandbox.clone().pooled(4);
+    runtime.block_on(pooled.prewarm(&request.policy))?;
+    let (mut plain, mut confined, mut warm) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..WARM_UP + rounds {
         let a = spawn()?;
         let b = runtime.block_on(confine(&sandbox, &request))?;
+        let c = runtime.block_on(confine(&pooled, &request))?;
         if round >= WARM_UP {
             plain.push(a);
             confined.push(b);
+            warm.push(c);
         }
     }
     let (base, ours) = (quantile_us(&plain, 0.5), quantile_us(&confined, 0.5));
     println!("posix_spawn /bin/true: p50 {base:.0} us, p99 {:.0} us", quantile_us(&plain, 0.99));
     println!("native, direct:        p50 {ours:.0} us, p99 {:.0} us", quantile_us(&confined, 0.99));
+    let pool = quantile_us(&warm, 0.5);
+    println!("native, pool:          p50 {pool:.0} us, p99 {:.0} us", quantile_us(&warm, 0.99));
+    figure("spawn_pool_p50", pool / base, "x_posix_spawn", Goal::AtMost(1.5));
     figure("spawn_direct_p50", ours / base, "x_posix_spawn", Goal::AtMost(3.5));
     Ok(())
 }

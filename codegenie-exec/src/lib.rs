@@ -41,6 +41,7 @@ pub use sandbox::{
     Attempt, DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus, Limits, Network,
     OutputChunk, OutputStream, Requirement, ResourceUsage, RunOutput, Running, Sandbox, SandboxError,
     SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess, SandboxRequest, SandboxStatus,
+    Signal, Stdio, TerminalSize,
 };
 #[cfg(all(feature = "native", not(codegenie_native)))]
 pub use unavailable::NativeSandbox;

@@ -14,6 +14,7 @@ pub use error::{SandboxError, SandboxErrorKind};
 pub use policy::{Limits, Network, SandboxPolicy, SandboxPolicyError};
 pub use process::{
     EndReason, OutputChunk, OutputStream, ResourceUsage, RunOutput, Running, SandboxProcess, SandboxStatus,
+    Signal, TerminalSize,
 };
 pub use report::{Attempt, EnforcementReport, Layer, LayerReport, LayerStatus, Requirement};
 
@@ -53,6 +54,21 @@ pub trait Sandbox: Send + Sync {
     fn name(&self) -> &str;
 }
 
+/// What a command's standard streams are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stdio {
+    /// Output goes to the host; what there is to read is in the request.
+    #[default]
+    Captured,
+    /// Output goes to the host, and the host writes input while the command runs:
+    /// [`Running::write_input`].
+    Piped,
+    /// All three are a terminal of this size, private to the sandbox. What is printed comes as standard
+    /// output, in the terminal's manner: lines end with carriage returns.
+    Terminal(TerminalSize),
+}
+
 /// One command and the policy that confines it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -67,6 +83,8 @@ pub struct SandboxRequest {
     pub env: BTreeMap<OsString, OsString>,
     /// What the command reads from its standard input. Empty: it reads end of file at once.
     pub stdin: Vec<u8>,
+    /// What its standard streams are.
+    pub stdio: Stdio,
     /// The confinement.
     pub policy: Arc<SandboxPolicy>,
 }
@@ -81,6 +99,7 @@ impl SandboxRequest {
             cwd: policy.write.first().cloned().unwrap_or_else(|| PathBuf::from("/tmp")),
             env: BTreeMap::new(),
             stdin: Vec::new(),
+            stdio: Stdio::default(),
             policy,
         }
     }
@@ -121,6 +140,13 @@ impl SandboxRequest {
     #[must_use]
     pub fn stdin(mut self, stdin: impl Into<Vec<u8>>) -> Self {
         self.stdin = stdin.into();
+        self
+    }
+
+    /// Sets what the command's standard streams are.
+    #[must_use]
+    pub fn stdio(mut self, stdio: Stdio) -> Self {
+        self.stdio = stdio;
         self
     }
 }

@@ -30,6 +30,11 @@ fn report() -> EnforcementReport {
 
 impl Sandbox for DangerousNoSandbox {
     async fn start(&self, request: &SandboxRequest) -> Result<Running, SandboxError> {
+        if request.stdio != crate::sandbox::Stdio::Captured {
+            return Err(SandboxError::invalid_request(
+                "without a sandbox there is neither streamed input nor a terminal: use Stdio::Captured; nothing was run",
+            ));
+        }
         let mut command = Command::new(&request.program);
         command.args(&request.args).current_dir(&request.cwd).env_clear();
         command.envs(&request.policy.environment).envs(&request.env);
@@ -158,9 +163,8 @@ impl SandboxProcess for Unconfined {
         };
         let usage = ResourceUsage {
             wall: self.since.elapsed(),
-            cpu: None,
-            max_rss_bytes: None,
             output_bytes: self.printed,
+            ..ResourceUsage::default()
         };
         Poll::Ready(Ok(SandboxStatus::new(reason, usage)))
     }

@@ -1,7 +1,9 @@
 //! What the host and the init program agree on. Compiled into both, so that they cannot differ.
 //!
 //! The host writes a *plan*: a list of system calls with all their memory, laid out for one fixed
-//! address. The init program maps it there and carries it out. It decides nothing itself.
+//! address. The init program maps it there and carries it out. It decides nothing itself. A plan
+//! may leave out its last part, the *errand*: what is executed, where, with which arguments. Then
+//! the confined process waits for that.
 
 /// Where init maps the plan. Free in a static program that is linked at the default address.
 pub(super) const PLAN_BASE: u64 = 0x2000_0000;
@@ -11,10 +13,21 @@ pub(super) const MAGIC: u64 = 0x0001_4e41_4c50_4743;
 
 /// Descriptor of the plan, when init starts.
 pub(super) const FD_PLAN: i32 = 3;
-/// Descriptor that init reports to.
-pub(super) const FD_STATUS: i32 = 4;
-/// Descriptor whose hang-up tells init that the host is gone.
-pub(super) const FD_LIVENESS: i32 = 5;
+/// The socket to the host: init reports to it, takes orders from it, and its hang-up tells init
+/// that the host is gone.
+pub(super) const FD_CONTROL: i32 = 4;
+
+/// Where a waiting command's process receives its errand: a count of operations, the operations,
+/// then the memory that they refer to.
+pub(super) const ERRAND_BASE: u64 = 0x3000_0000;
+/// Room for an errand.
+pub(super) const ERRAND_BYTES: u64 = 0x2_0000;
+/// Where the operations of an errand start, and its memory.
+pub(super) const ERRAND_OPS: u64 = 8;
+/// See [`ERRAND_OPS`].
+pub(super) const ERRAND_ARENA: u64 = 0x1000;
+/// Operations of an errand are reported as if they had been numbered from here.
+pub(super) const ERRAND_FIRST: u32 = 1 << 16;
 
 /// The start of a plan. The operations follow at once, then the memory that they refer to.
 #[repr(C)]
@@ -43,12 +56,18 @@ pub(super) struct Op {
 /// Forks the command's process, which goes on with the next operation. Init itself goes on with
 /// operation `args[0]` when that process has executed a program or ended.
 pub(super) const OP_FORK: i32 = -1;
-/// Reaps until the command has ended or the host is gone; ends init. `args[0]`: the slot of the signalfd.
+/// Reaps until the command has ended, then kills and reaps what is left of the tree; the result is
+/// the command's wait status. Ends init when the host is gone. `args[0]`: the slot of the signalfd.
 pub(super) const OP_REAP: i32 = -2;
 /// Writes the low 32 bits of slot `args[1]` to the address `args[0]`.
 pub(super) const OP_POKE: i32 = -3;
 /// Ends the process that carries out the plan with status `args[0]`.
 pub(super) const OP_EXIT: i32 = -4;
+/// Tells the host that the process is ready, waits for an errand and goes on with it. `args[0]`: the
+/// `msghdr` to receive by.
+pub(super) const OP_AWAIT: i32 = -5;
+/// Reports the wait status in slot `args[0]` as [`KIND_ENDED`], and ends init.
+pub(super) const OP_END: i32 = -6;
 
 /// Bits 0 to 5: argument i is the number of a slot, whose value is passed.
 pub(super) const FLAG_SLOT_ARG0: u32 = 1;
@@ -63,7 +82,7 @@ pub(super) const FLAG_STORE: u32 = 1 << 9;
 /// Position of the slot's number.
 pub(super) const STORE_SHIFT: u32 = 12;
 
-/// A report to the host.
+/// A report to the host. What else there is to say follows it in the same message.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Status {
@@ -81,7 +100,15 @@ pub(super) const KIND_FAILED: u32 = 1;
 pub(super) const KIND_DEGRADED: u32 = 2;
 /// The command's program was executed, or its plan was given up: a `KIND_FAILED` came before then.
 pub(super) const KIND_STARTED: u32 = 3;
-/// The command has ended; `value` is its wait status.
+/// The command and the rest of its tree have ended; `value` is the command's wait status.
 pub(super) const KIND_ENDED: u32 = 4;
 /// The result of a probing operation: `value` is the call's raw result.
 pub(super) const KIND_PROBE: u32 = 5;
+/// The command's process is confined and waits for its errand.
+pub(super) const KIND_READY: u32 = 6;
+/// What `getrusage` says of the tree follows.
+pub(super) const KIND_USAGE: u32 = 7;
+/// The text of init's `/proc/self/io` follows.
+pub(super) const KIND_IO: u32 = 8;
+/// A descriptor comes with the message; `op` says which.
+pub(super) const KIND_DESCRIPTOR: u32 = 9;

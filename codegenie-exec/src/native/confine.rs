@@ -1,19 +1,27 @@
 //! The whole plan of a sandboxed command, in the order of confinement.
 
+use super::abi::{FD_CONTROL, FD_PLAN, KIND_IO, KIND_USAGE};
 use super::identity::Identity;
 use super::landlock;
 use super::mounts::{self, Prepared};
 use super::plan::{Arg, Plan, Purpose};
 use super::seccomp;
+use super::terminal;
 use super::view::View;
 use super::witness;
-use crate::sandbox::{Layer, Limits, Network, Requirement, SandboxPolicy, SandboxRequest};
+use crate::sandbox::{
+    Layer, Limits, Network, Requirement, SandboxPolicy, SandboxRequest, Stdio, TerminalSize,
+};
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Where init keeps the descriptor that tells of ended children.
 const SIGNALS: u8 = 7;
+/// Where init keeps the descriptor of its `/proc/self/io`.
+const IO: u8 = 6;
+/// Where init keeps the command's wait status.
+const STATUS: u8 = 5;
 
 /// What the plan is made from, beside the request.
 pub(super) struct Setting<'a> {
@@ -31,15 +39,30 @@ pub(super) struct Setting<'a> {
 pub(super) enum Payload<'a> {
     /// Executes the request's program.
     Execute(&'a SandboxRequest),
+    /// Waits, confined, for an [`errand`] and the three standard descriptors.
+    Await,
     /// Tries what the layers must stop, reports what happened, ends.
     Witness,
+}
+
+impl Payload<'_> {
+    fn terminal(&self) -> Option<TerminalSize> {
+        match self {
+            Self::Execute(request) => match request.stdio {
+                Stdio::Terminal(size) => Some(size),
+                _ => None,
+            },
+            Self::Await | Self::Witness => None,
+        }
+    }
 }
 
 pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payload<'_>) -> Plan {
     let mut plan = Plan::default();
     close_foreign_descriptors(&mut plan, setting.kept);
     change_identity(&mut plan, &setting.identity);
-    mounts::enter_view(&mut plan, setting.view, setting.prepared, &policy.limits);
+    let terminal = payload.terminal();
+    mounts::enter_view(&mut plan, setting.view, setting.prepared, &policy.limits, terminal.is_some());
     if policy.network == Network::None {
         raise_loopback(&mut plan);
     }
@@ -47,19 +70,17 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     let name = plan.text("sandbox");
     plan.call("set the host name", libc::SYS_sethostname, &[name.into(), 7.into()]);
     watch_children(&mut plan);
+    if let Some(size) = terminal {
+        terminal::make(&mut plan, size);
+    }
     // Before there is anybody who could look; the command's own execution makes it traceable again.
     plan.call("hide init from tracing", libc::SYS_prctl, &[libc::PR_SET_DUMPABLE.into(), 0.into()]);
     plan.fork(|plan| {
         own_session(plan);
-        limit_resources(plan, &policy.limits, optional(policy, Layer::ResourceLimits));
-        match payload {
-            Payload::Execute(request) => {
-                let cwd = plan.text(&request.cwd);
-                plan.section(Purpose::WorkingDirectory, false);
-                plan.call(request.cwd.display().to_string(), libc::SYS_chdir, &[cwd.into()]);
-            }
-            Payload::Witness => {}
+        if terminal.is_some() {
+            terminal::control(plan);
         }
+        limit_resources(plan, &policy.limits, optional(policy, Layer::ResourceLimits));
         drop_capabilities(plan, setting.last_capability);
         plan.section(Purpose::Layer(Layer::NoNewPrivileges), false);
         let (set, one, zero) = (libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), Arg::Value(0));
@@ -72,14 +93,47 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
         }
         match payload {
             Payload::Execute(request) => execute(plan, policy, request),
+            Payload::Await => {
+                plan.section(Purpose::Machinery, false);
+                let (first, last) = (0.into(), 2.into());
+                plan.call("make way for descriptors", libc::SYS_close_range, &[first, last, 0.into()]);
+                plan.await_errand(3);
+            }
             Payload::Witness => witness::attempt(plan, policy),
         }
     });
+    if terminal.is_some() {
+        terminal::leave(&mut plan);
+    }
     // Init itself: nothing of the host's, no privilege.
     plan.call("close the standard descriptors", libc::SYS_close_range, &[0.into(), 2.into(), 0.into()]);
     set_no_capabilities(&mut plan);
-    plan.reap(SIGNALS);
+    plan.reap(SIGNALS).store(STATUS);
+    tell_usage(&mut plan);
+    plan.end(STATUS);
     plan
+}
+
+/// What a process that was prepared with [`Payload::Await`] is sent.
+pub(super) fn errand(policy: &SandboxPolicy, request: &SandboxRequest) -> Plan {
+    let mut plan = Plan::errand();
+    execute(&mut plan, policy, request);
+    plan
+}
+
+/// Of the whole tree: init has reaped it.
+fn tell_usage(plan: &mut Plan) {
+    plan.section(Purpose::Machinery, false);
+    let size = size_of::<libc::rusage>();
+    let (record, usage) = plan.record(KIND_USAGE, size);
+    let children = libc::RUSAGE_CHILDREN.into();
+    plan.call("ask for the tree's usage", libc::SYS_getrusage, &[children, usage.into()]).or_else();
+    plan.report(record, size);
+    let size = 512;
+    let (record, text) = plan.record(KIND_IO, size);
+    let args = [Arg::Slot(IO), text.into(), (size as u64).into(), 0.into()];
+    plan.call("ask for the tree's transfers", libc::SYS_pread64, &args).or_else();
+    plan.report(record, size);
 }
 
 fn optional(policy: &SandboxPolicy, layer: Layer) -> bool {
@@ -88,8 +142,8 @@ fn optional(policy: &SandboxPolicy, layer: Layer) -> bool {
 
 fn close_foreign_descriptors(plan: &mut Plan, kept: &[RawFd]) {
     plan.section(Purpose::Layer(Layer::Environment), false);
-    plan.call("close the plan", libc::SYS_close, &[super::abi::FD_PLAN.into()]);
-    let mut next = super::abi::FD_LIVENESS + 1;
+    plan.call("close the plan", libc::SYS_close, &[FD_PLAN.into()]);
+    let mut next = FD_CONTROL + 1;
     for fd in kept {
         if *fd > next {
             plan.call("close descriptors", libc::SYS_close_range, &[next.into(), (fd - 1).into(), 0.into()]);
@@ -148,6 +202,13 @@ fn watch_children(plan: &mut Plan) {
         &[(-1).into(), mask.into(), 8.into(), libc::SFD_CLOEXEC.into()],
     )
     .store(SIGNALS);
+    // Init's accounts hold those of what it has reaped. Opened while it still may: a change of ids has
+    // hidden them from itself.
+    plan.call("open init's accounts", libc::SYS_prctl, &[libc::PR_SET_DUMPABLE.into(), 1.into()]).or_else();
+    let (path, flags) = (plan.text("/proc/self/io"), libc::O_RDONLY | libc::O_CLOEXEC);
+    plan.call("open init's accounts", libc::SYS_openat, &[libc::AT_FDCWD.into(), path.into(), flags.into()])
+        .store(IO)
+        .or_else();
 }
 
 fn own_session(plan: &mut Plan) {
@@ -177,7 +238,7 @@ fn own_session(plan: &mut Plan) {
 
 fn limit_resources(plan: &mut Plan, limits: &Limits, is_optional: bool) {
     plan.section(Purpose::Layer(Layer::ResourceLimits), is_optional);
-    let cpu = limits.cpu.map(|cpu| cpu.as_secs().max(1));
+    let cpu = limits.cpu.map(|cpu| cpu.as_secs().max(1).saturating_add(1));
     for (what, resource, value) in [
         ("limit processes", libc::RLIMIT_NPROC, Some(limits.processes)),
         ("limit memory", libc::RLIMIT_DATA, Some(limits.memory_bytes)),
@@ -192,7 +253,9 @@ fn limit_resources(plan: &mut Plan, limits: &Limits, is_optional: bool) {
         if let Some(value) = value {
             // A host that is itself limited more strictly cannot give more, nor does it have to.
             let value = setting_limit(resource).map_or(value, |hard| value.min(hard));
-            let pair = plan.words(&[value, value]);
+            // At the soft limit on CPU time comes a signal that tells why, at the hard one the end.
+            let soft = if resource == libc::RLIMIT_CPU { value.saturating_sub(1).max(1) } else { value };
+            let pair = plan.words(&[soft, value]);
             let resource = Arg::Value(u64::from(resource));
             plan.call(what, libc::SYS_prlimit64, &[0.into(), resource, pair.into(), 0.into()]);
         }
@@ -228,6 +291,9 @@ fn set_no_capabilities(plan: &mut Plan) {
 }
 
 fn execute(plan: &mut Plan, policy: &SandboxPolicy, request: &SandboxRequest) {
+    let cwd = plan.text(&request.cwd);
+    plan.section(Purpose::WorkingDirectory, false);
+    plan.call(request.cwd.display().to_string(), libc::SYS_chdir, &[cwd.into()]);
     let mut environment: std::collections::BTreeMap<OsString, OsString> =
         policy.environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
     environment.extend(request.env.clone());

@@ -5,7 +5,11 @@
 //! own, makes raw system calls only, and takes no lock. Every signal is blocked meanwhile, so that
 //! no handler of the host runs in it.
 
-use super::abi::{FD_LIVENESS, FD_PLAN, FD_STATUS, KIND_FAILED, KIND_STARTED, Status};
+use super::abi::{
+    FD_CONTROL, FD_PLAN, KIND_DEGRADED, KIND_DESCRIPTOR, KIND_FAILED, KIND_PROBE, KIND_READY, KIND_STARTED,
+    Status,
+};
+use super::control;
 use super::identity::Identity;
 use super::sys;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
@@ -13,6 +17,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What init reports itself as, before it has read its plan.
@@ -33,12 +38,12 @@ const INIT_CAPABILITIES: [u64; 6] = [6, 7, 8, 12, 21, 24];
 #[derive(Debug)]
 pub(super) struct Init {
     pid: i32,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     reaped: bool,
 }
 
 impl Init {
-    pub(super) fn pidfd(&self) -> &OwnedFd {
+    pub(super) fn pidfd(&self) -> &Arc<OwnedFd> {
         &self.pidfd
     }
 
@@ -59,16 +64,19 @@ impl Drop for Init {
     }
 }
 
-/// A started tree. The command runs as long as `liveness` is open and nobody kills init.
+/// A started tree. It lives as long as `control` is open and nobody kills init.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) init: Init,
-    pub(super) status: OwnedFd,
-    pub(super) liveness: OwnedFd,
+    pub(super) control: Arc<OwnedFd>,
+    /// The command's process number, as init sees it; 0 until it has been started.
+    pub(super) command: i64,
     /// Operations that failed and were allowed to: index and error number.
     pub(super) degraded: Vec<(u32, i32)>,
     /// Results of probing operations: index and raw result.
     pub(super) probes: Vec<(u32, i64)>,
+    /// Descriptors that were made inside and passed out, by their numbers in the plan.
+    pub(super) passed: Vec<(u32, OwnedFd)>,
 }
 
 /// Why a tree was not started.
@@ -99,25 +107,33 @@ pub(super) struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// Starts the tree and waits until the command's program has been executed.
-    pub(super) fn start(self) -> Result<Started, StartError> {
+    /// Starts the tree and waits until the command's program has been executed, or until its process
+    /// waits for an errand. `admit` is asked with the child's process number before it does anything;
+    /// a refusal ends it.
+    pub(super) fn start(self, admit: impl FnOnce(i32) -> bool) -> Result<Started, StartError> {
         let system = |what| move |error: io::Error| StartError::System(what, error);
-        let (status_read, status_write) = pipe().map_err(system("cannot make the status pipe"))?;
-        let (liveness_read, liveness_write) = pipe().map_err(system("cannot make the liveness pipe"))?;
+        let (control, inside) = control::pair().map_err(system("cannot make the control socket"))?;
         let [stdin, stdout, stderr] = &self.stdio;
         let targets = [
             (stdin.as_raw_fd(), 0),
             (stdout.as_raw_fd(), 1),
             (stderr.as_raw_fd(), 2),
             (self.plan.as_raw_fd(), FD_PLAN),
-            (status_write.as_raw_fd(), FD_STATUS),
-            (liveness_read.as_raw_fd(), FD_LIVENESS),
+            (inside.as_raw_fd(), FD_CONTROL),
         ];
         let kept: Vec<RawFd> = self.kept.iter().map(AsRawFd::as_raw_fd).collect();
         let child = clone_child(self.namespaces, Some(self.init), &targets, &kept)?;
-        drop((status_write, liveness_read));
+        drop(inside);
 
         let mapped = write_maps(child.pid, &self.identity);
+        if !admit(child.pid) {
+            drop(child.go);
+            child.memory.release_after_end(child.pid);
+            return Err(StartError::System(
+                "the child was not admitted",
+                io::Error::from(io::ErrorKind::Other),
+            ));
+        }
         if let Err(error) = mapped {
             drop(child.go);
             child.memory.release_after_end(child.pid);
@@ -132,11 +148,12 @@ impl Launch<'_> {
         drop(go);
 
         let mut started = Started {
-            init: Init { pid: child.pid, pidfd: child.pidfd, reaped: false },
-            status: status_read,
-            liveness: liveness_write,
+            init: Init { pid: child.pid, pidfd: Arc::new(child.pidfd), reaped: false },
+            control: Arc::new(control),
+            command: 0,
             degraded: Vec::new(),
             probes: Vec::new(),
+            passed: Vec::new(),
         };
         let outcome = await_start(&mut started);
         if outcome.is_err() {
@@ -150,17 +167,23 @@ impl Launch<'_> {
     }
 }
 
-fn await_start(started: &mut Started) -> Result<(), StartError> {
+/// Reads what init tells until the command has been started, or its process waits for an errand.
+pub(super) fn await_start(started: &mut Started) -> Result<(), StartError> {
     loop {
-        let Some(status) = read_status(&started.status, Some(START_TIMEOUT))
+        let Some(message) = control::receive(&started.control, Some(START_TIMEOUT))
             .map_err(|error| StartError::System("cannot read init's status", error))?
         else {
             let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
             return Err(StartError::System("init ended before the command was started", ended));
         };
+        let status = message.status;
         let errno = i32::try_from(status.value).unwrap_or(0);
         match (status.kind, status.op) {
-            (KIND_STARTED, _) => return Ok(()),
+            (KIND_STARTED, _) => {
+                started.command = status.value;
+                return Ok(());
+            }
+            (KIND_READY, _) => return Ok(()),
             (KIND_FAILED, OP_EXEC_INIT) => {
                 return Err(StartError::Init(io::Error::from_raw_os_error(errno)));
             }
@@ -175,48 +198,21 @@ fn await_start(started: &mut Started) -> Result<(), StartError> {
             (KIND_FAILED, op) => {
                 return Err(StartError::Plan { op, error: io::Error::from_raw_os_error(errno) });
             }
-            (super::abi::KIND_DEGRADED, op) => started.degraded.push((op, errno)),
-            (super::abi::KIND_PROBE, op) => started.probes.push((op, status.value)),
+            (KIND_DEGRADED, op) => started.degraded.push((op, errno)),
+            (KIND_PROBE, op) => started.probes.push((op, status.value)),
+            (KIND_DESCRIPTOR, which) => {
+                let descriptor = message.descriptor.ok_or_else(|| {
+                    let error = io::Error::from(io::ErrorKind::InvalidData);
+                    StartError::System("init passed no descriptor: raise the limit on open files", error)
+                })?;
+                started.passed.push((which, descriptor));
+            }
             _ => {
                 let error = io::Error::from(io::ErrorKind::InvalidData);
                 return Err(StartError::System("init sent a status of an unknown kind", error));
             }
         }
     }
-}
-
-/// Reads one status record; `None` at the end. Only init writes there, records are smaller than
-/// what a pipe takes at once, so that they come whole.
-pub(super) fn read_status(from: &OwnedFd, timeout: Option<Duration>) -> io::Result<Option<Status>> {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    if let Some(timeout) = timeout {
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        let mut polled = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
-        loop {
-            match poll(&mut polled, timeout) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::TimedOut)),
-                Ok(_) => break,
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    let mut record = [0; size_of::<Status>()];
-    let mut read = 0;
-    while let Some(rest) = record.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match nix::unistd::read(from, rest) {
-            Ok(0) => return Ok(None),
-            Ok(n) => read += n,
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let [k0, k1, k2, k3, o0, o1, o2, o3, value @ ..] = record;
-    Ok(Some(Status {
-        kind: u32::from_ne_bytes([k0, k1, k2, k3]),
-        op: u32::from_ne_bytes([o0, o1, o2, o3]),
-        value: i64::from_ne_bytes(value),
-    }))
 }
 
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -409,7 +405,7 @@ extern "C" fn child_main(argument: *mut c_void) -> c_int {
             result = call(libc::SYS_execveat, [orders.init as u64, empty, argv, envp, at, 0]);
         }
         let status = Status { kind: KIND_FAILED, op, value: result.wrapping_neg() };
-        let report = [FD_STATUS as u64, (&raw const status) as u64, size_of::<Status>() as u64, 0, 0, 0];
+        let report = [FD_CONTROL as u64, (&raw const status) as u64, size_of::<Status>() as u64, 0, 0, 0];
         call(libc::SYS_write, report);
         call(libc::SYS_exit_group, [1, 0, 0, 0, 0, 0]);
     }

@@ -25,9 +25,15 @@ pub(super) fn attributes(writable: bool) -> MountAttr {
 }
 
 /// From the host's tree to the view: afterwards the host's tree is not reachable any more.
-pub(super) fn enter_view(plan: &mut Plan, view: &View, prepared: &Prepared, limits: &Limits) {
+pub(super) fn enter_view(
+    plan: &mut Plan,
+    view: &View,
+    prepared: &Prepared,
+    limits: &Limits,
+    terminals: bool,
+) {
     plan.section(Purpose::Layer(Layer::MountNamespace), false);
-    let mut builder = Builder { plan, made: BTreeSet::new(), limits };
+    let mut builder = Builder { plan, made: BTreeSet::new(), limits, terminals };
     builder.pivot();
     builder.base();
     for entry in &view.entries {
@@ -41,6 +47,7 @@ struct Builder<'a> {
     /// Directories that exist in the view's own file systems.
     made: BTreeSet<PathBuf>,
     limits: &'a Limits,
+    terminals: bool,
 }
 
 impl Builder<'_> {
@@ -98,6 +105,9 @@ impl Builder<'_> {
         ] {
             self.link(Path::new(link), Path::new(target));
         }
+        if self.terminals {
+            self.private_terminals();
+        }
         self.directory(Path::new("/dev/shm"), 0o755);
         self.tmpfs("/dev/shm", &tmp);
         self.directory(Path::new("/proc"), 0o755);
@@ -115,6 +125,24 @@ impl Builder<'_> {
         self.plan.section(Purpose::Layer(Layer::MountNamespace), false);
         self.set_attributes("/proc", &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..MountAttr::default() });
         self.file(MASK);
+    }
+
+    /// A devpts of this sandbox's own.
+    fn private_terminals(&mut self) {
+        self.directory(Path::new("/dev/pts"), 0o755);
+        let (devpts, place) = (self.plan.text("devpts"), self.plan.text("/dev/pts"));
+        let options = self.plan.text("newinstance,ptmxmode=0666,mode=0620");
+        let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+        self.plan.call(
+            "mount private terminals",
+            libc::SYS_mount,
+            &[devpts.into(), place.into(), devpts.into(), flags.into(), options.into()],
+        );
+        self.link(Path::new("/dev/ptmx"), Path::new("pts/ptmx"));
+        // Opening it gives the opener's own controlling terminal, which is never the host's.
+        self.file("/dev/tty");
+        let attr = MountAttr { attr_set: MOUNT_ATTR_NOSUID, ..MountAttr::default() };
+        self.bind_host(Path::new("/dev/tty"), &attr);
     }
 
     /// Bounds this user namespace's own count, which nobody inside may raise again.

@@ -1,8 +1,9 @@
 //! Writes plans: what the init program of a sandbox carries out (see `abi.rs`).
 
 use super::abi::{
-    FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header, MAGIC, OP_EXIT, OP_FORK,
-    OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT,
+    ERRAND_ARENA, ERRAND_BASE, ERRAND_BYTES, ERRAND_FIRST, ERRAND_OPS, FD_CONTROL, FLAG_MAY_FAIL, FLAG_PROBE,
+    FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header, KIND_DESCRIPTOR, MAGIC, OP_AWAIT, OP_END, OP_EXIT, OP_FORK,
+    OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT, Status,
 };
 use crate::sandbox::{Layer, SandboxError};
 use std::borrow::Cow;
@@ -57,9 +58,20 @@ impl From<i32> for Arg {
     }
 }
 
+/// Where the memory of a plan is.
+#[derive(Clone, Copy, Debug, Default)]
+enum Layout {
+    /// A whole plan, which init maps.
+    #[default]
+    Mapped,
+    /// The last part of one, which a waiting process receives.
+    Errand,
+}
+
 /// The plan in the making.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
+    layout: Layout,
     ops: Vec<Op>,
     stages: Vec<Stage>,
     arena: Vec<u8>,
@@ -69,6 +81,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// The last part of a plan, for a process that waits for it.
+    pub(super) fn errand() -> Self {
+        Self { layout: Layout::Errand, ..Self::default() }
+    }
+
     /// Says whose steps the next ones are, and whether the plan goes on when one of them fails.
     pub(super) fn section(&mut self, purpose: Purpose, optional: bool) {
         self.purpose = Some(purpose);
@@ -146,9 +163,75 @@ impl Plan {
         }
     }
 
-    /// Reaps until the command has ended or the host is gone. Init does not return from it.
-    pub(super) fn reap(&mut self, signals: u8) {
-        self.push("reap".into(), OP_REAP, &[Arg::Value(u64::from(signals))]);
+    /// Reaps until the whole tree has ended; the result is the command's wait status.
+    pub(super) fn reap(&mut self, signals: u8) -> &mut Self {
+        self.push("reap".into(), OP_REAP, &[Arg::Value(u64::from(signals))])
+    }
+
+    /// Tells the wait status in a slot, and ends init.
+    pub(super) fn end(&mut self, slot: u8) {
+        self.push("report the end".into(), OP_END, &[Arg::Value(u64::from(slot))]);
+    }
+
+    /// Waits for an errand and its descriptors, which take the lowest free numbers.
+    pub(super) fn await_errand(&mut self, descriptors: u64) {
+        let control_bytes = 16 + 4 * descriptors;
+        self.call(
+            "make room for the errand",
+            libc::SYS_mmap,
+            &[
+                ERRAND_BASE.into(),
+                ERRAND_BYTES.into(),
+                (libc::PROT_READ | libc::PROT_WRITE).into(),
+                (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE).into(),
+                (-1).into(),
+                0.into(),
+            ],
+        );
+        let message = self.message(ERRAND_BASE, ERRAND_BYTES, control_bytes);
+        self.push("receive the errand".into(), OP_AWAIT, &[message.0.into()]);
+    }
+
+    /// Passes the descriptor in a slot to the host, as [`KIND_DESCRIPTOR`] number `which`.
+    pub(super) fn pass_fd(&mut self, which: u32, slot: u8) {
+        let record = Status { kind: KIND_DESCRIPTOR, op: which, value: 0 };
+        let bytes = [&record.kind.to_ne_bytes()[..], &record.op.to_ne_bytes(), &record.value.to_ne_bytes()];
+        let record = self.bytes(&bytes.concat());
+        let (message, control) = self.message(record, size_of::<Status>() as u64, 20);
+        self.poke(control + 16, slot);
+        self.call(
+            "pass a descriptor to the host",
+            libc::SYS_sendmsg,
+            &[FD_CONTROL.into(), message.into(), libc::MSG_NOSIGNAL.into()],
+        );
+    }
+
+    /// A `msghdr` for one buffer and one control message of descriptors, `control` bytes long with its
+    /// header. Gives its address and that of the control message.
+    fn message(&mut self, buffer: u64, length: u64, control: u64) -> (u64, u64) {
+        let part = self.words(&[buffer, length]);
+        // struct cmsghdr: the length with the header, the level, the type; then the descriptors.
+        let kind = [libc::SOL_SOCKET.to_ne_bytes(), libc::SCM_RIGHTS.to_ne_bytes()].concat();
+        let mut bytes = control.to_ne_bytes().to_vec();
+        bytes.extend(kind);
+        bytes.resize(usize::try_from(control.next_multiple_of(8)).unwrap_or(64), 0);
+        let cmsg = self.bytes(&bytes);
+        (self.words(&[0, 0, part, 1, cmsg, bytes.len() as u64, 0]), cmsg)
+    }
+
+    /// A record of `kind` with room for a payload. Gives the addresses of both.
+    pub(super) fn record(&mut self, kind: u32, payload: usize) -> (u64, u64) {
+        let mut bytes = kind.to_ne_bytes().to_vec();
+        bytes.resize(size_of::<Status>() + payload, 0);
+        let record = self.bytes(&bytes);
+        (record, record + size_of::<Status>() as u64)
+    }
+
+    /// Sends a record whose payload earlier operations have filled.
+    pub(super) fn report(&mut self, record: u64, payload: usize) {
+        let length = (size_of::<Status>() + payload) as u64;
+        self.call("report to the host", libc::SYS_write, &[FD_CONTROL.into(), record.into(), length.into()])
+            .or_else();
     }
 
     /// Puts bytes into the plan's memory and gives their address there.
@@ -156,7 +239,11 @@ impl Plan {
         while !self.arena.len().is_multiple_of(8) {
             self.arena.push(0);
         }
-        let address = PLAN_BASE + (ARENA + self.arena.len()) as u64;
+        let start = match self.layout {
+            Layout::Mapped => PLAN_BASE + ARENA as u64,
+            Layout::Errand => ERRAND_BASE + ERRAND_ARENA,
+        };
+        let address = start + self.arena.len() as u64;
         self.arena.extend_from_slice(bytes);
         address
     }
@@ -189,7 +276,11 @@ impl Plan {
 
     /// What operation `index` is for.
     pub(super) fn stage(&self, index: u32) -> Option<&Stage> {
-        self.stages.get(index as usize)
+        let first = match self.layout {
+            Layout::Mapped => 0,
+            Layout::Errand => ERRAND_FIRST,
+        };
+        self.stages.get(index.checked_sub(first)? as usize)
     }
 
     /// Writes the plan to a sealed memory file.
@@ -210,6 +301,36 @@ impl Plan {
         for word in [MAGIC, len, self.ops.len() as u64] {
             bytes.extend_from_slice(&word.to_ne_bytes());
         }
+        self.put_ops(&mut bytes);
+        sealed_file(c"codegenie-plan", |file| {
+            file.write_all(&bytes)?;
+            // A hole up to the arena: pages that nobody touches cost nothing.
+            std::os::unix::fs::FileExt::write_all_at(file, &self.arena, ARENA as u64)
+        })
+        .map_err(|error| SandboxError::system("cannot write the plan to a memory file", error))
+    }
+}
+
+impl Plan {
+    /// The message that an errand is sent as; `None` where it is too large for one.
+    pub(super) fn message_bytes(&self) -> Result<Option<Vec<u8>>, SandboxError> {
+        if let Some(problem) = &self.problem {
+            return Err(SandboxError::invalid_request(problem.clone()));
+        }
+        let arena = usize::try_from(ERRAND_ARENA).unwrap_or(0);
+        let ops_end = usize::try_from(ERRAND_OPS).unwrap_or(0) + self.ops.len() * size_of::<Op>();
+        if ops_end > arena || (arena + self.arena.len()) as u64 > ERRAND_BYTES {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(arena + self.arena.len());
+        bytes.extend_from_slice(&(self.ops.len() as u64).to_ne_bytes());
+        self.put_ops(&mut bytes);
+        bytes.resize(arena, 0);
+        bytes.extend_from_slice(&self.arena);
+        Ok(Some(bytes))
+    }
+
+    fn put_ops(&self, bytes: &mut Vec<u8>) {
         for op in &self.ops {
             bytes.extend_from_slice(&op.nr.to_ne_bytes());
             bytes.extend_from_slice(&op.flags.to_ne_bytes());
@@ -217,12 +338,6 @@ impl Plan {
                 bytes.extend_from_slice(&arg.to_ne_bytes());
             }
         }
-        sealed_file(c"codegenie-plan", |file| {
-            file.write_all(&bytes)?;
-            // A hole up to the arena: pages that nobody touches cost nothing.
-            std::os::unix::fs::FileExt::write_all_at(file, &self.arena, ARENA as u64)
-        })
-        .map_err(|error| SandboxError::system("cannot write the plan to a memory file", error))
     }
 }
 

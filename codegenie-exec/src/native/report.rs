@@ -19,6 +19,8 @@ pub(super) fn of_start(
     setting: &Setting<'_>,
     plan: &Plan,
     started: &Started,
+    groups: &LayerStatus,
+    version: Option<u8>,
 ) -> EnforcementReport {
     let failed = |layer: Layer| {
         started.degraded.iter().find_map(|(op, errno)| {
@@ -36,15 +38,25 @@ pub(super) fn of_start(
             let hint = hint(layer, errno).to_owned();
             LayerStatus::Unavailable { stage, errno, hint }
         } else {
-            full_or_partial(policy, setting, layer)
+            full_or_partial(policy, setting, layer, groups)
         };
-        report = report.layer(layer, requirement, status, detail(policy, setting, layer));
+        let detail = match (layer, version) {
+            (Layer::ControlGroups, Some(version)) => format!("version {version}; {}", tree_limits(policy)),
+            _ => detail(policy, setting, layer),
+        };
+        report = report.layer(layer, requirement, status, detail);
     }
     report
 }
 
-fn full_or_partial(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> LayerStatus {
+fn full_or_partial(
+    policy: &SandboxPolicy,
+    setting: &Setting<'_>,
+    layer: Layer,
+    groups: &LayerStatus,
+) -> LayerStatus {
     match layer {
+        Layer::ControlGroups => groups.clone(),
         Layer::Landlock => match setting.landlock_abi {
             None => LayerStatus::Unavailable {
                 stage: "ask for the kernel's Landlock version".to_owned(),
@@ -57,9 +69,11 @@ fn full_or_partial(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) 
             },
         },
         Layer::NetworkNamespace if policy.network != Network::None => LayerStatus::Off,
-        Layer::ResourceLimits => LayerStatus::Partial {
-            missing: vec!["a limit on shared memory and on the tree's memory as a whole".to_owned()],
-        },
+        Layer::ResourceLimits if matches!(groups, LayerStatus::Unavailable { .. } | LayerStatus::Off) => {
+            LayerStatus::Partial {
+                missing: vec!["a limit on shared memory and on the tree's memory as a whole".to_owned()],
+            }
+        }
         _ => LayerStatus::Full,
     }
 }
@@ -107,10 +121,42 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
     }
 }
 
+fn tree_limits(policy: &SandboxPolicy) -> String {
+    let limits = &policy.limits;
+    let mut text = format!("{} MiB and {} processes in all", limits.memory_bytes >> 20, limits.processes);
+    if let Some(percent) = limits.cpu_percent {
+        text.push_str(&format!(", {percent} % of a processor"));
+    }
+    if let Some(rate) = limits.io_bytes_per_second {
+        text.push_str(&format!(", {rate} B/s of transfers"));
+    }
+    text
+}
+
+/// The status where the command is in no control group.
+pub(super) fn no_groups(stage: &str, errno: i32) -> LayerStatus {
+    let hint = hint(Layer::ControlGroups, errno).to_owned();
+    LayerStatus::Unavailable { stage: stage.to_owned(), errno, hint }
+}
+
+/// The error where the policy requires them all the same.
+pub(super) fn groups_missing(status: &LayerStatus) -> SandboxError {
+    let (stage, errno) = match status {
+        LayerStatus::Unavailable { stage, errno, .. } => (stage.as_str(), *errno),
+        _ => ("make a group", 0),
+    };
+    let error = io::Error::from_raw_os_error(errno);
+    SandboxError::layer_unavailable(Layer::ControlGroups, stage, &error, hint(Layer::ControlGroups, errno))
+}
+
 /// What a person can do about a refusal.
 fn hint(layer: Layer, errno: i32) -> &'static str {
     match (layer, errno) {
         (Layer::Landlock, _) => "boot a kernel of 5.13 or later with landlock in the lsm= list",
+        (Layer::ControlGroups, _) => {
+            "run the host in a control group of its own that it may divide: as a systemd service or scope with \
+             Delegate=yes (systemd-run --user --scope -p Delegate=yes), or in a container with a writable /sys/fs/cgroup"
+        }
         (Layer::Seccomp, _) => "use a kernel with CONFIG_SECCOMP_FILTER",
         (Layer::UserNamespace, libc::ENOSPC) => {
             "user namespaces are used up or forbidden here (user.max_user_namespaces); this is also so inside \

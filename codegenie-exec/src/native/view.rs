@@ -50,6 +50,15 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
     /// Whether the policy names it. The rest is the system's.
     pub(super) granted: bool,
+    /// Device and number of what is there, where the policy names it: tells it from what may come into
+    /// its place later.
+    pub(super) id: Option<(u64, u64)>,
+}
+
+impl Entry {
+    fn granted(path: &Path, kind: Kind, meta: &std::fs::Metadata) -> Self {
+        Self { path: path.to_path_buf(), kind, granted: true, id: Some((meta.dev(), meta.ino())) }
+    }
 }
 
 /// What kind of thing it is.
@@ -75,14 +84,16 @@ impl System {
         let paths = SYSTEM.iter().map(PathBuf::from).chain(etc);
         Self(
             paths
-                .filter_map(|path| system_entry(&path).map(|kind| Entry { path, kind, granted: false }))
+                .filter_map(|path| {
+                    system_entry(&path).map(|kind| Entry { path, kind, granted: false, id: None })
+                })
                 .collect(),
         )
     }
 }
 
 /// The view: entries from the root downwards, so that the deepest is put on top.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) entries: Vec<Entry>,
 }
@@ -101,13 +112,13 @@ impl View {
                     ))
                 })?;
                 let kind = Kind::Bind { writable, dir: meta.is_dir() };
-                entries.insert(path.clone(), Entry { path: path.clone(), kind, granted: true });
+                entries.insert(path.clone(), Entry::granted(path, kind, &meta));
             }
         }
         for path in &policy.hide {
             if let Ok(meta) = std::fs::symlink_metadata(path) {
                 let kind = Kind::Mask { dir: meta.is_dir() };
-                entries.insert(path.clone(), Entry { path: path.clone(), kind, granted: true });
+                entries.insert(path.clone(), Entry::granted(path, kind, &meta));
             }
         }
         pin_ways(&mut entries);
@@ -178,7 +189,9 @@ fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) {
                     for dir in way {
                         let dir: PathBuf = dir;
                         let kind = Kind::Bind { writable: true, dir: true };
-                        entries.insert(dir.clone(), Entry { path: dir, kind, granted: true });
+                        if let Ok(meta) = std::fs::symlink_metadata(&dir) {
+                            entries.insert(dir.clone(), Entry::granted(&dir, kind, &meta));
+                        }
                     }
                 }
                 break;

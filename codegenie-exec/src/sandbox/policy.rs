@@ -30,7 +30,8 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Processes and threads at one time.
     pub processes: u64,
-    /// Private writable memory of one process, in bytes.
+    /// Memory of the whole tree where control groups can be made, what it keeps in `/tmp` included;
+    /// everywhere the private writable memory of each process. In bytes.
     pub memory_bytes: u64,
     /// The size of one file, in bytes.
     pub file_bytes: u64,
@@ -38,12 +39,19 @@ pub struct Limits {
     pub tmp_bytes: u64,
     /// Open descriptors of one process.
     pub open_files: u64,
-    /// CPU time of one process; `None`: bounded by the timeout alone.
+    /// CPU time of the whole tree where control groups can be made, else of each process; `None`: bounded
+    /// by the timeout alone.
     pub cpu: Option<Duration>,
+    /// The longest time without output, after which the tree is killed.
+    pub idle: Option<Duration>,
+    /// The share of the processors, in percent of one: 150 is one and a half. Needs control groups.
+    pub cpu_percent: Option<u32>,
+    /// The rate of reading from and writing to disks, in bytes a second each. Needs control groups.
+    pub io_bytes_per_second: Option<u64>,
 }
 
 impl Default for Limits {
-    /// Two minutes, 8 MiB of output, 512 processes, 4 GiB of memory a process, files of 4 GiB,
+    /// Two minutes, 8 MiB of output, 512 processes, 4 GiB of memory, files of 4 GiB,
     /// 512 MiB of `/tmp`, 1,024 descriptors.
     fn default() -> Self {
         Self {
@@ -55,6 +63,9 @@ impl Default for Limits {
             tmp_bytes: 512 << 20,
             open_files: 1024,
             cpu: None,
+            idle: None,
+            cpu_percent: None,
+            io_bytes_per_second: None,
         }
     }
 }
@@ -81,7 +92,8 @@ pub struct SandboxPolicy {
     pub limits: Limits,
     /// The command's environment. Nothing is inherited from the host.
     pub environment: BTreeMap<String, String>,
-    /// Layers that are not [`Requirement::Required`].
+    /// Layers of which something else is asked than by default: that is [`Requirement::Required`] of all
+    /// but the control groups, which few hosts may make: they are [`Requirement::BestEffort`].
     pub relaxed: BTreeMap<Layer, Requirement>,
     /// Links were resolved once and are not followed again: see [`resolve`](Self::resolve).
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -197,10 +209,21 @@ impl SandboxPolicy {
         self
     }
 
+    /// Requires a layer that is not required by default: without it nothing runs.
+    #[must_use]
+    pub fn require(mut self, layer: Layer) -> Self {
+        self.relaxed.insert(layer, Requirement::Required);
+        self
+    }
+
     /// What the policy asks of a layer.
     #[must_use]
     pub fn requirement(&self, layer: Layer) -> Requirement {
-        self.relaxed.get(&layer).copied().unwrap_or_default()
+        let default = match layer {
+            Layer::ControlGroups => Requirement::BestEffort,
+            _ => Requirement::Required,
+        };
+        self.relaxed.get(&layer).copied().unwrap_or(default)
     }
 
     /// Checks what can be checked without a sandbox, and resolves symbolic links in the named

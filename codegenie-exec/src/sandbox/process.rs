@@ -3,6 +3,7 @@
 use super::{EnforcementReport, SandboxError};
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,6 +41,12 @@ pub enum EndReason {
     OutputLimit,
     /// The host cancelled it; the tree was killed.
     Cancelled,
+    /// It printed nothing for longer than its policy allows; the tree was killed.
+    IdleTimedOut,
+    /// It used more CPU time than its policy allows.
+    CpuLimit,
+    /// The tree reached its limit on memory, and the kernel killed the command.
+    OutOfMemory,
 }
 
 impl EndReason {
@@ -58,6 +65,9 @@ impl fmt::Display for EndReason {
             Self::TimedOut => f.write_str("timed out"),
             Self::OutputLimit => f.write_str("output limit"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::IdleTimedOut => f.write_str("idle for too long"),
+            Self::CpuLimit => f.write_str("cpu limit"),
+            Self::OutOfMemory => f.write_str("out of memory"),
         }
     }
 }
@@ -73,6 +83,13 @@ pub struct ResourceUsage {
     pub cpu: Option<Duration>,
     /// The largest resident set of one process of the tree, in bytes.
     pub max_rss_bytes: Option<u64>,
+    /// The most memory that the tree had at one time, its files in `/tmp` and the kernel's caches for it
+    /// included, in bytes.
+    pub peak_memory_bytes: Option<u64>,
+    /// The most processes and threads that the tree had at one time.
+    pub peak_processes: Option<u64>,
+    /// Bytes that the tree caused to be written to storage.
+    pub written_bytes: Option<u64>,
     /// Bytes that the command printed, those past the limit not counted.
     pub output_bytes: u64,
 }
@@ -110,6 +127,88 @@ pub trait SandboxProcess: Send {
 
     /// Ends the whole process tree; the end is then [`EndReason::Cancelled`], unless it had come before.
     fn kill(&mut self);
+
+    /// Writes to the command's standard input and tells how much of `bytes` it took. Not ready: the
+    /// command does not read.
+    fn poll_input(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let _ = (cx, bytes);
+        Poll::Ready(Err(unsupported("streamed input")))
+    }
+
+    /// Ends the command's standard input, where it is a pipe.
+    fn close_input(&mut self) {}
+
+    /// Sends a signal to the command and to what it started in its process group.
+    fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        let _ = signal;
+        Err(unsupported("signals"))
+    }
+
+    /// Changes the size of the command's terminal.
+    fn resize(&mut self, size: TerminalSize) -> io::Result<()> {
+        let _ = size;
+        Err(unsupported("terminals"))
+    }
+}
+
+fn unsupported(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, format!("this sandbox has no {what}"))
+}
+
+/// A signal that a host may send to a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Signal {
+    /// SIGINT, what Ctrl-C sends.
+    Interrupt,
+    /// SIGTERM, the request to end.
+    Terminate,
+    /// SIGHUP.
+    Hangup,
+    /// SIGQUIT.
+    Quit,
+    /// SIGUSR1.
+    User1,
+    /// SIGUSR2.
+    User2,
+    /// SIGSTOP, which pauses.
+    Stop,
+    /// SIGCONT, which goes on after a pause.
+    Continue,
+}
+
+impl Signal {
+    /// Its number on Linux.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            Self::Quit => 3,
+            Self::User1 => 10,
+            Self::User2 => 12,
+            Self::Terminate => 15,
+            Self::Continue => 18,
+            Self::Stop => 19,
+        }
+    }
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+impl Default for TerminalSize {
+    /// 24 lines of 80 characters.
+    fn default() -> Self {
+        Self { rows: 24, columns: 80 }
+    }
 }
 
 /// A running command. Dropping it ends the whole process tree.
@@ -144,6 +243,33 @@ impl Running {
     /// Ends the whole process tree.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Writes all of `bytes` to the command's standard input; see [`Stdio::Piped`](super::Stdio::Piped)
+    /// and [`Stdio::Terminal`](super::Stdio::Terminal). Waits while the command does not read; read its
+    /// output beside, or both may wait for each other.
+    pub async fn write_input(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let written = poll_fn(|cx| self.process.poll_input(cx, rest)).await?;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Ends the command's standard input. On a terminal write the character for it, 0x04, instead.
+    pub fn close_input(&mut self) {
+        self.process.close_input();
+    }
+
+    /// Sends a signal to the command and to what it started in its process group.
+    pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Changes the size of the command's terminal.
+    pub fn resize(&mut self, size: TerminalSize) -> io::Result<()> {
+        self.process.resize(size)
     }
 
     /// Waits for the end. Output that was not taken before is read and thrown away, so that a

@@ -25,15 +25,17 @@ pub enum Layer {
     NoNewPrivileges,
     /// Every capability is dropped.
     Capabilities,
-    /// Limits on processes, memory, files and CPU time.
+    /// Limits on processes, files, and each process's memory and CPU time.
     ResourceLimits,
+    /// Limits on the whole tree: memory, processes, and where asked for processors and transfers.
+    ControlGroups,
     /// Only named variables and the three standard descriptors reach the command.
     Environment,
 }
 
 impl Layer {
     /// Every layer, in declaration order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UserNamespace,
         Self::PidNamespace,
         Self::MountNamespace,
@@ -44,6 +46,7 @@ impl Layer {
         Self::NoNewPrivileges,
         Self::Capabilities,
         Self::ResourceLimits,
+        Self::ControlGroups,
         Self::Environment,
     ];
 
@@ -61,6 +64,7 @@ impl Layer {
             Self::NoNewPrivileges => "no_new_privs",
             Self::Capabilities => "capabilities",
             Self::ResourceLimits => "resource limits",
+            Self::ControlGroups => "control groups",
             Self::Environment => "environment",
         }
     }

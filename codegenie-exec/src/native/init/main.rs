@@ -12,9 +12,10 @@
 mod abi;
 
 use abi::{
-    FD_LIVENESS, FD_PLAN, FD_STATUS, FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header,
-    KIND_DEGRADED, KIND_ENDED, KIND_FAILED, KIND_PROBE, KIND_STARTED, MAGIC, OP_EXIT, OP_FORK, OP_POKE,
-    OP_REAP, Op, PLAN_BASE, STORE_SHIFT, Status,
+    ERRAND_BASE, ERRAND_FIRST, ERRAND_OPS, FD_CONTROL, FD_PLAN, FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0,
+    FLAG_STORE, FLAG_TRY, Header, KIND_DEGRADED, KIND_ENDED, KIND_FAILED, KIND_PROBE, KIND_READY,
+    KIND_STARTED, MAGIC, OP_AWAIT, OP_END, OP_EXIT, OP_FORK, OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT,
+    Status,
 };
 use core::arch::{asm, global_asm};
 
@@ -23,8 +24,10 @@ mod nr {
     pub const READ: i64 = 0;
     pub const WRITE: i64 = 1;
     pub const MMAP: i64 = 9;
+    pub const RECVMSG: i64 = 47;
     pub const CLONE: i64 = 56;
     pub const WAIT4: i64 = 61;
+    pub const KILL: i64 = 62;
     pub const EXIT_GROUP: i64 = 231;
     pub const PPOLL: i64 = 271;
 }
@@ -35,6 +38,8 @@ mod nr {
     pub const WRITE: i64 = 64;
     pub const PPOLL: i64 = 73;
     pub const EXIT_GROUP: i64 = 94;
+    pub const KILL: i64 = 129;
+    pub const RECVMSG: i64 = 212;
     pub const CLONE: i64 = 220;
     pub const MMAP: i64 = 222;
     pub const WAIT4: i64 = 260;
@@ -43,10 +48,18 @@ mod nr {
 /// Registers that hold results of earlier calls; the plan names one in three bits.
 const SLOTS: usize = 8;
 const EINTR: i64 = -4;
+const ECHILD: i64 = -10;
+const EMFILE: i64 = 24;
+const SIGKILL: u64 = 9;
 const SIGCHLD: u64 = 17;
 const CLONE_VFORK: u64 = 0x4000;
 const WNOHANG: u64 = 1;
+/// Children of every kind.
+const WALL: u64 = 0x4000_0000;
 const POLLIN: i16 = 1;
+/// Of a `msghdr`: the offset of its flags, and the flags that say that something was left out.
+const MSG_FLAGS: u64 = 48;
+const MSG_TRUNCATED: i32 = 0x28;
 
 // The kernel enters with the stack pointer at argc; nothing of it is used, but a call wants it aligned.
 #[cfg(target_arch = "x86_64")]
@@ -89,7 +102,7 @@ fn report(kind: u32, op: u32, value: i64) {
     let status = Status { kind, op, value };
     syscall(
         nr::WRITE,
-        [FD_STATUS as u64, &raw const status as u64, size_of::<Status>() as u64, 0, 0, 0],
+        [FD_CONTROL as u64, &raw const status as u64, size_of::<Status>() as u64, 0, 0, 0],
     );
 }
 
@@ -107,65 +120,115 @@ extern "C" fn run() -> ! {
         report(KIND_FAILED, u32::MAX, 0);
         exit(126);
     }
-    let ops = (PLAN_BASE + size_of::<Header>() as u64) as *const Op;
-    let mut slots = [0u64; SLOTS];
-    let mut command = 0;
-    let mut index = 0u64;
-    while index < head.ops {
-        // SAFETY: index < ops, and the host wrote that many operations behind the header.
-        let op = unsafe { ops.add(index as usize).read() };
-        index = step(&op, index, &mut slots, &mut command);
+    let mut run = Run {
+        ops: (PLAN_BASE + size_of::<Header>() as u64) as *const Op,
+        count: head.ops,
+        first: 0,
+        next: 0,
+        slots: [0; SLOTS],
+        command: 0,
+    };
+    while run.next < run.count {
+        // SAFETY: next < count, and the host wrote that many operations there.
+        let op = unsafe { run.ops.add(run.next as usize).read() };
+        run.step(&op);
     }
     exit(125)
 }
 
-/// Carries out one operation and tells which one is next.
-fn step(op: &Op, index: u64, slots: &mut [u64; SLOTS], command: &mut i64) -> u64 {
-    let place = index as u32;
-    let mut next = index + 1;
-    let mut args = op.args;
-    let mut i = 0;
-    while i < 6 {
-        if op.flags & (FLAG_SLOT_ARG0 << i) != 0 {
-            args[i] = slots[(args[i] & 7) as usize];
-        }
-        i += 1;
+/// A plan, and how far it has been carried out.
+struct Run {
+    ops: *const Op,
+    count: u64,
+    /// What the host counts the operations from.
+    first: u32,
+    next: u64,
+    slots: [u64; SLOTS],
+    /// The command's process, as init sees it.
+    command: i64,
+}
+
+impl Run {
+    fn slot(&self, number: u64) -> u64 {
+        self.slots[(number & 7) as usize]
     }
-    let result = match op.nr {
-        OP_FORK => {
-            // Not CLONE_VM: the two share nothing. CLONE_VFORK: init goes on when the command's
-            // program has been executed, so that "started" is true when it is said.
-            let pid = syscall(nr::CLONE, [SIGCHLD | CLONE_VFORK, 0, 0, 0, 0, 0]);
-            if pid > 0 {
-                *command = pid;
-                next = args[0];
-                report(KIND_STARTED, place, pid);
+
+    /// Carries out one operation.
+    fn step(&mut self, op: &Op) {
+        let place = self.first + self.next as u32;
+        self.next += 1;
+        let mut args = op.args;
+        let mut i = 0;
+        while i < 6 {
+            if op.flags & (FLAG_SLOT_ARG0 << i) != 0 {
+                args[i] = self.slot(args[i]);
             }
-            pid
+            i += 1;
         }
-        OP_REAP => reap(slots[(args[0] & 7) as usize], *command),
-        OP_POKE => {
-            // SAFETY: the host made room for four bytes at this address of the plan.
-            unsafe { (args[0] as *mut u32).write_unaligned(slots[(args[1] & 7) as usize] as u32) };
-            0
+        let result = match op.nr {
+            OP_FORK => {
+                // Not CLONE_VM: the two share nothing. CLONE_VFORK: init goes on when the command's
+                // program has been executed, so that "started" is true when it is said.
+                let pid = syscall(nr::CLONE, [SIGCHLD | CLONE_VFORK, 0, 0, 0, 0, 0]);
+                if pid > 0 {
+                    self.command = pid;
+                    self.next = args[0];
+                    report(KIND_STARTED, place, pid);
+                }
+                pid
+            }
+            OP_REAP => reap(self.slot(args[0]), self.command),
+            OP_POKE => {
+                // SAFETY: the host made room for four bytes at this address of the plan.
+                unsafe { (args[0] as *mut u32).write_unaligned(self.slot(args[1]) as u32) };
+                0
+            }
+            OP_AWAIT => return self.await_errand(place, args[0]),
+            OP_END => {
+                report(KIND_ENDED, place, self.slot(args[0]) as i64);
+                exit(0)
+            }
+            OP_EXIT => exit(args[0]),
+            number => syscall(number as i64, args),
+        };
+        if op.flags & FLAG_PROBE != 0 {
+            report(KIND_PROBE, place, result);
+        } else if result < 0 && result >= -4095 {
+            if op.flags & FLAG_MAY_FAIL != 0 {
+                report(KIND_DEGRADED, place, -result);
+            } else if op.flags & FLAG_TRY == 0 {
+                report(KIND_FAILED, place, -result);
+                exit(126);
+            }
         }
-        OP_EXIT => exit(args[0]),
-        number => syscall(number as i64, args),
-    };
-    if op.flags & FLAG_PROBE != 0 {
-        report(KIND_PROBE, place, result);
-    } else if result < 0 && result >= -4095 {
-        if op.flags & FLAG_MAY_FAIL != 0 {
-            report(KIND_DEGRADED, place, -result);
-        } else if op.flags & FLAG_TRY == 0 {
-            report(KIND_FAILED, place, -result);
+        if op.flags & FLAG_STORE != 0 {
+            self.slots[((op.flags >> STORE_SHIFT) & 7) as usize] = result as u64;
+        }
+    }
+
+    fn await_errand(&mut self, place: u32, message: u64) {
+        report(KIND_READY, place, 0);
+        let received = loop {
+            let received = syscall(nr::RECVMSG, [FD_CONTROL as u64, message, 0, 0, 0, 0]);
+            if received != EINTR {
+                break received;
+            }
+        };
+        // The host is gone, or does not need this sandbox any more.
+        if received <= ERRAND_OPS as i64 {
+            exit(0);
+        }
+        // SAFETY: the host made room for a whole `msghdr` at this address of the plan.
+        if unsafe { ((message + MSG_FLAGS) as *const i32).read() } & MSG_TRUNCATED != 0 {
+            report(KIND_FAILED, place, EMFILE);
             exit(126);
         }
+        // SAFETY: the plan has mapped the place, and the message has filled it from its start.
+        self.count = unsafe { (ERRAND_BASE as *const u64).read() };
+        self.ops = (ERRAND_BASE + ERRAND_OPS) as *const Op;
+        self.first = ERRAND_FIRST;
+        self.next = 0;
     }
-    if op.flags & FLAG_STORE != 0 {
-        slots[((op.flags >> STORE_SHIFT) & 7) as usize] = result as u64;
-    }
-    next
 }
 
 #[repr(C)]
@@ -175,17 +238,16 @@ struct PollFd {
     revents: i16,
 }
 
-fn reap(signals: u64, command: i64) -> ! {
+fn reap(signals: u64, command: i64) -> i64 {
     let mut polled =
-        [PollFd { fd: FD_LIVENESS, events: POLLIN, revents: 0 }, PollFd { fd: signals as i32, events: POLLIN, revents: 0 }];
+        [PollFd { fd: FD_CONTROL, events: POLLIN, revents: 0 }, PollFd { fd: signals as i32, events: POLLIN, revents: 0 }];
     loop {
         loop {
             let mut status = 0i32;
-            let pid = syscall(nr::WAIT4, [u64::MAX, &raw mut status as u64, WNOHANG, 0, 0, 0]);
+            let pid = syscall(nr::WAIT4, [u64::MAX, &raw mut status as u64, WNOHANG | WALL, 0, 0, 0]);
             if pid == command {
-                report(KIND_ENDED, 0, status as i64);
-                // The kernel kills whatever is left of the tree.
-                exit(0);
+                end_the_rest();
+                return status as i64;
             }
             if pid <= 0 && pid != EINTR {
                 break;
@@ -193,13 +255,32 @@ fn reap(signals: u64, command: i64) -> ! {
         }
         syscall(nr::PPOLL, [polled.as_mut_ptr() as u64, 2, 0, 0, 0, 0]);
         if polled[0].revents != 0 {
-            exit(0);
+            obey();
         }
         if polled[1].revents != 0 {
             let mut info = [0u8; 128];
             syscall(nr::READ, [signals, info.as_mut_ptr() as u64, 128, 0, 0, 0]);
         }
     }
+}
+
+/// Carries out one order of the host: a system call. A host that is gone ends init, and with it the tree.
+fn obey() {
+    let mut order = Op { nr: 0, flags: 0, args: [0; 6] };
+    let size = size_of::<Op>() as i64;
+    let read = syscall(nr::READ, [FD_CONTROL as u64, &raw mut order as u64, size as u64, 0, 0, 0]);
+    if read == size {
+        syscall(order.nr as i64, order.args);
+    } else if read != EINTR {
+        exit(0);
+    }
+}
+
+/// Nothing of the tree can outlive this: the kernel takes no new process into it between the signal
+/// and the end of those that there are.
+fn end_the_rest() {
+    syscall(nr::KILL, [u64::MAX, SIGKILL, 0, 0, 0, 0]);
+    while syscall(nr::WAIT4, [u64::MAX, 0, WALL, 0, 0, 0]) != ECHILD {}
 }
 
 #[panic_handler]

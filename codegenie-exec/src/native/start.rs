@@ -1,0 +1,293 @@
+//! Starts commands: from the policy to a confined process, at once or in two halves.
+
+use super::cgroup::{Group, Groups};
+use super::confine::{self, Payload, Setting};
+use super::control;
+use super::identity::{Identity, OwnerMaps};
+use super::launch::{self, Launch, Started};
+use super::mounts::Prepared;
+use super::plan::Plan;
+use super::pool::Pool;
+use super::streams::{self, Inside, Outside};
+use super::sys;
+use super::terminal;
+use super::view::{System, View};
+use super::{report, witness};
+use crate::sandbox::{
+    EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxPolicy, SandboxRequest,
+    Stdio,
+};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// What a sandbox keeps from one command to the next.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) init: OwnedFd,
+    pub(super) system: System,
+    pub(super) owners: OwnerMaps,
+    pub(super) landlock_abi: Option<i64>,
+    pub(super) last_capability: u32,
+    pub(super) groups: Groups,
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub(super) struct Confined {
+    pub(super) started: Started,
+    pub(super) group: Option<Group>,
+    pub(super) outside: Outside,
+    pub(super) report: EnforcementReport,
+}
+
+/// A process that is confined under a policy and waits for its errand.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    started: Started,
+    group: Option<Group>,
+    report: EnforcementReport,
+    /// What it sees. Another view at the time of use makes it useless.
+    view: View,
+    identity: Identity,
+}
+
+impl Waiting {
+    /// Whether it is still what would be made now.
+    pub(super) fn serves(&self, view: &View, identity: &Identity) -> bool {
+        self.view == *view && self.identity == *identity
+    }
+}
+
+/// The parts of a start that all kinds have.
+struct Tree {
+    started: Started,
+    group: Option<Group>,
+    report: EnforcementReport,
+    plan: Plan,
+}
+
+impl Parts {
+    /// Starts a request. Blocks for about as long as starting any process does.
+    pub(super) fn start(
+        &self,
+        request: &SandboxRequest,
+        pool: Option<&Pool>,
+    ) -> Result<Confined, SandboxError> {
+        request.check()?;
+        let policy = resolved(&request.policy)?;
+        let view = View::of(&policy, &self.system)?;
+        if !request.cwd.is_absolute() {
+            return Err(SandboxError::invalid_request(format!(
+                "the working directory {} is not absolute: name the full path",
+                request.cwd.display()
+            )));
+        }
+        let mut request = request.clone();
+        // As the policy's paths are: where the directory really is.
+        request.cwd = request.cwd.canonicalize().unwrap_or(request.cwd);
+        if !view.shows(&request.cwd) {
+            return Err(SandboxError::invalid_request(format!(
+                "the working directory {} is not in the sandbox: the policy must make it readable",
+                request.cwd.display()
+            )));
+        }
+        let identity = Identity::of_host();
+        if matches!(request.stdio, Stdio::Terminal(_)) {
+            let inside = streams::none().map_err(no_streams)?;
+            let mut tree = self.launch(&policy, &view, identity, &Payload::Execute(&request), inside)?;
+            let passed = &mut tree.started.passed;
+            let place = passed.iter().position(|(which, _)| *which == terminal::CONTROLLING);
+            let controlling = place
+                .map(|place| passed.swap_remove(place).1)
+                .ok_or_else(|| no_streams(io::Error::other("init passed no terminal")))?;
+            let outside = streams::terminal(controlling).map_err(no_streams)?;
+            return Ok(Confined { started: tree.started, group: tree.group, outside, report: tree.report });
+        }
+        let (inside, outside) = streams::pipes(&request, &identity).map_err(no_streams)?;
+        if let Some(pool) = pool {
+            let errand = confine::errand(&policy, &request);
+            if let Some(message) = errand.message_bytes()? {
+                let program = request.program.to_string_lossy();
+                while let Some(waiting) = pool.take(&policy, &view, &identity) {
+                    if let Some(started) = send(waiting, &message, &inside, &errand, &program) {
+                        let (started, group, report) = started?;
+                        return Ok(Confined { started, group, outside, report });
+                    }
+                }
+            }
+        }
+        let tree = self.launch(&policy, &view, identity, &Payload::Execute(&request), inside)?;
+        Ok(Confined { started: tree.started, group: tree.group, outside, report: tree.report })
+    }
+
+    /// Makes a process that waits, under a resolved policy.
+    pub(super) fn prepare(&self, policy: &SandboxPolicy) -> Result<Waiting, SandboxError> {
+        let view = View::of(policy, &self.system)?;
+        let identity = Identity::of_host();
+        let inside = streams::none().map_err(no_streams)?;
+        let Tree { started, group, mut report, .. } =
+            self.launch(policy, &view, identity, &Payload::Await, inside)?;
+        report.launcher = "pool".to_owned();
+        Ok(Waiting { started, group, report, view, identity })
+    }
+
+    /// Sends a witness, and adds what it found to the report.
+    pub(super) fn witness(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
+        let policy = resolved(policy)?;
+        let view = View::of(&policy, &self.system)?;
+        let inside = streams::none().map_err(no_streams)?;
+        let tree = self.launch(&policy, &view, Identity::of_host(), &Payload::Witness, inside)?;
+        Ok(witness::judge(tree.report, &tree.plan, &tree.started.probes))
+    }
+
+    fn launch(
+        &self,
+        policy: &SandboxPolicy,
+        view: &View,
+        identity: Identity,
+        payload: &Payload<'_>,
+        stdio: Inside,
+    ) -> Result<Tree, SandboxError> {
+        let landlock_abi = match policy.requirement(Layer::Landlock) {
+            Requirement::Off => None,
+            Requirement::Required if self.landlock_abi.is_none() => {
+                return Err(report::landlock_missing());
+            }
+            _ => self.landlock_abi,
+        };
+        let mut prepared = self.owners.prepare(view, &identity)?;
+        prepared.sort_by_key(|(_, fd)| fd.as_raw_fd());
+        let numbers: Prepared = prepared.iter().map(|(path, fd)| (path.clone(), fd.as_raw_fd())).collect();
+        let kept: Vec<_> = prepared.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
+        let setting = Setting {
+            view,
+            prepared: &numbers,
+            kept: &kept,
+            identity,
+            landlock_abi,
+            last_capability: self.last_capability,
+        };
+        let plan = confine::plan(policy, &setting, payload);
+        let (mut group, mut groups) = self.group(policy)?;
+        let launch = Launch {
+            init: &self.init,
+            plan: plan.write().and_then(|fd| {
+                sys::above_init_range(fd).map_err(|error| SandboxError::system("cannot keep the plan", error))
+            })?,
+            stdio,
+            kept: prepared.into_iter().map(|(_, fd)| fd).collect(),
+            namespaces: namespaces(policy),
+            identity,
+        };
+        let program = match payload {
+            Payload::Execute(request) => request.program.to_string_lossy(),
+            Payload::Await => "the waiting process".into(),
+            Payload::Witness => "the witness".into(),
+        };
+        let mut refused = None;
+        let started = launch
+            .start(|pid| match group.as_ref().map(|group| group.add(pid)) {
+                Some(Err(error)) => {
+                    refused = Some(error);
+                    policy.requirement(Layer::ControlGroups) != Requirement::Required
+                }
+                _ => true,
+            })
+            .map_err(|error| report::of_failure(error, &plan, &program));
+        if let Some(error) = refused {
+            groups = report::no_groups("move the process into its group", error.raw_os_error().unwrap_or(0));
+            group = None;
+            if policy.requirement(Layer::ControlGroups) == Requirement::Required {
+                return Err(report::groups_missing(&groups));
+            }
+        }
+        let started = started?;
+        let version = group.as_ref().map(Group::version);
+        let report = report::of_start(policy, &setting, &plan, &started, &groups, version);
+        Ok(Tree { started, group, report, plan })
+    }
+
+    /// The command's control group, and what there is to report of it.
+    fn group(&self, policy: &SandboxPolicy) -> Result<(Option<Group>, LayerStatus), SandboxError> {
+        let requirement = policy.requirement(Layer::ControlGroups);
+        if requirement == Requirement::Off {
+            return Ok((None, LayerStatus::Off));
+        }
+        match self.groups.make(&policy.limits) {
+            Ok(group) => {
+                let missing = group.missing().to_vec();
+                let status =
+                    if missing.is_empty() { LayerStatus::Full } else { LayerStatus::Partial { missing } };
+                Ok((Some(group), status))
+            }
+            Err(unavailable) => {
+                let status = report::no_groups(&unavailable.stage, unavailable.errno);
+                if requirement == Requirement::Required {
+                    return Err(report::groups_missing(&status));
+                }
+                Ok((None, status))
+            }
+        }
+    }
+}
+
+fn no_streams(error: io::Error) -> SandboxError {
+    SandboxError::system("cannot make the command's standard streams", error)
+}
+
+/// Sends a waiting process its errand. `None`: it has not got it, and nothing ran.
+fn send(
+    waiting: Waiting,
+    message: &[u8],
+    inside: &Inside,
+    errand: &Plan,
+    program: &str,
+) -> Option<Result<(Started, Option<Group>, EnforcementReport), SandboxError>> {
+    let Waiting { mut started, group, report, .. } = waiting;
+    let descriptors = inside.each_ref().map(AsRawFd::as_raw_fd);
+    control::send(&started.control, message, &descriptors).ok()?;
+    let outcome = launch::await_start(&mut started);
+    Some(match outcome {
+        Ok(()) => Ok((started, group, report)),
+        Err(error) => Err(report::of_failure(error, errand, program)),
+    })
+}
+
+pub(super) fn resolved(policy: &SandboxPolicy) -> Result<SandboxPolicy, SandboxError> {
+    let policy = policy.resolve().map_err(|error| SandboxError::invalid_policy(error.to_string()))?;
+    check_relaxed(&policy)?;
+    Ok(policy)
+}
+
+/// Layers that nothing works without.
+fn check_relaxed(policy: &SandboxPolicy) -> Result<(), SandboxError> {
+    if Identity::of_host().dropped && policy.requirement(Layer::Seccomp) != Requirement::Required {
+        return Err(SandboxError::invalid_policy(
+            "a root host must require seccomp: it keeps set-user-id programs of root out of the workspace",
+        ));
+    }
+    for (layer, requirement) in &policy.relaxed {
+        let relaxable =
+            matches!(layer, Layer::Landlock | Layer::Seccomp | Layer::ResourceLimits | Layer::ControlGroups);
+        let possible = relaxable && !(*layer == Layer::ResourceLimits && *requirement == Requirement::Off);
+        if !possible && *requirement != Requirement::Required {
+            return Err(SandboxError::invalid_policy(format!(
+                "the native sandbox does not work without its {layer} layer: require it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn namespaces(policy: &SandboxPolicy) -> libc::c_int {
+    let all = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP;
+    match policy.network {
+        Network::None => all | libc::CLONE_NEWNET,
+        Network::DangerousFull => all,
+    }
+}
