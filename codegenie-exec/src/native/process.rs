@@ -13,7 +13,7 @@ use crate::sandbox::{
 };
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -284,17 +284,14 @@ fn unblock(fd: &OwnedFd) -> io::Result<()> {
 }
 
 /// Registers a descriptor with the runtime.
-fn watch<T: std::os::fd::AsRawFd>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>>
-where
-    T: OwnsDescriptor,
-{
+fn watch<T: OwnsDescriptor>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: an OwnedFd names the same open descriptor as long as it lives, and the AsyncFd owns it.
     let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
     watched.map_err(|error| error.into_parts().1)
 }
 
 /// What keeps its descriptor open, under the same number, for as long as it lives.
-trait OwnsDescriptor {}
+trait OwnsDescriptor: AsRawFd {}
 impl OwnsDescriptor for OwnedFd {}
 impl OwnsDescriptor for Arc<OwnedFd> {}
 

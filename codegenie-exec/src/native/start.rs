@@ -107,10 +107,12 @@ impl Parts {
         if let Some(pool) = pool {
             let errand = confine::errand(&policy, &request);
             if let Some(message) = errand.message_bytes()? {
-                let program = request.program.to_string_lossy();
-                while let Some(waiting) = pool.take(&policy, &view, &identity) {
-                    if let Some(started) = send(waiting, &message, &inside, &errand, &program) {
-                        let (started, group, report) = started?;
+                while let Some(mut waiting) = pool.take(&policy, &view, &identity) {
+                    if waiting.send(&message, &inside) {
+                        launch::await_start(&mut waiting.started).map_err(|error| {
+                            report::of_failure(error, &errand, &request.program.to_string_lossy())
+                        })?;
+                        let Waiting { started, group, report, .. } = waiting;
                         return Ok(Confined { started, group, outside, report });
                     }
                 }
@@ -235,22 +237,12 @@ fn no_streams(error: io::Error) -> SandboxError {
     SandboxError::system("cannot make the command's standard streams", error)
 }
 
-/// Sends a waiting process its errand. `None`: it has not got it, and nothing ran.
-fn send(
-    waiting: Waiting,
-    message: &[u8],
-    inside: &Inside,
-    errand: &Plan,
-    program: &str,
-) -> Option<Result<(Started, Option<Group>, EnforcementReport), SandboxError>> {
-    let Waiting { mut started, group, report, .. } = waiting;
-    let descriptors = inside.each_ref().map(AsRawFd::as_raw_fd);
-    control::send(&started.control, message, &descriptors).ok()?;
-    let outcome = launch::await_start(&mut started);
-    Some(match outcome {
-        Ok(()) => Ok((started, group, report)),
-        Err(error) => Err(report::of_failure(error, errand, program)),
-    })
+impl Waiting {
+    /// Gives it what it waits for. False: it has not got it, and nothing will run.
+    fn send(&self, message: &[u8], inside: &Inside) -> bool {
+        let descriptors = inside.each_ref().map(AsRawFd::as_raw_fd);
+        control::send(&self.started.control, message, &descriptors).is_ok()
+    }
 }
 
 pub(super) fn resolved(policy: &SandboxPolicy) -> Result<SandboxPolicy, SandboxError> {
