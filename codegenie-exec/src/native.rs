@@ -108,14 +108,19 @@ impl NativeSandbox {
     }
 }
 
+fn check_runtime() -> Result<(), SandboxError> {
+    if tokio::runtime::Handle::try_current().is_ok() {
+        return Ok(());
+    }
+    let error = io::Error::other("call it from a tokio runtime with I/O and time enabled");
+    Err(SandboxError::system("the native sandbox has no runtime", error))
+}
+
 /// Runs what waits for the kernel where it may.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
 ) -> Result<T, SandboxError> {
-    if tokio::runtime::Handle::try_current().is_err() {
-        let error = io::Error::other("call it from a tokio runtime with I/O and time enabled");
-        return Err(SandboxError::system("the native sandbox has no runtime", error));
-    }
+    check_runtime()?;
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| SandboxError::system("the starting thread ended", io::Error::other(error)))?
@@ -128,13 +133,29 @@ fn read_only(file: OwnedFd) -> io::Result<OwnedFd> {
 
 impl Sandbox for NativeSandbox {
     async fn start(&self, request: &SandboxRequest) -> Result<Running, SandboxError> {
-        let (parts, pool, request) = (Arc::clone(&self.parts), self.pool.clone(), request.clone());
-        let limits = request.policy.limits.clone();
+        check_runtime()?;
         let since = Instant::now();
-        let Confined { started, group, outside, report } =
-            blocking(move || parts.start(&request, pool.as_deref())).await?;
-        let process = NativeProcess::supervise(started, group, outside, &limits, since)
-            .map_err(|error| SandboxError::system("cannot watch the command", error))?;
+        let watched = |error| SandboxError::system("cannot watch the command", error);
+        let order = self.parts.look(request)?;
+        let sent = match &self.pool {
+            Some(pool) => order.send(pool)?,
+            None => None,
+        };
+        let (confined, told) = match sent {
+            Some(sent) => {
+                let told = process::listen(&sent.confined.started).map_err(watched)?;
+                (sent.started(&told, &request.program).await?, told)
+            }
+            None => {
+                let parts = Arc::clone(&self.parts);
+                let confined = blocking(move || parts.start(&order)).await?;
+                let told = process::listen(&confined.started).map_err(watched)?;
+                (confined, told)
+            }
+        };
+        let Confined { started, group, outside, report } = confined;
+        let process = NativeProcess::supervise(started, told, group, outside, &request.policy.limits, since)
+            .map_err(watched)?;
         Ok(Running::new(process, report))
     }
 

@@ -9,7 +9,7 @@ use super::abi::{
     FD_CONTROL, FD_PLAN, KIND_DEGRADED, KIND_DESCRIPTOR, KIND_FAILED, KIND_PROBE, KIND_READY, KIND_STARTED,
     Status,
 };
-use super::control;
+use super::control::{self, Message};
 use super::identity::Identity;
 use super::sys;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
 /// What init reports itself as, before it has read its plan.
 pub(super) const BEFORE_PLAN: u32 = u32::MAX;
@@ -168,11 +169,39 @@ impl Launch<'_> {
 }
 
 /// Reads what init tells until the command has been started, or its process waits for an errand.
-pub(super) fn await_start(started: &mut Started) -> Result<(), StartError> {
+fn await_start(started: &mut Started) -> Result<(), StartError> {
     loop {
-        let Some(message) = control::receive(&started.control, Some(START_TIMEOUT))
-            .map_err(|error| StartError::System("cannot read init's status", error))?
-        else {
+        let message = control::receive(&started.control, Some(START_TIMEOUT)).map_err(no_status)?;
+        if started.hear(message)? {
+            return Ok(());
+        }
+    }
+}
+
+fn no_status(error: io::Error) -> StartError {
+    StartError::System("cannot read init's status", error)
+}
+
+impl Started {
+    /// Waits, without holding up the thread, until the command that waited for an errand has been started.
+    pub(super) async fn await_command(&mut self, told: &AsyncFd<Arc<OwnedFd>>) -> Result<(), StartError> {
+        let command = async {
+            loop {
+                let mut guard = told.readable().await.map_err(no_status)?;
+                let Ok(message) = guard.try_io(|fd| control::receive(fd.get_ref(), None)) else { continue };
+                if self.hear(message.map_err(no_status)?)? {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(START_TIMEOUT, command)
+            .await
+            .unwrap_or_else(|_| Err(no_status(io::Error::from(io::ErrorKind::TimedOut))))
+    }
+
+    /// Takes note of what init told. True: the command has been started, or its process waits.
+    fn hear(&mut self, message: Option<Message>) -> Result<bool, StartError> {
+        let Some(message) = message else {
             let ended = io::Error::from(io::ErrorKind::UnexpectedEof);
             return Err(StartError::System("init ended before the command was started", ended));
         };
@@ -180,10 +209,10 @@ pub(super) fn await_start(started: &mut Started) -> Result<(), StartError> {
         let errno = i32::try_from(status.value).unwrap_or(0);
         match (status.kind, status.op) {
             (KIND_STARTED, _) => {
-                started.command = status.value;
-                return Ok(());
+                self.command = status.value;
+                return Ok(true);
             }
-            (KIND_READY, _) => return Ok(()),
+            (KIND_READY, _) => return Ok(true),
             (KIND_FAILED, OP_EXEC_INIT) => {
                 return Err(StartError::Init(io::Error::from_raw_os_error(errno)));
             }
@@ -198,20 +227,21 @@ pub(super) fn await_start(started: &mut Started) -> Result<(), StartError> {
             (KIND_FAILED, op) => {
                 return Err(StartError::Plan { op, error: io::Error::from_raw_os_error(errno) });
             }
-            (KIND_DEGRADED, op) => started.degraded.push((op, errno)),
-            (KIND_PROBE, op) => started.probes.push((op, status.value)),
+            (KIND_DEGRADED, op) => self.degraded.push((op, errno)),
+            (KIND_PROBE, op) => self.probes.push((op, status.value)),
             (KIND_DESCRIPTOR, which) => {
                 let descriptor = message.descriptor.ok_or_else(|| {
                     let error = io::Error::from(io::ErrorKind::InvalidData);
                     StartError::System("init passed no descriptor: raise the limit on open files", error)
                 })?;
-                started.passed.push((which, descriptor));
+                self.passed.push((which, descriptor));
             }
             _ => {
                 let error = io::Error::from(io::ErrorKind::InvalidData);
                 return Err(StartError::System("init sent a status of an unknown kind", error));
             }
         }
+        Ok(false)
     }
 }
 

@@ -101,6 +101,7 @@ impl NativeProcess {
     /// Takes over a started tree. A task supervises it from now on, polled or not.
     pub(super) fn supervise(
         started: Started,
+        told: AsyncFd<Arc<OwnedFd>>,
         group: Option<Group>,
         outside: Outside,
         limits: &Limits,
@@ -110,7 +111,7 @@ impl NativeProcess {
         let Started { init, control, command, .. } = started;
         let shared = Arc::new(Shared {
             pidfd: Arc::clone(init.pidfd()),
-            control: Arc::clone(&control),
+            control,
             killer: AtomicU8::new(BY_ITSELF),
             ending: Notify::new(),
             output_bytes: AtomicU64::new(0),
@@ -118,7 +119,6 @@ impl NativeProcess {
             last_output: AtomicU64::new(0),
         });
         let ended = watch(Arc::clone(init.pidfd()), Interest::READABLE)?;
-        let told = watch(control, Interest::READABLE)?;
         let Outside { stdout, stderr, stdin, is_terminal } = outside;
         let mut outputs = Vec::new();
         let mut open = |stream: Option<OwnedFd>| -> io::Result<_> {
@@ -281,6 +281,11 @@ fn unblock(fd: &OwnedFd) -> io::Result<()> {
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
+}
+
+/// Watches what init tells.
+pub(super) fn listen(started: &Started) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    watch(Arc::clone(&started.control), Interest::READABLE)
 }
 
 /// Registers a descriptor with the runtime.

@@ -4,7 +4,7 @@ use super::cgroup::{Group, Groups};
 use super::confine::{self, Payload, Setting};
 use super::control;
 use super::identity::{Identity, OwnerMaps};
-use super::launch::{self, Launch, Started};
+use super::launch::{Launch, Started};
 use super::mounts::Prepared;
 use super::plan::Plan;
 use super::pool::Pool;
@@ -17,8 +17,11 @@ use crate::sandbox::{
     EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxPolicy, SandboxRequest,
     Stdio,
 };
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use tokio::io::unix::AsyncFd;
 
 /// What a sandbox keeps from one command to the next.
 #[derive(Debug)]
@@ -58,6 +61,22 @@ impl Waiting {
     }
 }
 
+/// A request, and what it means on this machine at this moment.
+#[derive(Debug)]
+pub(super) struct Order {
+    request: SandboxRequest,
+    policy: SandboxPolicy,
+    view: View,
+    identity: Identity,
+}
+
+/// A request that a waiting process has got.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) confined: Confined,
+    errand: Plan,
+}
+
 /// The parts of a start that all kinds have.
 struct Tree {
     started: Started,
@@ -67,12 +86,8 @@ struct Tree {
 }
 
 impl Parts {
-    /// Starts a request. Blocks for about as long as starting any process does.
-    pub(super) fn start(
-        &self,
-        request: &SandboxRequest,
-        pool: Option<&Pool>,
-    ) -> Result<Confined, SandboxError> {
+    /// Looks at a request as it stands now.
+    pub(super) fn look(&self, request: &SandboxRequest) -> Result<Order, SandboxError> {
         request.check()?;
         let policy = resolved(&request.policy)?;
         let view = View::of(&policy, &self.system)?;
@@ -91,35 +106,27 @@ impl Parts {
                 request.cwd.display()
             )));
         }
-        let identity = Identity::of_host();
+        Ok(Order { request, policy, view, identity: Identity::of_host() })
+    }
+
+    /// Starts it. Blocks for about as long as starting any process does.
+    pub(super) fn start(&self, order: &Order) -> Result<Confined, SandboxError> {
+        let Order { request, policy, view, identity } = order;
+        let payload = Payload::Execute(request);
         if matches!(request.stdio, Stdio::Terminal(_)) {
             let inside = streams::none().map_err(no_streams)?;
-            let mut tree = self.launch(&policy, &view, identity, &Payload::Execute(&request), inside)?;
-            let passed = &mut tree.started.passed;
-            let place = passed.iter().position(|(which, _)| *which == terminal::CONTROLLING);
+            let Tree { mut started, group, report, .. } =
+                self.launch(policy, view, *identity, &payload, inside)?;
+            let place = started.passed.iter().position(|(which, _)| *which == terminal::CONTROLLING);
             let controlling = place
-                .map(|place| passed.swap_remove(place).1)
+                .map(|place| started.passed.swap_remove(place).1)
                 .ok_or_else(|| no_streams(io::Error::other("init passed no terminal")))?;
             let outside = streams::terminal(controlling).map_err(no_streams)?;
-            return Ok(Confined { started: tree.started, group: tree.group, outside, report: tree.report });
+            return Ok(Confined { started, group, outside, report });
         }
-        let (inside, outside) = streams::pipes(&request, &identity).map_err(no_streams)?;
-        if let Some(pool) = pool {
-            let errand = confine::errand(&policy, &request);
-            if let Some(message) = errand.message_bytes()? {
-                while let Some(mut waiting) = pool.take(&policy, &view, &identity) {
-                    if waiting.send(&message, &inside) {
-                        launch::await_start(&mut waiting.started).map_err(|error| {
-                            report::of_failure(error, &errand, &request.program.to_string_lossy())
-                        })?;
-                        let Waiting { started, group, report, .. } = waiting;
-                        return Ok(Confined { started, group, outside, report });
-                    }
-                }
-            }
-        }
-        let tree = self.launch(&policy, &view, identity, &Payload::Execute(&request), inside)?;
-        Ok(Confined { started: tree.started, group: tree.group, outside, report: tree.report })
+        let (inside, outside) = streams::pipes(request, identity).map_err(no_streams)?;
+        let Tree { started, group, report, .. } = self.launch(policy, view, *identity, &payload, inside)?;
+        Ok(Confined { started, group, outside, report })
     }
 
     /// Makes a process that waits, under a resolved policy.
@@ -237,11 +244,39 @@ fn no_streams(error: io::Error) -> SandboxError {
     SandboxError::system("cannot make the command's standard streams", error)
 }
 
-impl Waiting {
-    /// Gives it what it waits for. False: it has not got it, and nothing will run.
-    fn send(&self, message: &[u8], inside: &Inside) -> bool {
-        let descriptors = inside.each_ref().map(AsRawFd::as_raw_fd);
-        control::send(&self.started.control, message, &descriptors).is_ok()
+impl Order {
+    /// Gives the request to a waiting process, which takes it up meanwhile. `None`: there is none, or the
+    /// request is not for one, and nothing ran.
+    pub(super) fn send(&self, pool: &Pool) -> Result<Option<Sent>, SandboxError> {
+        if matches!(self.request.stdio, Stdio::Terminal(_)) {
+            return Ok(None);
+        }
+        let errand = confine::errand(&self.policy, &self.request);
+        let Some(message) = errand.message_bytes()? else { return Ok(None) };
+        while let Some(waiting) = pool.take(&self.policy, &self.view, &self.identity) {
+            let (inside, outside) = streams::pipes(&self.request, &self.identity).map_err(no_streams)?;
+            let descriptors = inside.each_ref().map(AsRawFd::as_raw_fd);
+            // One that has ended meanwhile has not got it: the next.
+            if control::send(&waiting.started.control, &message, &descriptors).is_ok() {
+                let Waiting { started, group, report, .. } = waiting;
+                return Ok(Some(Sent { confined: Confined { started, group, outside, report }, errand }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Sent {
+    /// Waits until the program has been executed.
+    pub(super) async fn started(
+        mut self,
+        told: &AsyncFd<Arc<OwnedFd>>,
+        program: &OsStr,
+    ) -> Result<Confined, SandboxError> {
+        match self.confined.started.await_command(told).await {
+            Ok(()) => Ok(self.confined),
+            Err(error) => Err(report::of_failure(error, &self.errand, &program.to_string_lossy())),
+        }
     }
 }
 
