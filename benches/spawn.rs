@@ -1,6 +1,7 @@
-//! What confinement costs: a confined `/bin/true` beside an unconfined one, in turn, in one run.
+//! What confinement costs: a confined `/bin/true` beside an unconfined one and one in bubblewrap,
+//! in turn, in one run.
 //!
-//! `cargo bench --bench spawn`
+//! `cargo bench --bench spawn`; bubblewrap (`bwrap`) is measured where it is installed.
 
 use codegenie_benches::{Goal, figure, quantile_us};
 use codegenie_exec::{NativeSandbox, Sandbox, SandboxPolicy, SandboxRequest};
@@ -10,49 +11,111 @@ use std::time::{Duration, Instant};
 
 const WARM_UP: usize = 20;
 const ROUNDS: usize = 300;
+const BURST: usize = 1000;
+const RESIDENT: usize = 1 << 30;
 
-fn main() -> Result<(), Box<dyn Error>> {
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
     // cargo passes --bench; `cargo test --benches` does not, and only wants to see that it runs.
-    let rounds = if std::env::args().any(|argument| argument == "--bench") { ROUNDS } else { 3 };
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let rounds = if is_bench { ROUNDS } else { 3 };
     let workspace = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let sandbox = NativeSandbox::new()?;
+    let direct = NativeSandbox::new()?;
+    let pooled = direct.clone().pooled(4);
     let request = SandboxRequest::new("/bin/true", SandboxPolicy::workspace_write(workspace.path()));
-
-    let pooled = sandbox.clone().pooled(4);
     runtime.block_on(pooled.prewarm(&request.policy))?;
-    let (mut plain, mut confined, mut warm) = (Vec::new(), Vec::new(), Vec::new());
+    let ours = |sandbox: &NativeSandbox| runtime.block_on(confine(sandbox, &request));
+
+    let has_bwrap = bwrap().is_ok();
+    let mut samples: [Vec<Duration>; 4] = Default::default();
     for round in 0..WARM_UP + rounds {
-        let a = spawn()?;
-        let b = runtime.block_on(confine(&sandbox, &request))?;
-        let c = runtime.block_on(confine(&pooled, &request))?;
+        let taken = [
+            Some(spawn()?),
+            Some(ours(&direct)?),
+            Some(ours(&pooled)?),
+            if has_bwrap { Some(bwrap()?) } else { None },
+        ];
         if round >= WARM_UP {
-            plain.push(a);
-            confined.push(b);
-            warm.push(c);
+            for (samples, taken) in samples.iter_mut().zip(taken) {
+                samples.extend(taken);
+            }
         }
     }
-    let (base, ours) = (quantile_us(&plain, 0.5), quantile_us(&confined, 0.5));
-    println!("posix_spawn /bin/true: p50 {base:.0} us, p99 {:.0} us", quantile_us(&plain, 0.99));
-    println!("native, direct:        p50 {ours:.0} us, p99 {:.0} us", quantile_us(&confined, 0.99));
-    let pool = quantile_us(&warm, 0.5);
-    println!("native, pool:          p50 {pool:.0} us, p99 {:.0} us", quantile_us(&warm, 0.99));
-    figure("spawn_pool_p50", pool / base, "x_posix_spawn", Goal::AtMost(1.5));
-    figure("spawn_direct_p50", ours / base, "x_posix_spawn", Goal::AtMost(3.5));
+    let [plain, cold, warm, wrapped] = samples.each_ref().map(|samples| quantile_us(samples, 0.5));
+    for (name, samples) in ["posix_spawn", "native, direct", "native, pool", "bwrap"].iter().zip(&samples) {
+        show(name, samples);
+    }
+    figure("spawn_pool_p50", warm / plain, "x_posix_spawn", Goal::AtMost(1.5));
+    figure("spawn_direct_p50", cold / plain, "x_posix_spawn", Goal::AtMost(3.5));
+    if has_bwrap {
+        figure("spawn_bwrap_p50_over_pool", wrapped / warm, "x", Goal::AtLeast(4.0));
+        figure("spawn_bwrap_p50_over_direct", wrapped / cold, "x", Goal::AtLeast(1.0));
+    } else {
+        eprintln!("bwrap is not installed or does not run here: it is not measured");
+    }
+
+    let burst = if is_bench { BURST } else { 10 };
+    let mut sustained = Vec::new();
+    let since = Instant::now();
+    for _ in 0..burst {
+        sustained.push(ours(&pooled)?);
+    }
+    let rate = burst as f64 / since.elapsed().as_secs_f64();
+    show("native, pool, sustained", &sustained);
+    println!("{burst} runs, one after the other: {rate:.0} a second");
+    figure("spawn_burst_p50", quantile_us(&sustained, 0.5) / plain, "x_posix_spawn", Goal::AtMost(3.5));
+    figure("spawn_burst_p99", quantile_us(&sustained, 0.99) / plain, "x_posix_spawn", Goal::AtMost(10.0));
+
+    // A host with much memory: what forks it copies its page tables.
+    let resident = vec![1u8; if is_bench { RESIDENT } else { 1 << 20 }];
+    let (mut plain, mut warm) = (Vec::new(), Vec::new());
+    for round in 0..WARM_UP + rounds {
+        let (a, b) = (spawn()?, ours(&pooled)?);
+        if round >= WARM_UP {
+            plain.push(a);
+            warm.push(b);
+        }
+    }
+    std::hint::black_box(&resident);
+    show("posix_spawn, 1 GiB host", &plain);
+    show("native, pool, 1 GiB host", &warm);
+    let ratio = quantile_us(&warm, 0.5) / quantile_us(&plain, 0.5);
+    figure("spawn_pool_p50_1gib_host", ratio, "x_posix_spawn", Goal::AtMost(1.6));
     Ok(())
 }
 
+fn show(name: &str, samples: &[Duration]) {
+    if !samples.is_empty() {
+        println!("{name:25} p50 {:6.0} us, p99 {:6.0} us", quantile_us(samples, 0.5), quantile_us(samples, 0.99));
+    }
+}
+
 /// std's Command uses posix_spawn where nothing needs a fork; the pipes are those that the sandbox has too.
-fn spawn() -> Result<Duration, Box<dyn Error>> {
+fn spawn() -> Result<Duration> {
+    timed(&mut Command::new("/bin/true"))
+}
+
+/// bubblewrap with what its own documentation calls a minimal view; it has no Landlock, no seccomp filter, no limits.
+fn bwrap() -> Result<Duration> {
+    let mut command = Command::new("bwrap");
+    command.args(["--unshare-all", "--die-with-parent", "--ro-bind", "/usr", "/usr"]);
+    command.args(["--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib"]);
+    command.args(["--symlink", "usr/lib64", "/lib64", "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]);
+    timed(command.arg("/bin/true"))
+}
+
+fn timed(command: &mut Command) -> Result<Duration> {
     let since = Instant::now();
-    let output = Command::new("/bin/true").stdin(Stdio::null()).output()?;
+    let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
-        return Err("/bin/true failed".into());
+        return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(since.elapsed())
 }
 
-async fn confine(sandbox: &NativeSandbox, request: &SandboxRequest) -> Result<Duration, Box<dyn Error>> {
+async fn confine(sandbox: &NativeSandbox, request: &SandboxRequest) -> Result<Duration> {
     let since = Instant::now();
     let output = sandbox.run(request).await?;
     if !output.status.reason.is_success() {
