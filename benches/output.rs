@@ -22,8 +22,11 @@ fn main() -> Result<()> {
     let mut limits = Limits::default();
     limits.output_bytes = u64::MAX;
     let count = bytes.to_string();
-    let request = SandboxRequest::new("head", SandboxPolicy::default().limits(limits))
-        .args(["-c", &count, "/dev/zero"]);
+    let request = SandboxRequest::new("head", SandboxPolicy::default().limits(limits)).args([
+        "-c",
+        &count,
+        "/dev/zero",
+    ]);
     let (mut plain, mut confined) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         plain.push(through_a_pipe(&count, bytes)?);
@@ -53,7 +56,11 @@ fn through_a_pipe(count: &str, bytes: u64) -> Result<Duration> {
     Ok(since.elapsed())
 }
 
-async fn through_the_sandbox(sandbox: &NativeSandbox, request: &SandboxRequest, bytes: u64) -> Result<Duration> {
+async fn through_the_sandbox(
+    sandbox: &NativeSandbox,
+    request: &SandboxRequest,
+    bytes: u64,
+) -> Result<Duration> {
     let since = Instant::now();
     let mut running = sandbox.start(request).await?;
     let mut read = 0;

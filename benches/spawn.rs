@@ -88,7 +88,11 @@ fn main() -> Result<()> {
 
 fn show(name: &str, samples: &[Duration]) {
     if !samples.is_empty() {
-        println!("{name:25} p50 {:6.0} us, p99 {:6.0} us", quantile_us(samples, 0.5), quantile_us(samples, 0.99));
+        println!(
+            "{name:25} p50 {:6.0} us, p99 {:6.0} us",
+            quantile_us(samples, 0.5),
+            quantile_us(samples, 0.99)
+        );
     }
 }
 

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "executor")]
 mod approval;
+#[cfg(feature = "native")]
+mod background;
 #[cfg(feature = "executor")]
 mod command;
 #[cfg(feature = "executor")]
@@ -26,6 +28,8 @@ mod validate;
 
 #[cfg(feature = "executor")]
 pub use approval::{Approval, ApprovalRequest, ApproveWith, Approver, RefuseAll, approve_with};
+#[cfg(feature = "native")]
+pub use background::Background;
 #[cfg(feature = "executor")]
 pub use command::{CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, Word};
 #[cfg(feature = "executor")]
@@ -38,10 +42,10 @@ pub use executor::{BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet
 #[cfg(codegenie_native)]
 pub use native::NativeSandbox;
 pub use sandbox::{
-    Attempt, DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus, Limits, Network,
-    OutputChunk, OutputStream, Requirement, ResourceUsage, RunOutput, Running, Sandbox, SandboxError,
-    SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess, SandboxRequest, SandboxStatus,
-    Signal, Stdio, TerminalSize,
+    Access, Attempt, Denial, DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus,
+    Limits, Network, OutputChunk, OutputStream, Requirement, ResourceUsage, RunOutput, Running, Sandbox,
+    SandboxError, SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess, SandboxRequest,
+    SandboxStatus, Signal, Stdio, TerminalSize,
 };
 #[cfg(all(feature = "native", not(codegenie_native)))]
 pub use unavailable::NativeSandbox;

@@ -3,12 +3,15 @@
 //! Only std and the crate's own types appear here, so that implementing the trait costs a third
 //! party no dependency.
 
+mod defaults;
+mod denial;
 mod erased;
 mod error;
 mod policy;
 mod process;
 mod report;
 
+pub use denial::{Access, Denial};
 pub use erased::DynSandbox;
 pub use error::{SandboxError, SandboxErrorKind};
 pub use policy::{Limits, Network, SandboxPolicy, SandboxPolicyError};

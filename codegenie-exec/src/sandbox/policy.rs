@@ -1,5 +1,6 @@
 //! What a command may see, change and use: a value.
 
+use super::defaults;
 use super::{Layer, Requirement};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -70,9 +71,22 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The default without a limit on time and on output, for a command that the host keeps: see
+    /// [`Background`](crate::Background).
+    #[must_use]
+    pub fn for_background() -> Self {
+        Self { timeout: Duration::MAX, output_bytes: u64::MAX, ..Self::default() }
+    }
+}
+
 /// The confinement of a command, as a value that can be stored, compared and shown.
 ///
-/// Paths are the host's and appear at the same place inside. The deepest entry decides: a path in
+/// Paths are the host's and appear at the same place inside. Keys and credentials in home directories
+/// (`.ssh`, `.aws`, `.netrc`, …) and other users' home directories are hidden even where a wider path
+/// is granted, unless the policy names them or something in them.
+///
+/// The deepest entry decides: a path in
 /// `read` below one in `write` is read-only, a path in `hide` is not there. Beside them a sandbox
 /// gives a read-only system (`/usr` and what of `/etc` programs need), a private `/tmp`, `/proc`
 /// and a minimal `/dev`.
@@ -125,11 +139,6 @@ impl Default for SandboxPolicy {
     }
 }
 
-/// What a host runs on its own behalf when it works on a tree: an agent that may change them could
-/// leave a command for the host to run. All of `.git`, since several files in it, and files that are
-/// not yet there, lead git to other configuration and hooks.
-const HOST_EXECUTED: [&str; 5] = [".git", ".vscode", ".idea", ".envrc", ".husky"];
-
 impl SandboxPolicy {
     /// The profile for looking: `workspace` is readable, nothing of the host is writable.
     pub fn read_only(workspace: impl Into<PathBuf>) -> Self {
@@ -147,7 +156,8 @@ impl SandboxPolicy {
     /// directory keeps it for what is inside.
     pub fn workspace_write(workspace: impl Into<PathBuf>) -> Self {
         let workspace = workspace.into();
-        let read = HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists()).collect();
+        let read =
+            defaults::HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists()).collect();
         Self { read, write: vec![workspace], ..Self::default() }
     }
 
@@ -253,6 +263,8 @@ impl SandboxPolicy {
                 *path = real;
             }
         }
+        let hidden = defaults::hidden(&resolved);
+        resolved.hide.extend(hidden);
         for (name, value) in &self.environment {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 return Err(SandboxPolicyError {
