@@ -1,6 +1,7 @@
 //! The one path on which a command runs: session, permission, policy, approval, record, confinement, record.
 
 mod builder;
+mod connections;
 mod error;
 mod permission;
 mod record;
@@ -9,12 +10,13 @@ mod results;
 pub use builder::{BuildError, ExecutorBuilder, NoAuditYet};
 pub use error::ExecError;
 
+use self::connections::Connections;
 use self::record::{Outcome, Recorder};
 use self::results::ResultCache;
 use crate::approval::{Approval, ApprovalRequest, DynApprover};
 use crate::command::{CommandLine, CommandRequest, ParsedCommand};
 use crate::sandbox::{
-    DynSandbox, EnforcementReport, RunOutput, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
+    DynSandbox, EnforcementReport, Network, RunOutput, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
 };
 use crate::validate::{self, CommandPolicy, Decision, Verdict};
 use codegenie_perf::{CacheBackend, CacheStats, NoCache};
@@ -143,9 +145,18 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         }
         self.permit(&recorder, &session, &parsed, &cwd)?;
 
-        let to_run = self.sandbox_request(request, &parsed, cwd);
+        let mut to_run = self.sandbox_request(request, &parsed, cwd);
+        let connections = match to_run.policy.network {
+            Network::Domains(_) => Some(Connections::observe(&mut to_run)),
+            _ => None,
+        };
         let intent = recorder.intent(&to_run, self.sandbox.name())?;
-        let (result, from_cache) = self.run(&to_run, verdict.pure).await;
+        let run = self.run(&to_run, verdict.pure);
+        let (result, from_cache) = match connections {
+            // Recorded here, while the command runs: a connection that cannot be recorded is not opened.
+            Some(connections) => connections.record_during(run, &recorder).await,
+            None => run.await,
+        };
         let output = match result {
             Ok(output) => output,
             Err(error) => return Err(intent.not_run(error)),

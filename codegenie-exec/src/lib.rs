@@ -16,6 +16,8 @@ mod executor;
 #[cfg(codegenie_native)]
 #[allow(unsafe_code, reason = "system calls that no crate wraps; every block says why it is sound")]
 mod native;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod sandbox;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -47,6 +49,7 @@ pub use sandbox::{
     SandboxError, SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess, SandboxRequest,
     SandboxStatus, Signal, Stdio, TerminalSize,
 };
+pub use sandbox::{ConnectionEvent, ConnectionObserver, ConnectionStage, DomainRule, HostName, Observed};
 #[cfg(all(feature = "native", not(codegenie_native)))]
 pub use unavailable::NativeSandbox;
 #[cfg(feature = "native")]

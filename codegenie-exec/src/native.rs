@@ -14,6 +14,7 @@ mod identity;
 mod landlock;
 mod launch;
 mod mounts;
+mod network;
 mod plan;
 mod pool;
 mod process;
@@ -28,10 +29,12 @@ mod witness;
 
 use self::cgroup::Groups;
 use self::identity::OwnerMaps;
+use self::network::Wiring;
 use self::pool::Pool;
 use self::process::NativeProcess;
 use self::start::{Confined, Parts};
 use self::view::System;
+use crate::proxy::{ProxyLimits, Resolve};
 use crate::sandbox::{EnforcementReport, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest};
 use std::fs::File;
 use std::io::{self, Write};
@@ -54,6 +57,7 @@ static INIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/codegenie-init"))
 pub struct NativeSandbox {
     parts: Arc<Parts>,
     pool: Option<Arc<Pool>>,
+    wiring: Wiring,
 }
 
 impl NativeSandbox {
@@ -82,7 +86,24 @@ impl NativeSandbox {
             last_capability,
             groups: Groups::look(),
         };
-        Ok(Self { parts: Arc::new(parts), pool: None })
+        Ok(Self { parts: Arc::new(parts), pool: None, wiring: Wiring::default() })
+    }
+
+    /// Sets who resolves names, where a policy permits some hosts ([`Network::Domains`]). Without, names
+    /// are resolved as the host resolves them.
+    ///
+    /// [`Network::Domains`]: crate::Network::Domains
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
+        self.wiring.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Sets what the connections of one command may cost the host.
+    #[must_use]
+    pub fn proxy_limits(mut self, limits: ProxyLimits) -> Self {
+        self.wiring.limits = limits;
+        self
     }
 
     /// Keeps `size` sandboxes ready for each of the last few policies that were used, so that a command
@@ -153,10 +174,17 @@ impl Sandbox for NativeSandbox {
                 (confined, told)
             }
         };
-        let Confined { started, group, outside, report } = confined;
+        let Confined { mut started, group, outside, report } = confined;
+        let place = started.passed.iter().position(|(which, _)| *which == network::LISTENER);
+        let listener = place.map(|place| started.passed.swap_remove(place).1);
+        // What the command connects to meanwhile waits in the listener's queue.
+        let proxy = self
+            .wiring
+            .serve(&request.policy.network, listener, request.observer.clone())
+            .map_err(|error| SandboxError::system("cannot serve the command's connections", error))?;
         let process = NativeProcess::supervise(started, told, group, outside, &request.policy.limits, since)
             .map_err(watched)?;
-        Ok(Running::new(process, report))
+        Ok(Running::new(process.with_proxy(proxy), report))
     }
 
     /// A witness is confined under the policy, tries what the layers must stop, and ends. An

@@ -3,15 +3,21 @@
 //! Only std and the crate's own types appear here, so that implementing the trait costs a third
 //! party no dependency.
 
+mod connection;
 mod defaults;
 mod denial;
+mod domain;
 mod erased;
 mod error;
 mod policy;
 mod process;
 mod report;
 
+pub use connection::{ConnectionEvent, ConnectionObserver, ConnectionStage, Observed};
 pub use denial::{Access, Denial};
+pub use domain::{DomainRule, HostName};
+#[cfg(feature = "proxy")]
+pub(crate) use domain::{HostPattern, rule_for};
 pub use erased::DynSandbox;
 pub use error::{SandboxError, SandboxErrorKind};
 pub use policy::{Limits, Network, SandboxPolicy, SandboxPolicyError};
@@ -90,6 +96,9 @@ pub struct SandboxRequest {
     pub stdio: Stdio,
     /// The confinement.
     pub policy: Arc<SandboxPolicy>,
+    /// Who is told of every connection, where the policy permits some ([`Network::Domains`]), and without
+    /// whose consent none is opened.
+    pub observer: Option<Arc<dyn ConnectionObserver>>,
 }
 
 impl SandboxRequest {
@@ -104,6 +113,7 @@ impl SandboxRequest {
             stdin: Vec::new(),
             stdio: Stdio::default(),
             policy,
+            observer: None,
         }
     }
 
@@ -150,6 +160,13 @@ impl SandboxRequest {
     #[must_use]
     pub fn stdio(mut self, stdio: Stdio) -> Self {
         self.stdio = stdio;
+        self
+    }
+
+    /// Sets who is told of every connection.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn ConnectionObserver>) -> Self {
+        self.observer = Some(observer);
         self
     }
 }

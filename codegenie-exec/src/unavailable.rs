@@ -1,5 +1,6 @@
 //! The native sandbox where there is none: it compiles, and says so.
 
+use crate::proxy::{ProxyLimits, Resolve};
 use crate::sandbox::{
     EnforcementReport, Layer, RunOutput, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
 };
@@ -19,6 +20,18 @@ impl NativeSandbox {
             &io::Error::from(io::ErrorKind::Unsupported),
             "run the host on Linux (x86_64 or aarch64), or wire in a sandbox of your own",
         ))
+    }
+
+    /// As on Linux.
+    #[must_use]
+    pub fn resolver(self, _resolver: impl Resolve + 'static) -> Self {
+        match self {}
+    }
+
+    /// As on Linux.
+    #[must_use]
+    pub fn proxy_limits(self, _limits: ProxyLimits) -> Self {
+        match self {}
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ExecError;
 use crate::approval::Approval;
-use crate::sandbox::{EndReason, RunOutput, SandboxError, SandboxRequest};
+use crate::sandbox::{ConnectionEvent, ConnectionStage, EndReason, RunOutput, SandboxError, SandboxRequest};
 use crate::validate::{ParseError, Verdict};
 use codegenie_security::{
     AuditError, AuditEvent, AuditResult, AuditSink, Decision as Permission, EventClass, OperationId, Session,
@@ -120,6 +120,41 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         self.audit.record(event).map_err(|error| ExecError::NotRecorded { operation: self.operation, error })
     }
 
+    /// Records what became of a connection that the command asked for; whether it could be recorded.
+    pub(super) fn connection(&self, connection: &ConnectionEvent) -> bool {
+        let (result, threat) = match &connection.stage {
+            ConnectionStage::Opening => (AuditResult::Pending, ThreatLevel::None),
+            ConnectionStage::Denied { .. } => (AuditResult::Denied, ThreatLevel::Medium),
+            ConnectionStage::Failed { .. } => (AuditResult::Failure, ThreatLevel::None),
+            ConnectionStage::Closed { .. } => (AuditResult::Success, ThreatLevel::None),
+        };
+        // The resource is where the connection goes; the command is told by the operation's other events.
+        let mut event = AuditEvent::new(EventClass::NetworkActivity, "connect", connection.target_text())
+            .actor(self.actor.as_str())
+            .operation(self.operation)
+            .result(result)
+            .threat(threat)
+            .detail("protocol", connection.protocol)
+            .detail("attempt", connection.attempt);
+        event.agent.clone_from(&self.agent);
+        event.session.clone_from(&self.session);
+        if let Some(address) = connection.address {
+            event = event.detail("address", address.to_string());
+        }
+        if let Some(rule) = &connection.rule {
+            event = event.detail("rule", rule.as_str());
+        }
+        event = match &connection.stage {
+            ConnectionStage::Opening => event,
+            ConnectionStage::Denied { reason } => event.detail("reason", reason.as_str()),
+            ConnectionStage::Failed { error } => event.detail("error", error.as_str()),
+            ConnectionStage::Closed { sent, received } => {
+                event.detail("sent_bytes", *sent).detail("received_bytes", *received)
+            }
+        };
+        self.audit.record(&event).is_ok()
+    }
+
     /// Records that the command is about to run.
     pub(super) fn intent<'r>(
         &'r self,
@@ -166,6 +201,10 @@ impl<A: AuditSink> Intent<'_, '_, A> {
             .detail("duration_ms", usage.wall.as_secs_f64() * 1e3)
             .detail("output_bytes", usage.output_bytes)
             .detail("from_cache", outcome.from_cache);
+        if !output.refused.is_empty() {
+            let refused = output.refused.iter().map(ToString::to_string).collect::<Vec<String>>();
+            event = event.detail("refused", refused);
+        }
         if let Some(cpu) = usage.cpu {
             event = event.detail("cpu_ms", cpu.as_secs_f64() * 1e3);
         }

@@ -84,7 +84,9 @@ impl<C: CacheBackend> ResultCache<C> {
 
     /// Keeps a result, unless it failed or the workspace may have changed since `seen`.
     pub(super) fn put(&self, request: &SandboxRequest, output: &RunOutput, seen: u64) {
-        if !self.usable() || !output.status.reason.is_success() || self.generation() != seen {
+        // What was refused is not kept, so that every result says what was.
+        let whole = output.status.reason.is_success() && output.refused.is_empty();
+        if !self.usable() || !whole || self.generation() != seen {
             return;
         }
         let stored =

@@ -4,6 +4,7 @@ use super::abi::{FD_CONTROL, FD_PLAN, KIND_IO, KIND_USAGE};
 use super::identity::Identity;
 use super::landlock;
 use super::mounts::{self, Prepared};
+use super::network;
 use super::plan::{Arg, Plan, Purpose};
 use super::seccomp;
 use super::terminal;
@@ -63,8 +64,11 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     change_identity(&mut plan, &setting.identity);
     let terminal = payload.terminal();
     mounts::enter_view(&mut plan, setting.view, setting.prepared, &policy.limits, terminal.is_some());
-    if policy.network == Network::None {
+    if policy.network != Network::DangerousFull {
         raise_loopback(&mut plan);
+    }
+    if let Network::Domains(_) = policy.network {
+        network::listen(&mut plan);
     }
     plan.section(Purpose::Layer(Layer::IpcNamespace), false);
     let name = plan.text("sandbox");
@@ -295,7 +299,8 @@ fn execute(plan: &mut Plan, policy: &SandboxPolicy, request: &SandboxRequest) {
     plan.section(Purpose::WorkingDirectory, false);
     plan.call(request.cwd.display().to_string(), libc::SYS_chdir, &[cwd.into()]);
     let mut environment: std::collections::BTreeMap<OsString, OsString> =
-        policy.environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        network::environment(&policy.network).into_iter().collect();
+    environment.extend(policy.environment.iter().map(|(name, value)| (name.into(), value.into())));
     environment.extend(request.env.clone());
     let search = environment.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_default();
     let pairs = environment.into_iter().map(|(name, value)| {

@@ -7,9 +7,10 @@ use super::launch::{Init, Started};
 use super::streams::Outside;
 use super::sys;
 use super::terminal;
+use crate::proxy::ProxyHandle;
 use crate::sandbox::{
-    EndReason, Limits, OutputChunk, OutputStream, ResourceUsage, SandboxError, SandboxProcess, SandboxStatus,
-    Signal, TerminalSize,
+    Denial, EndReason, Limits, OutputChunk, OutputStream, ResourceUsage, SandboxError, SandboxProcess,
+    SandboxStatus, Signal, TerminalSize,
 };
 use std::future::poll_fn;
 use std::io;
@@ -95,9 +96,17 @@ pub(super) struct NativeProcess {
     limit: u64,
     end: oneshot::Receiver<Result<SandboxStatus, SandboxError>>,
     known: Option<SandboxStatus>,
+    /// Ends with this handle.
+    proxy: Option<ProxyHandle>,
 }
 
 impl NativeProcess {
+    /// Keeps the command's way to the network for as long as the command is kept.
+    pub(super) fn with_proxy(mut self, proxy: Option<ProxyHandle>) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
     /// Takes over a started tree. A task supervises it from now on, polled or not.
     pub(super) fn supervise(
         started: Started,
@@ -157,6 +166,7 @@ impl NativeProcess {
             limit: limits.output_bytes,
             end,
             known: None,
+            proxy: None,
         })
     }
 
@@ -229,6 +239,10 @@ impl SandboxProcess for NativeProcess {
 
     fn kill(&mut self) {
         self.shared.end(BY_HOST);
+    }
+
+    fn refused(&self) -> Vec<Denial> {
+        self.proxy.as_ref().map(ProxyHandle::refused).unwrap_or_default()
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {

@@ -6,7 +6,7 @@ use super::launch::{StartError, Started};
 use super::plan::{Plan, Purpose};
 use super::seccomp;
 use crate::sandbox::{
-    EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxErrorKind,
+    DomainRule, EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxErrorKind,
     SandboxPolicy,
 };
 use std::io;
@@ -68,7 +68,7 @@ fn full_or_partial(
                 missing => LayerStatus::Partial { missing },
             },
         },
-        Layer::NetworkNamespace if policy.network != Network::None => LayerStatus::Off,
+        Layer::NetworkNamespace if policy.network == Network::DangerousFull => LayerStatus::Off,
         Layer::ResourceLimits if matches!(groups, LayerStatus::Unavailable { .. } | LayerStatus::Off) => {
             LayerStatus::Partial {
                 missing: vec!["a limit on shared memory and on the tree's memory as a whole".to_owned()],
@@ -96,8 +96,14 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
             policy.write.len(),
             policy.hide.len()
         ),
-        Layer::NetworkNamespace if policy.network == Network::None => "own loopback only".to_owned(),
-        Layer::NetworkNamespace => "the policy grants the host's network".to_owned(),
+        Layer::NetworkNamespace => match &policy.network {
+            Network::None => "own loopback only".to_owned(),
+            Network::Domains(rules) => {
+                let rules: Vec<&str> = rules.iter().map(DomainRule::as_str).collect();
+                format!("domains only, through a proxy: {}", rules.join(", "))
+            }
+            Network::DangerousFull => "the policy grants the host's network".to_owned(),
+        },
         Layer::IpcNamespace => "with own host name".to_owned(),
         Layer::Landlock => {
             setting.landlock_abi.map_or_else(|| "not in this kernel".to_owned(), |abi| format!("ABI {abi}"))

@@ -314,7 +314,7 @@ fn namespaces(policy: &SandboxPolicy) -> libc::c_int {
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWCGROUP;
     match policy.network {
-        Network::None => all | libc::CLONE_NEWNET,
+        Network::None | Network::Domains(_) => all | libc::CLONE_NEWNET,
         Network::DangerousFull => all,
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn attempt(plan: &mut Plan, policy: &SandboxPolicy) {
     plan.call("make a nested user namespace", libc::SYS_unshare, &[newuser]).probe();
     plan.call("become root", libc::SYS_setuid, &[zero]).probe();
 
-    if policy.network == Network::None {
+    if policy.network != Network::DangerousFull {
         plan.section(Purpose::Layer(Layer::NetworkNamespace), false);
         // 192.0.2.1, of the block for documentation; connecting UDP sends nothing.
         let address =

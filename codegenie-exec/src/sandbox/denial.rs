@@ -36,7 +36,8 @@ impl fmt::Display for Denial {
 }
 
 impl Denial {
-    fn new(
+    /// A denial, for sandboxes that are told of one.
+    pub fn new(
         layer: Layer,
         subject: impl Into<String>,
         why: impl Into<String>,
@@ -163,7 +164,8 @@ const CALLS: [&str; 16] = [
 ];
 
 impl RunOutput {
-    /// What the command's own messages and its end tell of denials, explained by the policy that it ran
+    /// What the sandbox itself [`refused`](Self::refused), and what the command's own messages and its end
+    /// tell of denials, explained by the policy that it ran
     /// under; `cwd` is where it ran, for relative paths. Nothing is taken from the host but whether a
     /// path exists there.
     ///
@@ -171,13 +173,14 @@ impl RunOutput {
     /// this is for people, and for agents that want to know what to ask for. It is no record of attempts.
     #[must_use]
     pub fn denials(&self, policy: &SandboxPolicy, cwd: &Path) -> Vec<Denial> {
-        let mut denials: Vec<Denial> = of_end(self.status.reason, policy).into_iter().collect();
+        let mut denials: Vec<Denial> = self.refused.clone();
+        denials.extend(of_end(self.status.reason, policy));
         for bytes in [&self.stderr, &self.stdout] {
             // Messages are at the end of what is long.
             let tail = bytes.get(bytes.len().saturating_sub(64 << 10)..).unwrap_or_default();
             for line in String::from_utf8_lossy(tail).lines() {
                 for denial in of_line(line, policy, cwd) {
-                    if !denials.contains(&denial) && denials.len() < 32 {
+                    if !denials.contains(&denial) && denials.len() < self.refused.len() + 32 {
                         denials.push(denial);
                     }
                 }

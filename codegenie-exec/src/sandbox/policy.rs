@@ -1,7 +1,7 @@
 //! What a command may see, change and use: a value.
 
 use super::defaults;
-use super::{Layer, Requirement};
+use super::{DomainRule, Layer, Requirement};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -16,6 +16,9 @@ pub enum Network {
     /// Its own loopback, which reaches nothing but the command itself.
     #[default]
     None,
+    /// The hosts that these rules name, over HTTP, CONNECT and SOCKS5, through a proxy of the sandbox's
+    /// that resolves names, checks addresses, and tells of every connection. Beside it its own loopback.
+    Domains(Vec<DomainRule>),
     /// Everything that the host reaches, the host's own services on loopback included.
     DangerousFull,
 }
@@ -205,6 +208,21 @@ impl SandboxPolicy {
         self
     }
 
+    /// Lets the command reach the hosts of these rules, beside those of earlier calls:
+    /// `.domains(["crates.io", "*.pypi.org", "git.example.org:8443"])`.
+    #[must_use]
+    pub fn domains<I>(mut self, rules: I) -> Self
+    where
+        I: IntoIterator<Item: Into<DomainRule>>,
+    {
+        let rules = rules.into_iter().map(Into::into);
+        match &mut self.network {
+            Network::Domains(known) => known.extend(rules),
+            network => *network = Network::Domains(rules.collect()),
+        }
+        self
+    }
+
     /// Lets the command reach whatever the host reaches.
     #[must_use]
     pub fn dangerous_full_network(mut self) -> Self {
@@ -272,6 +290,11 @@ impl SandboxPolicy {
                         "environment variable {name:?}: names hold neither '=' nor NUL, values no NUL"
                     ),
                 });
+            }
+        }
+        if let Network::Domains(rules) = &self.network {
+            for rule in rules {
+                rule.parse().map_err(|message| SandboxPolicyError { message })?;
             }
         }
         Ok(resolved)

@@ -1,6 +1,6 @@
 //! A running command, and how it ended.
 
-use super::{EnforcementReport, SandboxError};
+use super::{Denial, EnforcementReport, SandboxError};
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -128,6 +128,11 @@ pub trait SandboxProcess: Send {
     /// Ends the whole process tree; the end is then [`EndReason::Cancelled`], unless it had come before.
     fn kill(&mut self);
 
+    /// What was refused so far, as far as the sandbox is told of it. Bounded, however much was tried.
+    fn refused(&self) -> Vec<Denial> {
+        Vec::new()
+    }
+
     /// Writes to the command's standard input and tells how much of `bytes` it took. Not ready: the
     /// command does not read.
     fn poll_input(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -240,6 +245,12 @@ impl Running {
         poll_fn(|cx| self.process.poll_output(cx)).await
     }
 
+    /// What was refused to the command so far, as far as the sandbox is told of it.
+    #[must_use]
+    pub fn refused(&self) -> Vec<Denial> {
+        self.process.refused()
+    }
+
     /// Ends the whole process tree.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -289,7 +300,8 @@ impl Running {
             }
         }
         let status = poll_fn(|cx| self.process.poll_end(cx)).await?;
-        Ok(RunOutput { stdout, stderr, status, report: self.report })
+        let refused = self.process.refused();
+        Ok(RunOutput { stdout, stderr, status, report: self.report, refused })
     }
 }
 
@@ -305,12 +317,15 @@ pub struct RunOutput {
     pub status: SandboxStatus,
     /// What was enforced.
     pub report: EnforcementReport,
+    /// What the sandbox itself refused to the command, as far as it is told of it: connections. A record,
+    /// unlike what [`denials`](Self::denials) makes of messages.
+    pub refused: Vec<Denial>,
 }
 
 impl RunOutput {
     /// An output, for sandboxes that do not stream.
     #[must_use]
     pub fn new(stdout: Vec<u8>, stderr: Vec<u8>, status: SandboxStatus, report: EnforcementReport) -> Self {
-        Self { stdout, stderr, status, report }
+        Self { stdout, stderr, status, report, refused: Vec::new() }
     }
 }
