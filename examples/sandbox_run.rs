@@ -19,7 +19,8 @@ const USAGE: &str = "usage: sandbox_run [OPTIONS] -- PROGRAM [ARGS...]
   --write DIR      DIR is writable (again for more); the first is the working directory
   --read PATH      PATH is readable (again for more)
   --hide PATH      PATH is not there
-  --network none   no network, which is the default and all there is yet
+  --network none   no network, which is the default
+  --network NAMES  these hosts, through a proxy: crates.io,*.pypi.org,git.example.org:8443
   --env NAME=VALUE sets a variable; nothing is inherited
   --memory SIZE    private memory of one process: 256M, 2G
   --pids N         processes and threads at one time
@@ -78,7 +79,7 @@ fn options() -> Result<Options, String> {
                     "--read" => policy = policy.read(path()?),
                     "--hide" => policy = policy.hide(path()?),
                     "--network" if text == "none" => {}
-                    "--network" => return Err(format!("--network {text}: only none is there yet")),
+                    "--network" => policy = policy.domains(text.split(',').map(str::trim)),
                     "--env" => {
                         let (name, value) =
                             text.split_once('=').ok_or(format!("--env {text}: wants NAME=VALUE"))?;
@@ -177,11 +178,17 @@ async fn run(options: Options) -> Result<Option<SandboxStatus>, Box<dyn std::err
     }
     let report = proved.unwrap_or_else(|| running.report().clone());
     let status = running.wait().await?;
+    let refused = running.refused();
     if options.json {
-        let document = serde_json::json!({ "status": status, "report": report });
+        let document = serde_json::json!({ "status": status, "report": report, "refused": refused });
         eprintln!("{}", serde_json::to_string_pretty(&document)?);
     } else if options.report {
         show(&report, &status);
+    }
+    if !options.json {
+        for denial in &refused {
+            eprintln!("sandbox_run: refused: {denial}");
+        }
     }
     if status.reason == EndReason::TimedOut {
         eprintln!("sandbox_run: ended after its time, {:.1?}", status.usage.wall);
