@@ -48,6 +48,9 @@ fn groups(part: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Each test counts what this process has, which the other would change.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[derive(Debug, PartialEq, Eq)]
 struct Left {
     descriptors: usize,
@@ -103,6 +106,7 @@ async fn runs(count: usize, policy: &SandboxPolicy) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes about a minute: 10,000 runs"]
 async fn ten_thousand_runs_leave_nothing() {
+    let _alone = ALONE.lock().await;
     let workspace = tempfile::tempdir().unwrap();
     let policy = SandboxPolicy::workspace_write(workspace.path());
     runs(200, &policy).await;
@@ -127,6 +131,7 @@ async fn helper_is_a_busy_host() {
 #[test]
 #[ignore = "takes about a minute: 200 hosts are killed"]
 fn hosts_that_are_killed_leave_nothing() {
+    let _alone = ALONE.blocking_lock();
     let workspace = tempfile::tempdir().unwrap();
     // Their commands' view holds this path, which tells them from those of other tests.
     let mut hosts = Vec::new();

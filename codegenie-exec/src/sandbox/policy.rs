@@ -76,7 +76,7 @@ impl Default for Limits {
 
 impl Limits {
     /// The default without a limit on time and on output, for a command that the host keeps: see
-    /// [`Background`](crate::Background).
+    /// `Background`, with the feature `native`.
     #[must_use]
     pub fn for_background() -> Self {
         Self { timeout: Duration::MAX, output_bytes: u64::MAX, ..Self::default() }
