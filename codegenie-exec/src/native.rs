@@ -13,6 +13,7 @@ mod control;
 mod identity;
 mod landlock;
 mod launch;
+mod message;
 mod mounts;
 mod network;
 mod plan;

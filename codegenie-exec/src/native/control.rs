@@ -1,7 +1,7 @@
 //! The socket between the host and a sandbox's init: one message each way at a time, never a
 //! stream. Its hang-up tells each side that the other is gone.
 
-use super::abi::Status;
+use super::message::{Message, parse};
 use super::sys;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg,
@@ -15,14 +15,6 @@ use std::time::Duration;
 const MESSAGE_BYTES: usize = 1024;
 /// More than a message ever carries; what is sent beyond it is closed by the kernel.
 const DESCRIPTORS: usize = 4;
-
-/// What init told.
-#[derive(Debug, Default)]
-pub(super) struct Message {
-    pub(super) status: Status,
-    pub(super) payload: Vec<u8>,
-    pub(super) descriptor: Option<OwnedFd>,
-}
 
 /// Both ends, the host's first.
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -76,21 +68,6 @@ fn received<S>(message: &nix::sys::socket::RecvMsg<'_, '_, S>) -> io::Result<Vec
         }
     }
     Ok(owned)
-}
-
-/// Reads a message: a record, then its payload.
-pub(super) fn parse(bytes: &[u8]) -> Option<Message> {
-    let (record, payload) = bytes.split_first_chunk::<{ size_of::<Status>() }>()?;
-    let [k0, k1, k2, k3, o0, o1, o2, o3, value @ ..] = *record;
-    Some(Message {
-        status: Status {
-            kind: u32::from_ne_bytes([k0, k1, k2, k3]),
-            op: u32::from_ne_bytes([o0, o1, o2, o3]),
-            value: i64::from_ne_bytes(value),
-        },
-        payload: payload.to_vec(),
-        descriptor: None,
-    })
 }
 
 /// Sends a message with descriptors, whole or not at all. Init always reads, so this does not wait.

@@ -9,8 +9,9 @@ use super::abi::{
     FD_CONTROL, FD_PLAN, KIND_DEGRADED, KIND_DESCRIPTOR, KIND_FAILED, KIND_PROBE, KIND_READY, KIND_STARTED,
     Status,
 };
-use super::control::{self, Message};
+use super::control;
 use super::identity::Identity;
+use super::message::Message;
 use super::sys;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use std::ffi::{CStr, c_int, c_void};

@@ -4,6 +4,7 @@ use super::abi::{KIND_ENDED, KIND_IO, KIND_USAGE, Op};
 use super::cgroup::{Group, GroupUsage};
 use super::control;
 use super::launch::{Init, Started};
+use super::message::Usage;
 use super::streams::Outside;
 use super::sys;
 use super::terminal;
@@ -328,40 +329,6 @@ fn poll_read(fd: &mut AsyncFd<Arc<OwnedFd>>, cx: &mut Context<'_>) -> Poll<io::R
             Ok(result) => return Poll::Ready(result),
             Err(_would_block) => {}
         }
-    }
-}
-
-/// What init told of the tree's use of the machine.
-#[derive(Clone, Copy, Debug, Default)]
-struct Usage {
-    cpu: Option<Duration>,
-    max_rss_bytes: Option<u64>,
-    written_bytes: Option<u64>,
-}
-
-impl Usage {
-    /// Reads `struct rusage`: user and system time in seconds and microseconds, then the largest
-    /// resident set in KiB.
-    fn of_children(&mut self, payload: &[u8]) {
-        let mut words = payload.chunks_exact(8).map(|word| {
-            let word = <[u8; 8]>::try_from(word).map_or(0, i64::from_ne_bytes);
-            u64::try_from(word).unwrap_or(0)
-        });
-        let mut time = || {
-            let (seconds, micros) = (words.next()?, words.next()?);
-            Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
-        };
-        if let (Some(user), Some(system)) = (time(), time()) {
-            self.cpu = Some(user + system);
-        }
-        self.max_rss_bytes = words.next().map(|kib| kib.saturating_mul(1024));
-    }
-
-    /// Reads the text of `/proc/PID/io`.
-    fn of_transfers(&mut self, payload: &[u8]) {
-        let text = String::from_utf8_lossy(payload);
-        let value = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
-        self.written_bytes = value.and_then(|value| value.trim_end_matches('\0').trim().parse().ok());
     }
 }
 
