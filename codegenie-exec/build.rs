@@ -7,6 +7,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(codegenie_native)");
+    println!("cargo::rustc-check-cfg=cfg(fuzzing)");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/native/init/main.rs");
     println!("cargo::rerun-if-changed=src/native/abi.rs");

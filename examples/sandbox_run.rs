@@ -11,12 +11,14 @@ use codegenie_exec::{
 };
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 const USAGE: &str = "usage: sandbox_run [OPTIONS] -- PROGRAM [ARGS...]
   --write DIR      DIR is writable (again for more); the first is the working directory
+  --cow DIR        DIR is writable copy-on-write; what would change is printed at the end on standard error
+  --commit         takes the changes of --cow over, where the program succeeds
   --read PATH      PATH is readable (again for more)
   --hide PATH      PATH is not there
   --network none   no network, which is the default
@@ -36,6 +38,8 @@ const TIMED_OUT: u8 = 124;
 const BROKEN_PIPE: u8 = 141;
 
 struct Options {
+    cow: Option<PathBuf>,
+    commit: bool,
     policy: SandboxPolicy,
     cwd: Option<PathBuf>,
     program: Vec<OsString>,
@@ -49,6 +53,7 @@ fn options() -> Result<Options, String> {
     let mut limits = Limits::default();
     let mut program = Vec::new();
     let (mut cwd, mut stdin, mut report, mut json) = (None, false, false, false);
+    let (mut cow, mut commit) = (None, false);
     let mut arguments = std::env::args_os().skip(1);
     while let Some(argument) = arguments.next() {
         let name = argument.to_string_lossy().into_owned();
@@ -58,6 +63,7 @@ fn options() -> Result<Options, String> {
         }
         match name.as_str() {
             "--stdin" => stdin = true,
+            "--commit" => commit = true,
             "--report" => report = true,
             "--json" => json = true,
             "--help" | "-h" => {
@@ -75,6 +81,12 @@ fn options() -> Result<Options, String> {
                         let workspace = SandboxPolicy::workspace_write(path()?);
                         policy.write.extend(workspace.write);
                         policy.read.extend(workspace.read);
+                    }
+                    "--cow" if cow.is_some() => return Err("--cow can be given once".to_owned()),
+                    "--cow" => {
+                        cwd.get_or_insert(path()?);
+                        cow = Some(path()?);
+                        policy.read.extend(SandboxPolicy::workspace_write(path()?).read);
                     }
                     "--read" => policy = policy.read(path()?),
                     "--hide" => policy = policy.hide(path()?),
@@ -100,7 +112,7 @@ fn options() -> Result<Options, String> {
     if program.is_empty() {
         return Err(USAGE.to_owned());
     }
-    Ok(Options { policy: policy.limits(limits), cwd, program, stdin, report, json })
+    Ok(Options { cow, commit, policy: policy.limits(limits), cwd, program, stdin, report, json })
 }
 
 /// A number and a unit: what is before the unit, and its factor.
@@ -150,8 +162,14 @@ fn refuse(problem: &str) -> ExitCode {
 }
 
 /// `None`: nobody reads the output any more.
-async fn run(options: Options) -> Result<Option<SandboxStatus>, Box<dyn std::error::Error>> {
+async fn run(mut options: Options) -> Result<Option<SandboxStatus>, Box<dyn std::error::Error>> {
     let sandbox = NativeSandbox::new()?;
+    let mut cow = None;
+    if let Some(dir) = &options.cow {
+        let (policy, begun) = begin(dir, options.policy)?;
+        options.policy = policy;
+        cow = Some(begun);
+    }
     let proved = if options.report { Some(sandbox.enforcement(&options.policy).await?) } else { None };
     let mut words = options.program.into_iter();
     let mut request = SandboxRequest::new(words.next().unwrap_or_default(), options.policy).args(words);
@@ -178,6 +196,9 @@ async fn run(options: Options) -> Result<Option<SandboxStatus>, Box<dyn std::err
     }
     let report = proved.unwrap_or_else(|| running.report().clone());
     let status = running.wait().await?;
+    if let Some(cow) = cow {
+        finish(cow, options.commit && status.reason.is_success())?;
+    }
     let refused = running.refused();
     if options.json {
         let document = serde_json::json!({ "status": status, "report": report, "refused": refused });
@@ -196,6 +217,55 @@ async fn run(options: Options) -> Result<Option<SandboxStatus>, Box<dyn std::err
         eprintln!("sandbox_run: ended after its output, {} bytes", status.usage.output_bytes);
     }
     Ok(Some(status))
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+use codegenie_exec::CowWorkspace;
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+type CowWorkspace = std::convert::Infallible;
+
+/// Begins a transaction, after what an earlier run may have left in the middle.
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn begin(
+    dir: &Path,
+    policy: SandboxPolicy,
+) -> Result<(SandboxPolicy, CowWorkspace), Box<dyn std::error::Error>> {
+    CowWorkspace::recover()?;
+    let cow = CowWorkspace::begin(dir)?;
+    Ok((policy.overlay(&cow), cow))
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+fn begin(_: &Path, _: SandboxPolicy) -> Result<(SandboxPolicy, CowWorkspace), Box<dyn std::error::Error>> {
+    Err("--cow needs the native sandbox of Linux".into())
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+fn finish(cow: CowWorkspace, _: bool) -> Result<(), Box<dyn std::error::Error>> {
+    match cow {}
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+/// Prints what the program would change, and takes it over if it is to.
+fn finish(mut cow: CowWorkspace, commit: bool) -> Result<(), Box<dyn std::error::Error>> {
+    let diff = cow.diff()?;
+    for change in &diff.changes {
+        eprintln!("{change}");
+    }
+    // The program has chosen the lines: none of them may command the terminal.
+    for line in diff.unified.split('\n') {
+        let plain: String =
+            line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        eprintln!("{plain}");
+    }
+    if commit {
+        let committed = cow.commit()?;
+        eprintln!("sandbox_run: committed {} changes", committed.changes.len());
+    } else {
+        cow.rollback()?;
+        eprintln!("sandbox_run: nothing was committed");
+    }
+    Ok(())
 }
 
 fn show(report: &EnforcementReport, status: &SandboxStatus) {

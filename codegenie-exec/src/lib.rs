@@ -16,6 +16,8 @@ mod executor;
 #[cfg(codegenie_native)]
 #[allow(unsafe_code, reason = "system calls that no crate wraps; every block says why it is sound")]
 mod native;
+#[cfg(codegenie_native)]
+mod overlay;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 mod sandbox;
@@ -41,13 +43,23 @@ pub use validate::{
 
 #[cfg(feature = "executor")]
 pub use executor::{BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, SecureExecutor};
+/// What the fuzz targets call; there under `--cfg fuzzing` only.
+#[cfg(all(codegenie_native, fuzzing))]
+#[doc(hidden)]
+pub use overlay::fuzzing;
+
 #[cfg(codegenie_native)]
 pub use native::NativeSandbox;
+#[cfg(codegenie_native)]
+pub use overlay::{
+    Change, ChangeKind, Committed, CowDiff, CowError, CowErrorKind, CowLimits, CowWorkspace, FileKind,
+    FileState, Recovered,
+};
 pub use sandbox::{
     Access, Attempt, Denial, DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus,
-    Limits, Network, OutputChunk, OutputStream, Requirement, ResourceUsage, RunOutput, Running, Sandbox,
-    SandboxError, SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess, SandboxRequest,
-    SandboxStatus, Signal, Stdio, TerminalSize,
+    Limits, Network, OutputChunk, OutputStream, Overlay, Requirement, ResourceUsage, RunOutput, Running,
+    Sandbox, SandboxError, SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess,
+    SandboxRequest, SandboxStatus, Signal, Stdio, TerminalSize,
 };
 pub use sandbox::{ConnectionEvent, ConnectionObserver, ConnectionStage, DomainRule, HostName, Observed};
 #[cfg(all(feature = "native", not(codegenie_native)))]

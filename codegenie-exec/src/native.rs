@@ -13,6 +13,7 @@ mod control;
 mod identity;
 mod landlock;
 mod launch;
+mod lock;
 mod message;
 mod mounts;
 mod network;
@@ -27,6 +28,10 @@ mod sys;
 mod terminal;
 mod view;
 mod witness;
+mod xattr;
+
+pub(crate) use self::lock::{Locked, try_lock};
+pub(crate) use self::xattr::{attribute, attributes, set_attribute};
 
 use self::cgroup::Groups;
 use self::identity::OwnerMaps;
@@ -112,6 +117,8 @@ impl NativeSandbox {
     /// without a pool, is used for one command, and is private to it; a thread makes new ones in
     /// the background. One that no longer shows what the policy grants, because a granted path was
     /// replaced meanwhile, is thrown away.
+    ///
+    /// A policy with a copy-on-write workspace gets none: one that waits would keep the workspace from others.
     ///
     /// A sandbox that waits costs two sleeping processes and about 100 KiB. They end with the last clone
     /// of this value.

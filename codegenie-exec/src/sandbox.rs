@@ -9,6 +9,7 @@ mod denial;
 mod domain;
 mod erased;
 mod error;
+mod overlay;
 mod policy;
 mod process;
 mod report;
@@ -20,6 +21,7 @@ pub use domain::{DomainRule, HostName};
 pub(crate) use domain::{HostPattern, rule_for};
 pub use erased::DynSandbox;
 pub use error::{SandboxError, SandboxErrorKind};
+pub use overlay::Overlay;
 pub use policy::{Limits, Network, SandboxPolicy, SandboxPolicyError};
 pub use process::{
     EndReason, OutputChunk, OutputStream, ResourceUsage, RunOutput, Running, SandboxProcess, SandboxStatus,
@@ -102,13 +104,15 @@ pub struct SandboxRequest {
 }
 
 impl SandboxRequest {
-    /// A request that runs `program` in the first writable path of `policy`, or in `/tmp`.
+    /// A request that runs `program` in the first writable path of `policy`, copy-on-write or not, or
+    /// in `/tmp`.
     pub fn new(program: impl Into<OsString>, policy: impl Into<Arc<SandboxPolicy>>) -> Self {
         let policy = policy.into();
+        let cwd = policy.writable().next().cloned();
         Self {
             program: program.into(),
             args: Vec::new(),
-            cwd: policy.write.first().cloned().unwrap_or_else(|| PathBuf::from("/tmp")),
+            cwd: cwd.unwrap_or_else(|| PathBuf::from("/tmp")),
             env: BTreeMap::new(),
             stdin: Vec::new(),
             stdio: Stdio::default(),

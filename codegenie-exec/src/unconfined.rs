@@ -35,6 +35,13 @@ impl Sandbox for DangerousNoSandbox {
                 "without a sandbox there is neither streamed input nor a terminal: use Stdio::Captured; nothing was run",
             ));
         }
+        if let Some(overlay) = request.policy.overlays.first() {
+            return Err(SandboxError::invalid_policy(format!(
+                "{} is copy-on-write in the policy, and without a sandbox the command would write to it: use one that \
+                 can; nothing was run",
+                overlay.workspace.display()
+            )));
+        }
         let mut command = Command::new(&request.program);
         command.args(&request.args).current_dir(&request.cwd).env_clear();
         command.envs(&request.policy.environment).envs(&request.env);

@@ -12,7 +12,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Outside: above what distributions, subordinate ids and systemd hand out.
@@ -86,41 +86,57 @@ impl OwnerMaps {
             return Ok(prepared);
         }
         for entry in view.entries.iter().filter(|entry| entry.granted) {
-            let Kind::Bind { writable, .. } = entry.kind else { continue };
-            let shown = entry.path.display();
-            let unavailable = |stage: String, error: io::Error| {
-                SandboxError::layer_unavailable(
-                    Layer::UserNamespace,
-                    &stage,
-                    &error,
-                    "as root, granted paths and what is mounted below them must lie on file systems with id-mapped mounts \
-                     (ext4, xfs, btrfs, tmpfs since Linux 6.3; not overlayfs, which containers have) and hold no symbolic \
-                     link on the way; or run the host as an ordinary user",
-                )
-            };
-            let path = CString::new(entry.path.as_os_str().as_bytes()).map_err(|_| {
-                SandboxError::invalid_policy(format!("{shown}: a path cannot hold a NUL byte"))
-            })?;
-            // One look at the path: the owner that is mapped is the owner of what is mounted.
-            let place = sys::open_without_links(&path)
-                .map_err(|error| unavailable(format!("open {shown}"), error))?;
-            let map = owner_of(&place)
-                .and_then(|owner| self.get(owner, identity))
-                .map_err(|error| unavailable(format!("map the owner of {shown}"), error))?;
-            let tree = sys::open_tree_clone(place.as_fd())
-                .and_then(sys::above_init_range)
-                .map_err(|error| unavailable(format!("copy the mount of {shown}"), error))?;
-            let restricted = super::mounts::attributes(writable);
-            let attr = MountAttr {
-                attr_set: restricted.attr_set | MOUNT_ATTR_IDMAP,
-                userns_fd: map.as_raw_fd() as u64,
-                ..MountAttr::default()
-            };
-            sys::mount_setattr(tree.as_fd(), &attr)
-                .map_err(|error| unavailable(format!("id-map the mount of {shown}"), error))?;
-            prepared.push((entry.path.clone(), tree));
+            match &entry.kind {
+                Kind::Bind { writable, .. } => {
+                    prepared.push(self.prepare_one(&entry.path, *writable, identity)?);
+                }
+                Kind::Overlay { layers } => {
+                    prepared.push(self.prepare_one(&entry.path, false, identity)?);
+                    prepared.push(self.prepare_one(layers, true, identity)?);
+                }
+                _ => {}
+            }
         }
         Ok(prepared)
+    }
+
+    fn prepare_one(
+        &self,
+        path: &Path,
+        writable: bool,
+        identity: &Identity,
+    ) -> Result<(PathBuf, OwnedFd), SandboxError> {
+        let shown = path.display();
+        let unavailable = |stage: String, error: io::Error| {
+            SandboxError::layer_unavailable(
+                Layer::UserNamespace,
+                &stage,
+                &error,
+                "as root, granted paths and what is mounted below them must lie on file systems with id-mapped mounts \
+                 (ext4, xfs, btrfs, tmpfs since Linux 6.3; not overlayfs, which containers have) and hold no symbolic \
+                 link on the way; or run the host as an ordinary user",
+            )
+        };
+        let name = CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| SandboxError::invalid_policy(format!("{shown}: a path cannot hold a NUL byte")))?;
+        // One look at the path: the owner that is mapped is the owner of what is mounted.
+        let place =
+            sys::open_without_links(&name).map_err(|error| unavailable(format!("open {shown}"), error))?;
+        let map = owner_of(&place)
+            .and_then(|owner| self.get(owner, identity))
+            .map_err(|error| unavailable(format!("map the owner of {shown}"), error))?;
+        let tree = sys::open_tree_clone(place.as_fd())
+            .and_then(sys::above_init_range)
+            .map_err(|error| unavailable(format!("copy the mount of {shown}"), error))?;
+        let restricted = super::mounts::attributes(writable);
+        let attr = MountAttr {
+            attr_set: restricted.attr_set | MOUNT_ATTR_IDMAP,
+            userns_fd: map.as_raw_fd() as u64,
+            ..MountAttr::default()
+        };
+        sys::mount_setattr(tree.as_fd(), &attr)
+            .map_err(|error| unavailable(format!("id-map the mount of {shown}"), error))?;
+        Ok((path.to_path_buf(), tree))
     }
 }
 

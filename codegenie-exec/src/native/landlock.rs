@@ -73,11 +73,15 @@ pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, optional: bool) {
         rule(plan, Path::new("/etc"), right::READ_FILE | right::READ_DIR, all);
     }
     for entry in view.entries.iter().filter(|entry| !in_etc(entry)) {
-        if let Kind::Bind { writable, dir, .. } = entry.kind {
-            let wanted = if writable { write } else { read };
-            let wanted = if dir { wanted } else { wanted & !right::READ_DIR };
-            rule(plan, &entry.path, wanted, all);
-        }
+        let (writable, dir) = match entry.kind {
+            Kind::Bind { writable, dir } => (writable, dir),
+            Kind::Overlay { .. } => (true, true),
+            // A pin is below an overlay, whose rule covers it.
+            _ => continue,
+        };
+        let wanted = if writable { write } else { read };
+        let wanted = if dir { wanted } else { wanted & !right::READ_DIR };
+        rule(plan, &entry.path, wanted, all);
     }
     plan.call("restrict by Landlock", libc::SYS_landlock_restrict_self, &[Arg::Slot(1), 0.into()]);
     plan.call("close the ruleset", libc::SYS_close, &[Arg::Slot(1)]);

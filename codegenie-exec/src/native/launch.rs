@@ -32,9 +32,10 @@ const STACK_BYTES: usize = 64 << 10;
 /// Long enough for a machine that swaps; a start takes about a millisecond.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Capabilities that init needs inside its own namespaces: SETGID, SETUID, SETPCAP, NET_ADMIN,
+/// Capabilities that init needs inside its own namespaces: CHOWN, DAC_OVERRIDE, FOWNER (an overlay works
+/// on its layers with the capabilities of who mounted it), SETGID, SETUID, SETPCAP, NET_ADMIN,
 /// SYS_ADMIN, SYS_RESOURCE.
-const INIT_CAPABILITIES: [u64; 6] = [6, 7, 8, 12, 21, 24];
+const INIT_CAPABILITIES: [u64; 9] = [0, 1, 3, 6, 7, 8, 12, 21, 24];
 
 /// A sandbox's init: ended and reaped when this is dropped.
 #[derive(Debug)]

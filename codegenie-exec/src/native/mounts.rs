@@ -2,19 +2,26 @@
 
 use super::plan::{Arg, Plan, Purpose};
 use super::sys::{
-    AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH, MountAttr,
-    OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
+    AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
+    MOVE_MOUNT_T_EMPTY_PATH, MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
 use super::view::{Entry, Kind, View};
 use crate::sandbox::{Layer, Limits};
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Where the host's tree is while the view is built.
 const HOST: &str = "/.host";
 /// The empty file that masks files.
 const MASK: &str = "/.mask";
+/// Where an overlay's layers are while it is mounted.
+const LOWER: &str = "/.lower";
+const LAYERS: &str = "/.layers";
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// How the step that mounts an overlay is called, before its path.
+pub(super) const OVERLAY_STAGE: &str = "mount the copy-on-write workspace";
 
 /// Mounts of granted paths that the host has prepared, by path: descriptor numbers inside init.
 pub(super) type Prepared = HashMap<PathBuf, i32>;
@@ -92,10 +99,9 @@ impl Builder<'_> {
             let path = format!("/dev/{name}");
             self.file(&path);
             // Not nodev: these five are what /dev is for.
-            self.bind_host(
-                Path::new(&path),
-                &MountAttr { attr_set: MOUNT_ATTR_NOSUID, ..MountAttr::default() },
-            );
+            let (path, attr) =
+                (Path::new(&path), MountAttr { attr_set: MOUNT_ATTR_NOSUID, ..MountAttr::default() });
+            self.bind_host(path, path, &attr, false);
         }
         for (link, target) in [
             ("/dev/fd", "/proc/self/fd"),
@@ -142,7 +148,8 @@ impl Builder<'_> {
         // Opening it gives the opener's own controlling terminal, which is never the host's.
         self.file("/dev/tty");
         let attr = MountAttr { attr_set: MOUNT_ATTR_NOSUID, ..MountAttr::default() };
-        self.bind_host(Path::new("/dev/tty"), &attr);
+        let tty = Path::new("/dev/tty");
+        self.bind_host(tty, tty, &attr, false);
     }
 
     /// Bounds this user namespace's own count, which nobody inside may raise again.
@@ -185,13 +192,20 @@ impl Builder<'_> {
                         self.file(path);
                     }
                 }
-                match prepared.get(path) {
-                    Some(fd) => {
-                        self.attach((*fd).into(), path);
-                        self.plan.call("close a prepared mount", libc::SYS_close, &[(*fd).into()]);
-                    }
-                    None => self.bind_host(path, &attributes(*writable)),
+                self.show_host(path, path, *writable, prepared, view.under_overlay(path));
+            }
+            Kind::Overlay { layers } => {
+                if !inside_host {
+                    self.parents(path);
+                    self.directory(path, 0o755);
                 }
+                self.overlay(path, layers, prepared);
+            }
+            Kind::Pin => {
+                let shown = path.display().to_string();
+                self.open_tree_at(path.as_os_str(), &shown, libc::AT_EMPTY_PATH as u64);
+                self.attach(Arg::Slot(1), path, true);
+                self.close_tree();
             }
             Kind::Mask { dir: true } => self.tmpfs(path, "mode=000,size=4k,nr_inodes=1"),
             Kind::Mask { dir: false } => {
@@ -204,6 +218,36 @@ impl Builder<'_> {
                 );
                 self.set_attributes(path, &attributes(false));
             }
+        }
+    }
+
+    /// Mounts an overlay, and takes its layers out of the view again: the overlay holds them itself.
+    fn overlay(&mut self, path: &Path, layers: &Path, prepared: &Prepared) {
+        for (place, source, writable) in [(LOWER, path, false), (LAYERS, layers, true)] {
+            self.directory(Path::new(place), 0o700);
+            self.show_host(source, Path::new(place), writable, prepared, false);
+        }
+        // Volatile: a commit syncs what it takes, so that the end of each command need not sync the
+        // whole file system. Redirects and metadata-only copies are refused by who reads the layer.
+        let options = format!(
+            "userxattr,volatile,index=off,metacopy=off,redirect_dir=nofollow,lowerdir={LOWER},\
+             upperdir={LAYERS}/upper,workdir={LAYERS}/work"
+        );
+        let (kind, target, options) =
+            (self.plan.text("overlay"), self.plan.text(path), self.plan.text(&options));
+        let flags = libc::MS_NOSUID | libc::MS_NODEV;
+        self.plan.call(
+            format!("{OVERLAY_STAGE} {}", path.display()),
+            libc::SYS_mount,
+            &[kind.into(), target.into(), kind.into(), flags.into(), options.into()],
+        );
+        for place in [LOWER, LAYERS] {
+            let place = self.plan.text(place);
+            self.plan.call(
+                "take a layer out of the view",
+                libc::SYS_umount2,
+                &[place.into(), libc::MNT_DETACH.into()],
+            );
         }
     }
 
@@ -299,12 +343,43 @@ impl Builder<'_> {
         );
     }
 
-    /// Copies a mount of the host's tree to the same path of the view. The path was resolved when the
+    /// Shows a path of the host's at `place`, as the host has prepared it or by copying its mount.
+    fn show_host(
+        &mut self,
+        path: &Path,
+        place: &Path,
+        writable: bool,
+        prepared: &Prepared,
+        distrusted: bool,
+    ) {
+        match prepared.get(path) {
+            Some(fd) => {
+                self.attach((*fd).into(), place, distrusted);
+                self.plan.call("close a prepared mount", libc::SYS_close, &[(*fd).into()]);
+            }
+            None => self.bind_host(path, place, &attributes(writable), distrusted),
+        }
+    }
+
+    /// Copies a mount of the host's tree to a path of the view. The path was resolved when the
     /// policy was; a symbolic link that has come into it since is refused, not followed.
-    fn bind_host(&mut self, path: &Path, attr: &MountAttr) {
-        let shown = path.display();
-        let source = self.plan.text([HOST.as_ref(), path.as_os_str()].concat_os());
-        let empty = self.plan.text("");
+    fn bind_host(&mut self, path: &Path, place: &Path, attr: &MountAttr, distrusted: bool) {
+        let shown = path.display().to_string();
+        let flags = AT_RECURSIVE | libc::AT_EMPTY_PATH as u64;
+        self.open_tree_at(&[HOST.as_ref(), path.as_os_str()].concat_os(), &shown, flags);
+        let (empty, attr) = (self.plan.text(""), attr_words(self.plan, attr));
+        self.plan.call(
+            format!("restrict the mount of {shown}"),
+            libc::SYS_mount_setattr,
+            &[Arg::Slot(1), empty.into(), flags.into(), attr.into(), (size_of::<MountAttr>() as u64).into()],
+        );
+        self.attach(Arg::Slot(1), place, distrusted);
+        self.close_tree();
+    }
+
+    /// Opens `source` without following links, into slot 0, and a copy of its mount, into slot 1.
+    fn open_tree_at(&mut self, source: &OsStr, shown: &str, flags: u64) {
+        let (source, empty) = (self.plan.text(source), self.plan.text(""));
         let how = self.plan.words(&[(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, libc::RESOLVE_NO_SYMLINKS]);
         self.plan
             .call(
@@ -313,7 +388,7 @@ impl Builder<'_> {
                 &[libc::AT_FDCWD.into(), source.into(), how.into(), 24.into()],
             )
             .store(0);
-        let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | libc::AT_EMPTY_PATH as u64;
+        let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags;
         self.plan
             .call(
                 format!("copy the mount of {shown}"),
@@ -321,20 +396,36 @@ impl Builder<'_> {
                 &[Arg::Slot(0), empty.into(), flags.into()],
             )
             .store(1);
-        let attr = attr_words(self.plan, attr);
-        let flags = AT_RECURSIVE | libc::AT_EMPTY_PATH as u64;
-        self.plan.call(
-            format!("restrict the mount of {shown}"),
-            libc::SYS_mount_setattr,
-            &[Arg::Slot(1), empty.into(), flags.into(), attr.into(), (size_of::<MountAttr>() as u64).into()],
-        );
-        self.attach(Arg::Slot(1), path);
+    }
+
+    fn close_tree(&mut self) {
         self.plan.call("close a mount", libc::SYS_close, &[Arg::Slot(1)]);
         self.plan.call("close a path", libc::SYS_close, &[Arg::Slot(0)]);
     }
 
-    fn attach(&mut self, tree: Arg, path: &Path) {
+    /// Attaches a tree. Where earlier commands may have left a link in the way (`distrusted`), one is
+    /// refused, so that protection does not land elsewhere.
+    fn attach(&mut self, tree: Arg, path: &Path, distrusted: bool) {
         let (empty, target) = (self.plan.text(""), self.plan.text(path));
+        if distrusted {
+            let how =
+                self.plan.words(&[(libc::O_PATH | libc::O_CLOEXEC) as u64, 0, libc::RESOLVE_NO_SYMLINKS]);
+            self.plan
+                .call(
+                    format!("open the place of {}", path.display()),
+                    libc::SYS_openat2,
+                    &[libc::AT_FDCWD.into(), target.into(), how.into(), 24.into()],
+                )
+                .store(2);
+            let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+            self.plan.call(
+                format!("attach {}", path.display()),
+                libc::SYS_move_mount,
+                &[tree, empty.into(), Arg::Slot(2), empty.into(), flags.into()],
+            );
+            self.plan.call("close a place", libc::SYS_close, &[Arg::Slot(2)]);
+            return;
+        }
         self.plan.call(
             format!("attach {}", path.display()),
             libc::SYS_move_mount,
@@ -351,7 +442,7 @@ trait ConcatOs {
     fn concat_os(&self) -> std::ffi::OsString;
 }
 
-impl ConcatOs for [&std::ffi::OsStr; 2] {
+impl ConcatOs for [&OsStr; 2] {
     fn concat_os(&self) -> std::ffi::OsString {
         self.iter().copied().collect()
     }

@@ -88,6 +88,9 @@ impl Pool {
 
     /// Fills the shelf of a policy now.
     pub(super) fn fill(&self, policy: &SandboxPolicy) -> Result<(), SandboxError> {
+        if !policy.overlays.is_empty() {
+            return Ok(());
+        }
         loop {
             {
                 let mut shelves = self.shelves();

@@ -3,6 +3,7 @@
 use super::confine::Setting;
 use super::landlock;
 use super::launch::{StartError, Started};
+use super::mounts::OVERLAY_STAGE;
 use super::plan::{Plan, Purpose};
 use super::seccomp;
 use crate::sandbox::{
@@ -91,9 +92,10 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         Layer::UserNamespace => format!("uid {}; no nested namespaces", setting.identity.uid_outside),
         Layer::PidNamespace => "own /proc; the tree ends with its init".to_owned(),
         Layer::MountNamespace => format!(
-            "{} readable, {} writable, {} hidden; system read-only",
+            "{} readable, {} writable, {} copy-on-write, {} hidden; system read-only",
             policy.read.len(),
             policy.write.len(),
+            policy.overlays.len(),
             policy.hide.len()
         ),
         Layer::NetworkNamespace => match &policy.network {
@@ -185,6 +187,10 @@ fn hint(layer: Layer, errno: i32) -> &'static str {
     }
 }
 
+const OVERLAY_HINT: &str = "overlays in user namespaces need Linux 5.12 (as root 5.19) with overlayfs, a workspace \
+    without mounts below it, and a state directory on a file system with user extended attributes that is no overlay \
+    itself (ext4, xfs, btrfs, tmpfs since Linux 6.6); the workspace is not written to instead";
+
 /// The error where the kernel has no Landlock and the policy requires it.
 pub(super) fn landlock_missing() -> SandboxError {
     let error = io::Error::from_raw_os_error(libc::ENOSYS);
@@ -195,7 +201,11 @@ pub(super) fn landlock_missing() -> SandboxError {
 /// The error of a start that failed.
 pub(super) fn of_failure(error: StartError, plan: &Plan, request_program: &str) -> SandboxError {
     let unavailable = |layer: Layer, stage: &str, error: &io::Error| {
-        SandboxError::layer_unavailable(layer, stage, error, hint(layer, error.raw_os_error().unwrap_or(0)))
+        let hint = match stage.starts_with(OVERLAY_STAGE) {
+            true => OVERLAY_HINT,
+            false => hint(layer, error.raw_os_error().unwrap_or(0)),
+        };
+        SandboxError::layer_unavailable(layer, stage, error, hint)
     };
     match error {
         StartError::Namespaces(error) => {

@@ -13,6 +13,7 @@ use super::sys;
 use super::terminal;
 use super::view::{System, View};
 use super::{report, witness};
+use crate::overlay::claim_for_command;
 use crate::sandbox::{
     EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxPolicy, SandboxRequest,
     Stdio,
@@ -167,7 +168,18 @@ impl Parts {
         let mut prepared = self.owners.prepare(view, &identity)?;
         prepared.sort_by_key(|(_, fd)| fd.as_raw_fd());
         let numbers: Prepared = prepared.iter().map(|(path, fd)| (path.clone(), fd.as_raw_fd())).collect();
-        let kept: Vec<_> = prepared.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
+        // Init holds them to its end: while a command lives, no other one and no commit gets them.
+        let mut locks = Vec::new();
+        for overlay in &policy.overlays {
+            let lock = claim_for_command(overlay)?;
+            locks.push(
+                sys::above_init_range(lock)
+                    .map_err(|error| SandboxError::system("cannot keep a workspace's lock", error))?,
+            );
+        }
+        let mut kept: Vec<_> =
+            prepared.iter().map(|(_, fd)| fd).chain(&locks).map(AsRawFd::as_raw_fd).collect();
+        kept.sort_unstable();
         let setting = Setting {
             view,
             prepared: &numbers,
@@ -184,7 +196,7 @@ impl Parts {
                 sys::above_init_range(fd).map_err(|error| SandboxError::system("cannot keep the plan", error))
             })?,
             stdio,
-            kept: prepared.into_iter().map(|(_, fd)| fd).collect(),
+            kept: prepared.into_iter().map(|(_, fd)| fd).chain(locks).collect(),
             namespaces: namespaces(policy),
             identity,
         };
@@ -248,7 +260,8 @@ impl Order {
     /// Gives the request to a waiting process, which takes it up meanwhile. `None`: there is none, or the
     /// request is not for one, and nothing ran.
     pub(super) fn send(&self, pool: &Pool) -> Result<Option<Sent>, SandboxError> {
-        if matches!(self.request.stdio, Stdio::Terminal(_)) {
+        // One that waits would hold the lock of a copy-on-write workspace.
+        if matches!(self.request.stdio, Stdio::Terminal(_)) || !self.policy.overlays.is_empty() {
             return Ok(None);
         }
         let errand = confine::errand(&self.policy, &self.request);

@@ -73,6 +73,7 @@ pub(super) const OPEN_TREE_CLONE: u64 = 1;
 pub(super) const OPEN_TREE_CLOEXEC: u64 = 0o2_000_000;
 pub(super) const AT_RECURSIVE: u64 = 0x8000;
 pub(super) const MOVE_MOUNT_F_EMPTY_PATH: u64 = 0x4;
+pub(super) const MOVE_MOUNT_T_EMPTY_PATH: u64 = 0x40;
 
 /// A descriptor of what is at `path`, of which no component may be a symbolic link.
 pub(super) fn open_without_links(path: &CStr) -> io::Result<OwnedFd> {

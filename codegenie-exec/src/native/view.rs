@@ -70,8 +70,24 @@ pub(super) enum Kind {
     Copy(Arc<[u8]>),
     /// A symbolic link with this target.
     Link(PathBuf),
+    /// The host's directory, writable, with these layers' directory taking the writes.
+    Overlay { layers: PathBuf },
+    /// A directory of an overlay as a mount of its own, so that it cannot be renamed.
+    Pin,
     /// Something empty over what would be seen.
     Mask { dir: bool },
+}
+
+impl Kind {
+    /// A directory of the host's tree, in whichever way it is shown.
+    fn is_host_directory(&self) -> bool {
+        matches!(self, Self::Bind { dir: true, .. } | Self::Overlay { .. })
+    }
+
+    /// Something that a command can write to.
+    fn is_writable(&self) -> bool {
+        matches!(self, Self::Bind { writable: true, .. } | Self::Overlay { .. } | Self::Pin)
+    }
 }
 
 /// The part of the view that no policy changes, as it was when it was looked at.
@@ -115,6 +131,22 @@ impl View {
                 entries.insert(path.clone(), Entry::granted(path, kind, &meta));
             }
         }
+        for overlay in &policy.overlays {
+            // What other grants show of the layers is not for the command.
+            let kinds = [
+                (&overlay.workspace, Kind::Overlay { layers: overlay.layers() }),
+                (&overlay.state, Kind::Mask { dir: true }),
+            ];
+            for (path, kind) in kinds {
+                let meta = std::fs::symlink_metadata(path).map_err(|error| {
+                    SandboxError::invalid_policy(format!(
+                        "{} cannot be copy-on-write: {error}; begin a transaction on what is there",
+                        path.display()
+                    ))
+                })?;
+                entries.insert(path.clone(), Entry::granted(path, kind, &meta));
+            }
+        }
         for path in &policy.hide {
             if let Ok(meta) = std::fs::symlink_metadata(path) {
                 let kind = Kind::Mask { dir: meta.is_dir() };
@@ -125,7 +157,7 @@ impl View {
         // What a policy shows as a whole is shown as it is: the system's own entries are not put into it.
         let granted: Vec<PathBuf> = entries
             .values()
-            .filter(|entry| entry.granted && matches!(entry.kind, Kind::Bind { dir: true, .. }))
+            .filter(|entry| entry.granted && entry.kind.is_host_directory())
             .map(|entry| entry.path.clone())
             .collect();
         entries.retain(|path, entry| {
@@ -144,16 +176,23 @@ impl View {
     /// Whether `path` lies below something of the host's that is in the view.
     pub(super) fn under_bind(&self, path: &Path) -> bool {
         self.entries.iter().any(|entry| {
-            matches!(entry.kind, Kind::Bind { dir: true, .. })
-                && path != entry.path
-                && path.starts_with(&entry.path)
+            entry.kind.is_host_directory() && path != entry.path && path.starts_with(&entry.path)
         })
     }
 
     /// Whether a command may have `path` as its working directory.
     pub(super) fn shows(&self, path: &Path) -> bool {
         path.starts_with("/tmp")
-            || self.entries.iter().any(|e| matches!(e.kind, Kind::Bind { .. }) && path.starts_with(&e.path))
+            || self.entries.iter().any(|e| {
+                matches!(e.kind, Kind::Bind { .. } | Kind::Overlay { .. }) && path.starts_with(&e.path)
+            })
+    }
+
+    /// Whether `path` lies below an overlay, where commands may have changed what is on the way.
+    pub(super) fn under_overlay(&self, path: &Path) -> bool {
+        self.entries.iter().any(|entry| {
+            matches!(entry.kind, Kind::Overlay { .. }) && path != entry.path && path.starts_with(&entry.path)
+        })
     }
 }
 
@@ -178,17 +217,20 @@ fn system_entry(path: &Path) -> Option<Kind> {
 fn pin_ways(entries: &mut BTreeMap<PathBuf, Entry>) {
     let protected: Vec<PathBuf> = entries
         .values()
-        .filter(|entry| entry.granted && !matches!(entry.kind, Kind::Bind { writable: true, .. }))
+        .filter(|entry| entry.granted && !entry.kind.is_writable())
         .map(|entry| entry.path.clone())
         .collect();
     for path in protected {
         let mut way = Vec::new();
         for ancestor in path.ancestors().skip(1) {
             if let Some(entry) = entries.get(ancestor) {
-                if matches!(entry.kind, Kind::Bind { writable: true, .. }) {
+                if entry.kind.is_writable() {
+                    let kind = match entry.kind {
+                        Kind::Overlay { .. } | Kind::Pin => Kind::Pin,
+                        _ => Kind::Bind { writable: true, dir: true },
+                    };
                     for dir in way {
-                        let dir: PathBuf = dir;
-                        let kind = Kind::Bind { writable: true, dir: true };
+                        let (dir, kind): (PathBuf, _) = (dir, kind.clone());
                         if let Ok(meta) = std::fs::symlink_metadata(&dir) {
                             entries.insert(dir.clone(), Entry::granted(&dir, kind, &meta));
                         }

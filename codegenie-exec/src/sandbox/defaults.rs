@@ -59,7 +59,7 @@ const CREDENTIALS: [&str; 23] = [
 
 /// What `policy`, whose paths are real, would show and is hidden by default.
 pub(super) fn hidden(policy: &SandboxPolicy) -> Vec<PathBuf> {
-    let granted: Vec<&PathBuf> = policy.read.iter().chain(&policy.write).collect();
+    let granted: Vec<&PathBuf> = policy.read.iter().chain(policy.writable()).collect();
     let is_shown = |path: &Path| granted.iter().any(|root| path.starts_with(root));
     // What is named is granted on purpose: the thing itself, or something in it.
     let is_named = |path: &Path| granted.iter().any(|root| root.starts_with(path));

@@ -63,7 +63,8 @@ impl SandboxPolicy {
         let deepest = |paths: &[PathBuf]| {
             paths.iter().filter(|root| path.starts_with(root)).map(|root| root.components().count()).max()
         };
-        let (read, write, hide) = (deepest(&self.read), deepest(&self.write), deepest(&self.hide));
+        let (read, hide) = (deepest(&self.read), deepest(&self.hide));
+        let write = deepest(&self.writable().cloned().collect::<Vec<_>>());
         let layer = Layer::MountNamespace;
         if hide.is_some() && hide >= read.max(write) {
             let rule = format!("name it: .read({shown:?})");
@@ -262,7 +263,7 @@ fn of_line(line: &str, policy: &SandboxPolicy, cwd: &Path) -> Vec<Denial> {
 /// The host has the path, but the sandbox has a directory of its own there.
 fn in_private(policy: &SandboxPolicy, path: &Path) -> Option<Denial> {
     let is_private = PRIVATE.iter().any(|root| path.starts_with(root));
-    let is_granted = policy.read.iter().chain(&policy.write).any(|root| path.starts_with(root));
+    let is_granted = policy.read.iter().chain(policy.writable()).any(|root| path.starts_with(root));
     let shown = path.display().to_string();
     let rule = format!(".read({shown:?})");
     (is_private && !is_granted).then(|| {

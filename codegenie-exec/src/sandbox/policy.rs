@@ -1,7 +1,7 @@
 //! What a command may see, change and use: a value.
 
 use super::defaults;
-use super::{DomainRule, Layer, Requirement};
+use super::{DomainRule, Layer, Overlay, Requirement};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -101,6 +101,8 @@ pub struct SandboxPolicy {
     pub read: Vec<PathBuf>,
     /// Writable paths.
     pub write: Vec<PathBuf>,
+    /// Directories that are writable copy-on-write: what is written goes to a layer of its own.
+    pub overlays: Vec<Overlay>,
     /// Paths that are masked, wherever a wider entry would show them.
     pub hide: Vec<PathBuf>,
     /// What the command may reach.
@@ -132,6 +134,7 @@ impl Default for SandboxPolicy {
         Self {
             read: Vec::new(),
             write: Vec::new(),
+            overlays: Vec::new(),
             hide: Vec::new(),
             network: Network::None,
             limits: Limits::default(),
@@ -178,6 +181,27 @@ impl SandboxPolicy {
         self.read.retain(|readable| *readable != path);
         self.write.push(path);
         self
+    }
+
+    /// Makes a directory writable copy-on-write, also where a profile has made it writable, and in the
+    /// place of an earlier overlay of the same directory. What a
+    /// profile keeps read-only below it stays so.
+    #[must_use]
+    pub fn overlay(mut self, overlay: impl Into<Overlay>) -> Self {
+        let overlay = overlay.into();
+        let same = |path: &Path| {
+            path == overlay.workspace || path.canonicalize().is_ok_and(|real| real == overlay.workspace)
+        };
+        self.write.retain(|path| !same(path));
+        self.read.retain(|path| !same(path));
+        self.overlays.retain(|known| known.workspace != overlay.workspace);
+        self.overlays.push(overlay);
+        self
+    }
+
+    /// What a command can write to: on the host or in a layer.
+    pub(super) fn writable(&self) -> impl Iterator<Item = &PathBuf> {
+        self.write.iter().chain(self.overlays.iter().map(|overlay| &overlay.workspace))
     }
 
     /// Masks a path.
@@ -272,6 +296,10 @@ impl SandboxPolicy {
                 *path = canonical(path, writable)?;
             }
         }
+        for overlay in &mut resolved.overlays {
+            overlay.workspace = canonical(&overlay.workspace, true)?;
+        }
+        resolved.check_overlays()?;
         for path in &mut resolved.hide {
             if !path.is_absolute() {
                 return Err(SandboxPolicyError::new(path, "is not absolute: name the full path to hide"));
@@ -302,9 +330,46 @@ impl SandboxPolicy {
 }
 
 impl SandboxPolicy {
+    /// Who could write an overlay's layers, or below the overlay, would have no copy-on-write workspace.
+    fn check_overlays(&self) -> Result<(), SandboxPolicyError> {
+        for overlay in &self.overlays {
+            let state = &overlay.state;
+            if !state.canonicalize().is_ok_and(|real| real == *state && real.is_dir()) {
+                return Err(SandboxPolicyError::new(
+                    state,
+                    "is not the directory of a copy-on-write workspace: begin one, and name it by its full path \
+                     without links",
+                ));
+            }
+            let workspace = &overlay.workspace;
+            let overlaps = |path: &PathBuf| {
+                state.starts_with(path) || path.starts_with(state) || path.starts_with(workspace)
+            };
+            let others = self.overlays.iter().map(|other| &other.workspace);
+            let others = others.filter(|other| *other != workspace);
+            if let Some(path) = self.write.iter().chain(others).find(|path| overlaps(path)) {
+                return Err(SandboxPolicyError::new(
+                    path,
+                    &format!(
+                        "cannot be writable beside the copy-on-write workspace {}: it would give a way past it; leave \
+                         it out or make it readable",
+                        workspace.display()
+                    ),
+                ));
+            }
+            if state.starts_with(workspace) || workspace.starts_with(state) {
+                return Err(SandboxPolicyError::new(
+                    state,
+                    "holds the layers and lies in the workspace itself: choose a directory elsewhere",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A link in a writable directory can be replaced, and what it pointed to is then protected in vain.
     fn check_protected_links(&self) -> Result<(), SandboxPolicyError> {
-        let writable: Vec<PathBuf> = self.write.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        let writable: Vec<PathBuf> = self.writable().filter_map(|path| path.canonicalize().ok()).collect();
         for path in self.read.iter().chain(&self.hide) {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
             let Ok(place) = parent.canonicalize().map(|parent| parent.join(name)) else { continue };

@@ -1,0 +1,233 @@
+//! The journal of a commit: every path that it changes, as it was and as it is to be.
+//!
+//! It is on stable storage, whole, before the first of them is changed. The bytes of files are not in
+//! it: those to come are in the layer, those that were are kept as pre-images. Version 1, integers
+//! little endian, byte strings with their length before them, FNV-1a 64 of all at the end.
+
+use super::layer::Attribute;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+const MAGIC: &[u8; 8] = b"CGCOW\0\0\x01";
+/// What a journal may be read from: far above what the limits on entries lead to.
+pub(super) const MAX_BYTES: u64 = 2 << 30;
+
+/// Mode, owner and the like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Attributes {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mtime: (i64, i64),
+    pub(super) extended: Vec<Attribute>,
+}
+
+/// What is at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    Absent,
+    File {
+        attributes: Attributes,
+        /// The step, an earlier one, of which this is another name.
+        same_as: Option<u32>,
+    },
+    Symlink {
+        attributes: Attributes,
+        target: PathBuf,
+    },
+    Directory {
+        attributes: Attributes,
+    },
+}
+
+/// One path of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) path: PathBuf,
+    pub(super) before: Node,
+    pub(super) after: Node,
+}
+
+/// All of a commit. Steps are sorted, parents before children.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Journal {
+    pub(super) workspace: PathBuf,
+    /// Device and inode of the workspace.
+    pub(super) root: (u64, u64),
+    pub(super) steps: Vec<Step>,
+}
+
+impl Journal {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        put_bytes(&mut out, self.workspace.as_os_str().as_bytes());
+        put(&mut out, self.root.0);
+        put(&mut out, self.root.1);
+        put(&mut out, self.steps.len() as u64);
+        for step in &self.steps {
+            put_bytes(&mut out, step.path.as_os_str().as_bytes());
+            put_node(&mut out, &step.before);
+            put_node(&mut out, &step.after);
+        }
+        let sum = checksum(&out);
+        put(&mut out, sum);
+        out
+    }
+
+    /// Reads a journal. `None`: it is not one, or not whole, or names what no commit names.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
+        if checksum(body).to_le_bytes() != *sum {
+            return None;
+        }
+        Self::parse_body(body)
+    }
+
+    /// What [`parse`](Self::parse) does once the checksum is right.
+    pub(super) fn parse_body(body: &[u8]) -> Option<Self> {
+        let mut from = Reader(body.strip_prefix(MAGIC)?);
+        let workspace = PathBuf::from(OsStr::from_bytes(from.bytes()?));
+        if !workspace.is_absolute() {
+            return None;
+        }
+        let root = (from.number()?, from.number()?);
+        let count = from.number()?;
+        let mut steps: Vec<Step> = Vec::new();
+        for index in 0..count {
+            let path = PathBuf::from(OsStr::from_bytes(from.bytes()?));
+            let sorted = steps.last().is_none_or(|last| last.path < path);
+            if !sorted || !is_inside(&path) {
+                return None;
+            }
+            let (before, after) = (from.node(index)?, from.node(index)?);
+            let directory = |node: &Node| matches!(node, Node::Directory { .. });
+            if path.as_os_str().is_empty() && !(directory(&before) && directory(&after)) {
+                return None;
+            }
+            steps.push(Step { path, before, after });
+        }
+        from.0.is_empty().then_some(Self { workspace, root, steps })
+    }
+}
+
+/// A path that stays below where it starts, spelt in the one way that a walk spells it.
+fn is_inside(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    plain && !bytes.contains(&0) && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
+}
+
+/// FNV-1a, 64 bits: finds what is torn, not what is forged; the directory is private.
+fn checksum(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+fn put(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
+    for number in [attributes.mode, attributes.uid, attributes.gid] {
+        put(out, number.into());
+    }
+    put(out, attributes.mtime.0.cast_unsigned());
+    put(out, attributes.mtime.1.cast_unsigned());
+    put(out, attributes.extended.len() as u64);
+    for (name, value) in &attributes.extended {
+        put_bytes(out, name);
+        put_bytes(out, value);
+    }
+}
+
+fn put_node(out: &mut Vec<u8>, node: &Node) {
+    match node {
+        Node::Absent => out.push(0),
+        Node::File { attributes, same_as } => {
+            out.push(1);
+            put_attributes(out, attributes);
+            put(out, same_as.map_or(u64::MAX, u64::from));
+        }
+        Node::Symlink { attributes, target } => {
+            out.push(2);
+            put_attributes(out, attributes);
+            put_bytes(out, target.as_os_str().as_bytes());
+        }
+        Node::Directory { attributes } => {
+            out.push(3);
+            put_attributes(out, attributes);
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn small(&mut self) -> Option<u32> {
+        u32::try_from(self.number()?).ok()
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        self.take(length)
+    }
+
+    fn attributes(&mut self) -> Option<Attributes> {
+        let mode = self.small().filter(|mode| *mode <= 0o7777)?;
+        let (uid, gid) = (self.small()?, self.small()?);
+        let mtime = (self.number()?.cast_signed(), self.number()?.cast_signed());
+        if !(0..1_000_000_000).contains(&mtime.1) {
+            return None;
+        }
+        let mut extended = Vec::new();
+        for _ in 0..self.number()? {
+            let (name, value) = (self.bytes()?, self.bytes()?);
+            if !super::layer::is_taken_over(name) {
+                return None;
+            }
+            extended.push((name.to_vec(), value.to_vec()));
+        }
+        Some(Attributes { mode, uid, gid, mtime, extended })
+    }
+
+    /// The node of step `index`, which may be another name of an earlier one only.
+    fn node(&mut self, index: u64) -> Option<Node> {
+        let [kind] = self.take(1)? else { return None };
+        match kind {
+            0 => Some(Node::Absent),
+            1 => {
+                let attributes = self.attributes()?;
+                let same_as = match self.number()? {
+                    u64::MAX => None,
+                    other if other < index => Some(u32::try_from(other).ok()?),
+                    _ => return None,
+                };
+                Some(Node::File { attributes, same_as })
+            }
+            2 => {
+                let attributes = self.attributes()?;
+                let target = self.bytes().filter(|target| !target.is_empty() && !target.contains(&0))?;
+                Some(Node::Symlink { attributes, target: OsStr::from_bytes(target).into() })
+            }
+            3 => Some(Node::Directory { attributes: self.attributes()? }),
+            _ => None,
+        }
+    }
+}
