@@ -32,10 +32,11 @@ const STACK_BYTES: usize = 64 << 10;
 /// Long enough for a machine that swaps; a start takes about a millisecond.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Capabilities that init needs inside its own namespaces: CHOWN, DAC_OVERRIDE, FOWNER (an overlay works
-/// on its layers with the capabilities of who mounted it), SETGID, SETUID, SETPCAP, NET_ADMIN,
-/// SYS_ADMIN, SYS_RESOURCE.
-const INIT_CAPABILITIES: [u64; 9] = [0, 1, 3, 6, 7, 8, 12, 21, 24];
+/// Capabilities that init needs inside its own namespaces, as a set of bits: SETGID, SETUID, SETPCAP,
+/// NET_ADMIN, SYS_ADMIN, SYS_RESOURCE.
+pub(super) const INIT_CAPABILITIES: u32 = 1 << 6 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 21 | 1 << 24;
+/// CHOWN, DAC_OVERRIDE, FOWNER: an overlay works on its layers with the capabilities of who mounted it.
+pub(super) const OVERLAY_CAPABILITIES: u32 = 1 | 1 << 1 | 1 << 3;
 
 /// A sandbox's init: ended and reaped when this is dropped.
 #[derive(Debug)]
@@ -107,6 +108,8 @@ pub(super) struct Launch<'a> {
     pub(super) kept: Vec<OwnedFd>,
     pub(super) namespaces: c_int,
     pub(super) identity: Identity,
+    /// See [`INIT_CAPABILITIES`].
+    pub(super) capabilities: u32,
 }
 
 impl Launch<'_> {
@@ -125,7 +128,7 @@ impl Launch<'_> {
             (inside.as_raw_fd(), FD_CONTROL),
         ];
         let kept: Vec<RawFd> = self.kept.iter().map(AsRawFd::as_raw_fd).collect();
-        let child = clone_child(self.namespaces, Some(self.init), &targets, &kept)?;
+        let child = clone_child(self.namespaces, Some(self.init), &targets, &kept, self.capabilities)?;
         drop(inside);
 
         let mapped = write_maps(child.pid, &self.identity);
@@ -264,7 +267,7 @@ fn write_maps(pid: i32, identity: &Identity) -> io::Result<()> {
 
 /// A user namespace with these maps, for id-mapped mounts. Its only process has ended.
 pub(super) fn user_namespace(uid_map: &str, gid_map: &str) -> io::Result<OwnedFd> {
-    let child = clone_child(libc::CLONE_NEWUSER, None, &[], &[]).map_err(|error| match error {
+    let child = clone_child(libc::CLONE_NEWUSER, None, &[], &[], 0).map_err(|error| match error {
         StartError::Namespaces(error) | StartError::System(_, error) => error,
         _ => io::Error::other("the helper process did not start"),
     })?;
@@ -296,6 +299,7 @@ struct Contents {
     go: RawFd,
     /// -1: end when released.
     init: RawFd,
+    capabilities: u32,
 }
 
 impl Memory {
@@ -323,6 +327,7 @@ fn clone_child(
     init: Option<&OwnedFd>,
     targets: &[(RawFd, RawFd)],
     kept: &[RawFd],
+    capabilities: u32,
 ) -> Result<Child, StartError> {
     let (go_read, go_write) =
         pipe().map_err(|error| StartError::System("cannot make the release pipe", error))?;
@@ -343,6 +348,7 @@ fn clone_child(
         envp: [std::ptr::null()],
         go: go_read.as_raw_fd(),
         init,
+        capabilities,
     });
     let end = contents.stack.as_mut_ptr().wrapping_add(STACK_BYTES);
     // The ABI wants 16 bytes.
@@ -413,16 +419,13 @@ extern "C" fn child_main(argument: *mut c_void) -> c_int {
             call(libc::SYS_fcntl, [*fd as u64, libc::F_SETFD as u64, 0, 0, 0, 0]);
         }
         // Ambient capabilities survive the execution of init, whatever ids it runs under.
-        let mut wanted = 0u32;
-        for capability in INIT_CAPABILITIES {
-            wanted |= 1 << capability;
-        }
+        let wanted = orders.capabilities;
         let header = [0x2008_0522u32, 0];
         let data = [wanted, wanted, wanted, 0, 0, 0];
         let pointers = [(&raw const header) as u64, (&raw const data) as u64, 0, 0, 0, 0];
         let mut result = call(libc::SYS_capset, pointers);
-        for capability in INIT_CAPABILITIES {
-            if result >= 0 {
+        for capability in 0..u64::from(u32::BITS) {
+            if result >= 0 && wanted & (1 << capability) != 0 {
                 let raise =
                     [libc::PR_CAP_AMBIENT as u64, libc::PR_CAP_AMBIENT_RAISE as u64, capability, 0, 0, 0];
                 result = call(libc::SYS_prctl, raise);

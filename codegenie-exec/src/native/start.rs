@@ -4,7 +4,7 @@ use super::cgroup::{Group, Groups};
 use super::confine::{self, Payload, Setting};
 use super::control;
 use super::identity::{Identity, OwnerMaps};
-use super::launch::{Launch, Started};
+use super::launch::{self, Launch, Started};
 use super::mounts::Prepared;
 use super::plan::Plan;
 use super::pool::Pool;
@@ -199,6 +199,10 @@ impl Parts {
             kept: prepared.into_iter().map(|(_, fd)| fd).chain(locks).collect(),
             namespaces: namespaces(policy),
             identity,
+            capabilities: match policy.overlays.is_empty() {
+                true => launch::INIT_CAPABILITIES,
+                false => launch::INIT_CAPABILITIES | launch::OVERLAY_CAPABILITIES,
+            },
         };
         let program = match payload {
             Payload::Execute(request) => request.program.to_string_lossy(),
