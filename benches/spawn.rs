@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     runtime.block_on(pooled.prewarm(&request.policy))?;
     let ours = |sandbox: &NativeSandbox| runtime.block_on(confine(sandbox, &request));
 
-    let mut beside = |name: &str, run: &mut dyn FnMut() -> Result<Duration>| -> Result<f64> {
+    let beside = |name: &str, run: &mut dyn FnMut() -> Result<Duration>| -> Result<f64> {
         let (mut plain, mut other) = (Vec::new(), Vec::new());
         for round in 0..WARM_UP + rounds {
             let (a, b) = (spawn()?, run()?);
