@@ -6,7 +6,7 @@
 //! refused or could not be confined. It never runs unconfined.
 
 use codegenie_exec::{
-    EndReason, EnforcementReport, Limits, NativeSandbox, OutputStream, Sandbox, SandboxPolicy,
+    EndReason, EnforcementReport, Limits, NativeSandbox, OutputStream, RunOutput, Sandbox, SandboxPolicy,
     SandboxRequest, SandboxStatus,
 };
 use std::ffi::OsString;
@@ -24,9 +24,11 @@ const USAGE: &str = "usage: sandbox_run [OPTIONS] -- PROGRAM [ARGS...]
   --network none   no network, which is the default
   --network NAMES  these hosts, through a proxy: crates.io,*.pypi.org,git.example.org:8443
   --env NAME=VALUE sets a variable; nothing is inherited
-  --memory SIZE    private memory of one process: 256M, 2G
+  --memory SIZE    memory of all of it where control groups can be made, else of each process: 256M, 2G
   --pids N         processes and threads at one time
   --timeout TIME   wall-clock time: 10s, 500ms, 5m
+  --idle TIME      the longest time without output
+  --cpu TIME       CPU time, in whole seconds
   --output SIZE    what it may print
   --stdin          passes standard input on, read to its end first
   --report         what is enforced, proved by a witness, on standard error
@@ -34,8 +36,14 @@ const USAGE: &str = "usage: sandbox_run [OPTIONS] -- PROGRAM [ARGS...]
 
 const REFUSED: u8 = 126;
 const TIMED_OUT: u8 = 124;
+/// As a shell tells it of a program that SIGKILL, SIGXCPU ended.
+const KILLED: u8 = 137;
+const CPU_LIMIT: u8 = 152;
 /// As a shell tells it of a program that SIGPIPE ended.
 const BROKEN_PIPE: u8 = 141;
+
+/// How much of the program's last messages is looked at for what it was denied.
+const EXPLAINED_BYTES: usize = 64 << 10;
 
 struct Options {
     cow: Option<PathBuf>,
@@ -104,6 +112,8 @@ fn options() -> Result<Options, String> {
                             text.parse().map_err(|_| format!("--pids {text}: wants a number"))?
                     }
                     "--timeout" => limits.timeout = time(&text)?,
+                    "--idle" => limits.idle = Some(time(&text)?),
+                    "--cpu" => limits.cpu = Some(time(&text)?),
                     _ => return Err(format!("{name} is not an option; the program comes after --\n{USAGE}")),
                 }
             }
@@ -149,7 +159,9 @@ async fn main() -> ExitCode {
         Ok(Some(status)) => ExitCode::from(match status.reason {
             EndReason::Exited(status) => u8::try_from(status).unwrap_or(1),
             EndReason::Signaled(signal) => u8::try_from(128 + signal).unwrap_or(1),
-            EndReason::TimedOut => TIMED_OUT,
+            EndReason::TimedOut | EndReason::IdleTimedOut => TIMED_OUT,
+            EndReason::OutOfMemory => KILLED,
+            EndReason::CpuLimit => CPU_LIMIT,
             _ => REFUSED,
         }),
         Err(error) => refuse(&error.to_string()),
@@ -182,10 +194,15 @@ async fn run(mut options: Options) -> Result<Option<SandboxStatus>, Box<dyn std:
         request = request.stdin(stdin);
     }
     let mut running = sandbox.start(&request).await?;
+    let mut messages = Vec::new();
     while let Some(chunk) = running.next_output().await {
         let written = match chunk.stream {
             OutputStream::Stdout => std::io::stdout().write_all(&chunk.bytes),
-            OutputStream::Stderr => std::io::stderr().write_all(&chunk.bytes),
+            OutputStream::Stderr => {
+                messages.extend_from_slice(&chunk.bytes);
+                messages.drain(..messages.len().saturating_sub(EXPLAINED_BYTES));
+                std::io::stderr().write_all(&chunk.bytes)
+            }
         };
         if written.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             // A reader that went away ends the run, as it would end the program itself.
@@ -199,22 +216,21 @@ async fn run(mut options: Options) -> Result<Option<SandboxStatus>, Box<dyn std:
     if let Some(cow) = cow {
         finish(cow, options.commit && status.reason.is_success())?;
     }
-    let refused = running.refused();
+    let mut denials = running.refused();
+    if !status.reason.is_success() {
+        let output = RunOutput::new(Vec::new(), messages, status, report.clone());
+        denials.extend(output.denials(&request.policy.resolve()?, &request.cwd));
+    }
     if options.json {
-        let document = serde_json::json!({ "status": status, "report": report, "refused": refused });
+        let document = serde_json::json!({ "status": status, "report": report, "denials": denials });
         eprintln!("{}", serde_json::to_string_pretty(&document)?);
     } else if options.report {
         show(&report, &status);
     }
     if !options.json {
-        for denial in &refused {
-            eprintln!("sandbox_run: refused: {denial}");
+        for denial in &denials {
+            eprintln!("sandbox_run: denied: {denial}");
         }
-    }
-    if status.reason == EndReason::TimedOut {
-        eprintln!("sandbox_run: ended after its time, {:.1?}", status.usage.wall);
-    } else if status.reason == EndReason::OutputLimit {
-        eprintln!("sandbox_run: ended after its output, {} bytes", status.usage.output_bytes);
     }
     Ok(Some(status))
 }
@@ -278,8 +294,14 @@ fn show(report: &EnforcementReport, status: &SandboxStatus) {
     }
     let usage = &status.usage;
     let cpu = usage.cpu.unwrap_or_default();
+    let count = |value: Option<u64>| value.map_or("?".to_owned(), |value| value.to_string());
     eprintln!(
-        "{} after {:.1?}, {cpu:.1?} of CPU time, {} bytes printed",
-        status.reason, usage.wall, usage.output_bytes
+        "{} after {:.1?}: {cpu:.1?} of CPU time, at most {} bytes of memory and {} processes, {} bytes written, {} printed",
+        status.reason,
+        usage.wall,
+        count(usage.peak_memory_bytes.or(usage.max_rss_bytes)),
+        count(usage.peak_processes),
+        count(usage.written_bytes),
+        usage.output_bytes
     );
 }

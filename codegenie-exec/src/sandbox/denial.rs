@@ -203,8 +203,12 @@ fn of_end(reason: EndReason, policy: &SandboxPolicy) -> Option<Denial> {
     };
     match reason {
         EndReason::TimedOut => limit(Layer::ResourceLimits, "timeout", format!("{:?}", limits.timeout)),
-        EndReason::IdleTimedOut => limit(Layer::ResourceLimits, "idle", format!("{:?}", limits.idle)),
-        EndReason::CpuLimit => limit(Layer::ResourceLimits, "cpu", format!("{:?}", limits.cpu)),
+        EndReason::IdleTimedOut => {
+            limit(Layer::ResourceLimits, "idle", format!("{:?}", limits.idle.unwrap_or_default()))
+        }
+        EndReason::CpuLimit => {
+            limit(Layer::ResourceLimits, "cpu", format!("{:?}", limits.cpu.unwrap_or_default()))
+        }
         EndReason::OutputLimit => {
             limit(Layer::ResourceLimits, "output_bytes", limits.output_bytes.to_string())
         }
