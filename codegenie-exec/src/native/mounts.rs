@@ -93,8 +93,8 @@ impl Builder<'_> {
         self.directory(Path::new("/tmp"), 0o755);
         self.tmpfs("/tmp", &tmp);
         self.directory(Path::new("/tmp/home"), 0o700);
+        // In the root's own file system, which is made read-only at the end.
         self.directory(Path::new("/dev"), 0o755);
-        self.tmpfs("/dev", "mode=0755,size=64k,nr_inodes=256");
         for name in DEVICES {
             let path = format!("/dev/{name}");
             self.file(&path);
@@ -260,7 +260,6 @@ impl Builder<'_> {
             &[libc::AT_FDCWD.into(), host.into(), libc::AT_REMOVEDIR.into()],
         );
         self.set_attributes("/", &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..MountAttr::default() });
-        self.set_attributes("/dev", &MountAttr { attr_set: MOUNT_ATTR_RDONLY, ..MountAttr::default() });
     }
 
     fn parents(&mut self, path: &Path) {

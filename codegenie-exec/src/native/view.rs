@@ -10,8 +10,10 @@ use std::sync::Arc;
 const SYSTEM: [&str; 9] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/run/current-system"];
 
-/// A file of `/etc` up to this size is copied: a mount of its own costs ten times as much.
-const COPIED_BYTES: u64 = 16 << 10;
+/// A file of `/etc` up to this size is copied, and a directory with a few of them: a mount of its own
+/// costs several times as much.
+const COPIED_BYTES: u64 = 128 << 10;
+const COPIED_ENTRIES: usize = 8;
 
 /// What programs need of `/etc` and what holds no secrets.
 const ETC: [&str; 25] = [
@@ -98,13 +100,8 @@ impl System {
     pub(super) fn look() -> Self {
         let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
         let paths = SYSTEM.iter().map(PathBuf::from).chain(etc);
-        Self(
-            paths
-                .filter_map(|path| {
-                    system_entry(&path).map(|kind| Entry { path, kind, granted: false, id: None })
-                })
-                .collect(),
-        )
+        let of_path = |path: PathBuf| few_files(&path).unwrap_or_else(|| entry(path).into_iter().collect());
+        Self(paths.flat_map(of_path).collect())
     }
 }
 
@@ -194,6 +191,27 @@ impl View {
             matches!(entry.kind, Kind::Overlay { .. }) && path != entry.path && path.starts_with(&entry.path)
         })
     }
+}
+
+fn entry(path: PathBuf) -> Option<Entry> {
+    system_entry(&path).map(|kind| Entry { path, kind, granted: false, id: None })
+}
+
+/// What is in a directory of a few small files and links; `None` for any other.
+fn few_files(dir: &Path) -> Option<Vec<Entry>> {
+    if !dir.starts_with("/etc") || !std::fs::symlink_metadata(dir).ok()?.is_dir() {
+        return None;
+    }
+    let paths: Vec<PathBuf> = std::fs::read_dir(dir)
+        .ok()?
+        .take(COPIED_ENTRIES + 1)
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let entries: Vec<Entry> = paths.iter().cloned().filter_map(entry).collect();
+    let is_small = (1..=COPIED_ENTRIES).contains(&paths.len())
+        && entries.iter().all(|entry| matches!(entry.kind, Kind::Copy(_) | Kind::Link(_)));
+    is_small.then_some(entries)
 }
 
 fn system_entry(path: &Path) -> Option<Kind> {
