@@ -62,6 +62,9 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     let mut plan = Plan::default();
     close_foreign_descriptors(&mut plan, setting.kept);
     change_identity(&mut plan, &setting.identity);
+    // Not by the clone: the process has been put into its group since then, which is the root of what it
+    // sees from here on. The group's name tells of the host.
+    plan.call("hide the host's control groups", libc::SYS_unshare, &[libc::CLONE_NEWCGROUP.into()]);
     let terminal = payload.terminal();
     mounts::enter_view(&mut plan, setting.view, setting.prepared, &policy.limits, terminal.is_some());
     if policy.network != Network::DangerousFull {

@@ -196,8 +196,9 @@ fn program() -> Program {
     p.only_for(libc::SYS_ioctl, |p| {
         // The kernel looks at the low 32 bits only, and so must the filter.
         p.load(arg_low(1));
-        for request in [0x5412, 0x541c] {
-            p.give_if_equal(request, errno(libc::EPERM)); // TIOCSTI, TIOCLINUX
+        for request in [0x5412, 0x541c, 0x5423] {
+            // TIOCSTI, TIOCLINUX; and TIOCSETD, which loads line disciplines into the kernel.
+            p.give_if_equal(request, errno(libc::EPERM));
         }
     });
     p.only_for(libc::SYS_personality, |p| {

@@ -328,8 +328,7 @@ fn namespaces(policy: &SandboxPolicy) -> libc::c_int {
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+        | libc::CLONE_NEWUTS;
     match policy.network {
         Network::None | Network::Domains(_) => all | libc::CLONE_NEWNET,
         Network::DangerousFull => all,
