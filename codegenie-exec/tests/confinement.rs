@@ -1,4 +1,4 @@
-//! What an injected agent would try, where each sandbox is made for its command.
+//! What confinement promises, where each sandbox is made for its command.
 #![cfg(all(target_os = "linux", feature = "native"))]
 #![allow(
     clippy::unwrap_used,
@@ -8,10 +8,10 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+#[path = "support/host.rs"]
+mod host;
 #[path = "confinement/suite.rs"]
 mod suite;
 
-/// How many sandboxes wait.
-const POOL: usize = 0;
-/// What the report must name.
-const LAUNCHER: &str = "direct";
+/// How commands are started.
+const LAUNCHER: host::Launcher = host::DIRECT;

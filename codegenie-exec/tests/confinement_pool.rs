@@ -1,4 +1,4 @@
-//! What an injected agent would try, where sandboxes wait in a pool for their command.
+//! What confinement promises, where sandboxes wait in a pool for their command.
 #![cfg(all(target_os = "linux", feature = "native"))]
 #![allow(
     clippy::unwrap_used,
@@ -8,10 +8,10 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+#[path = "support/host.rs"]
+mod host;
 #[path = "confinement/suite.rs"]
 mod suite;
 
-/// How many sandboxes wait.
-const POOL: usize = 2;
-/// What the report must name.
-const LAUNCHER: &str = "pool";
+/// How commands are started.
+const LAUNCHER: host::Launcher = host::POOL;
