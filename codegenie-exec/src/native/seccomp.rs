@@ -6,6 +6,8 @@
 
 use super::plan::{Plan, Purpose};
 use crate::sandbox::Layer;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 #[cfg(target_arch = "x86_64")]
 const AUDIT_ARCH: u32 = 0xc000_003e;
@@ -112,46 +114,45 @@ const fn arg_low(index: u32) -> u32 {
     16 + 8 * index
 }
 
-#[derive(Default)]
-struct Program(Vec<(u16, u8, u8, u32)>);
+/// One instruction: code, the jumps if true and if false, the value.
+type Instruction = (u16, u8, u8, u32);
+
+const LOAD: u16 = 0x20;
+const AND: u16 = 0x54;
+const RETURN: u16 = 0x06;
+const JUMP: u16 = 0x05;
+const IF_EQUAL: u16 = 0x15;
+const IF_AT_LEAST: u16 = 0x35;
+const IF_ANY_BIT: u16 = 0x45;
+
+#[derive(Clone, Debug, Default)]
+struct Program(Vec<Instruction>);
 
 impl Program {
     fn load(&mut self, offset: u32) {
-        self.0.push((0x20, 0, 0, offset)); // ld [offset]
+        self.0.push((LOAD, 0, 0, offset));
     }
     fn mask(&mut self, bits: u32) {
-        self.0.push((0x54, 0, 0, bits)); // and #bits
+        self.0.push((AND, 0, 0, bits));
     }
     fn give(&mut self, verdict: u32) {
-        self.0.push((0x06, 0, 0, verdict)); // ret #verdict
+        self.0.push((RETURN, 0, 0, verdict));
     }
     fn give_if_equal(&mut self, value: u32, verdict: u32) {
-        self.0.push((0x15, 0, 1, value)); // jeq #value, next, over
+        self.0.push((IF_EQUAL, 0, 1, value));
         self.give(verdict);
     }
     fn give_unless_equal(&mut self, value: u32, verdict: u32) {
-        self.0.push((0x15, 1, 0, value));
+        self.0.push((IF_EQUAL, 1, 0, value));
         self.give(verdict);
     }
     fn give_if_any_bit(&mut self, bits: u32, verdict: u32) {
-        self.0.push((0x45, 0, 1, bits)); // jset #bits, next, over
+        self.0.push((IF_ANY_BIT, 0, 1, bits));
         self.give(verdict);
     }
     fn give_if_at_least(&mut self, value: u32, verdict: u32) {
-        self.0.push((0x35, 0, 1, value)); // jge #value, next, over
+        self.0.push((IF_AT_LEAST, 0, 1, value));
         self.give(verdict);
-    }
-    /// Runs `body` for one call only; the call's number is loaded again afterwards.
-    fn only_for(&mut self, nr: libc::c_long, body: impl FnOnce(&mut Self)) {
-        let jump = self.0.len();
-        self.0.push((0x15, 0, 0, number(nr)));
-        body(self);
-        let skip = self.0.len() - jump - 1;
-        if let Some(instruction) = self.0.get_mut(jump) {
-            // Bodies are a few instructions long; a longer one would be skipped into, so it kills instead.
-            instruction.2 = u8::try_from(skip).unwrap_or(0);
-        }
-        self.load(NR);
     }
     fn bytes(&self) -> Vec<u8> {
         self.0
@@ -165,23 +166,83 @@ impl Program {
     }
 }
 
+/// What becomes of the calls that are not simply allowed, each by a program of its own.
+#[derive(Debug, Default)]
+struct Filter(BTreeMap<u32, Program>);
+
+impl Filter {
+    fn refuse(&mut self, nr: libc::c_long, verdict: u32) {
+        self.only_for(nr, |p| p.give(verdict));
+    }
+
+    /// `body` decides about one call; where it does not, the call is allowed.
+    fn only_for(&mut self, nr: libc::c_long, body: impl FnOnce(&mut Program)) {
+        let mut program = Program::default();
+        body(&mut program);
+        program.give(ALLOW);
+        self.0.insert(number(nr), program);
+    }
+
+    /// The whole program. The call is found by halving: the kernel goes through the filter for every
+    /// call there is when it is installed, and a list would make that most of the cost.
+    fn program(&self) -> Program {
+        let mut p = Program::default();
+        p.load(ARCH);
+        p.give_unless_equal(AUDIT_ARCH, KILL_PROCESS);
+        p.load(NR);
+        if cfg!(target_arch = "x86_64") {
+            p.give_if_at_least(0x4000_0000, errno(libc::ENOSYS)); // x32
+        }
+        let calls: Vec<(&u32, &Program)> = self.0.iter().collect();
+        let mut jumps = Vec::new();
+        search(&calls, &mut p, &mut jumps);
+        for (place, body) in jumps {
+            let start = p.0.len();
+            if let Some(jump) = p.0.get_mut(place) {
+                jump.3 = u32::try_from(start - place - 1).unwrap_or(u32::MAX);
+            }
+            p.0.extend_from_slice(&body.0);
+        }
+        p
+    }
+}
+
+/// Instructions that find a call's body among `calls`, ascending, and jump to it. The jumps are
+/// filled in later.
+fn search<'a>(calls: &[(&u32, &'a Program)], p: &mut Program, jumps: &mut Vec<(usize, &'a Program)>) {
+    if calls.len() <= 3 {
+        for (nr, body) in calls {
+            p.0.push((IF_EQUAL, 0, 1, **nr));
+            jumps.push((p.0.len(), body));
+            p.0.push((JUMP, 0, 0, 0));
+        }
+        p.give(ALLOW);
+        return;
+    }
+    let (below, above) = calls.split_at(calls.len() / 2);
+    let place = p.0.len();
+    let first = above.first().map_or(0, |(nr, _)| **nr);
+    p.0.push((IF_AT_LEAST, 0, 0, first));
+    search(below, p, jumps);
+    let distance = p.0.len() - place - 1;
+    if let Some(jump) = p.0.get_mut(place) {
+        // A jump on a condition reaches 255 instructions: the kernel refuses a filter that ends in the middle.
+        jump.1 = u8::try_from(distance).unwrap_or(u8::MAX);
+    }
+    search(above, p, jumps);
+}
+
 fn number(nr: libc::c_long) -> u32 {
     u32::try_from(nr).unwrap_or(u32::MAX)
 }
 
-fn program() -> Program {
-    let mut p = Program::default();
-    p.load(ARCH);
-    p.give_unless_equal(AUDIT_ARCH, KILL_PROCESS);
-    p.load(NR);
-    if cfg!(target_arch = "x86_64") {
-        p.give_if_at_least(0x4000_0000, errno(libc::ENOSYS)); // x32
-    }
+fn filter() -> Filter {
+    let mut p = Filter::default();
     for nr in DENIED.iter().chain(DENIED_HERE) {
-        p.give_if_equal(number(*nr), errno(libc::EPERM));
+        p.refuse(*nr, errno(libc::EPERM));
     }
     // Its flags are in memory, where a filter cannot look: C libraries fall back to clone.
-    p.give_if_equal(number(libc::SYS_clone3), errno(libc::ENOSYS));
+    p.refuse(libc::SYS_clone3, errno(libc::ENOSYS));
     p.only_for(libc::SYS_clone, |p| {
         let namespaces = libc::CLONE_NEWUSER
             | libc::CLONE_NEWNS
@@ -223,7 +284,7 @@ fn program() -> Program {
         p.give_if_equal(libc::AF_UNIX.cast_unsigned(), ALLOW);
         for family in [libc::AF_INET, libc::AF_INET6] {
             // Of the internet families the usual protocols: others would load modules into the kernel.
-            p.0.push((0x15, 0, 12, family.cast_unsigned()));
+            p.0.push((IF_EQUAL, 0, 12, family.cast_unsigned()));
             p.load(arg_low(2));
             for protocol in
                 [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6]
@@ -238,13 +299,12 @@ fn program() -> Program {
         p.give_unless_equal(libc::NETLINK_ROUTE.cast_unsigned(), errno(libc::EPROTONOSUPPORT));
     });
     no_set_id_files(&mut p);
-    p.give(ALLOW);
     p
 }
 
 /// Init does next to nothing, but that in time: its priority, processors and limits are not the
 /// command's to set.
-fn init_is_left_alone(p: &mut Program) {
+fn init_is_left_alone(p: &mut Filter) {
     for (nr, process) in [
         (libc::SYS_sched_setscheduler, 0),
         (libc::SYS_sched_setparam, 0),
@@ -284,7 +344,7 @@ const OPEN: &[(libc::c_long, u32, u32)] = &[(libc::SYS_openat, 2, 3)];
 
 /// What the command makes belongs to the workspace's owner, who may be root: a set-user-id program
 /// among it would be run by somebody outside, where the mount's nosuid does not reach.
-fn no_set_id_files(p: &mut Program) {
+fn no_set_id_files(p: &mut Filter) {
     let set_id = libc::S_ISUID | libc::S_ISGID;
     for (nr, mode) in SET_MODE {
         p.only_for(*nr, |p| {
@@ -297,26 +357,80 @@ fn no_set_id_files(p: &mut Program) {
             // Without these flags the mode is whatever lay on the stack.
             p.load(arg_low(*flags));
             let makes = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)).cast_unsigned();
-            p.0.push((0x45, 0, 3, makes)); // jset #makes, next, over the three
+            p.0.push((IF_ANY_BIT, 0, 3, makes)); // over the next three
             p.load(arg_low(*mode));
             p.give_if_any_bit(set_id, errno(libc::EPERM));
         });
     }
     // Its mode is in memory, where a filter cannot look: programs fall back to openat.
-    p.give_if_equal(number(libc::SYS_openat2), errno(libc::ENOSYS));
+    p.refuse(libc::SYS_openat2, errno(libc::ENOSYS));
 }
 
 /// Installs the filter on the process that carries out the plan.
 pub(super) fn install(plan: &mut Plan, optional: bool) {
     plan.section(Purpose::Layer(Layer::Seccomp), optional);
-    let program = program();
-    let filter = plan.bytes(&program.bytes());
+    static PROGRAM: LazyLock<Program> = LazyLock::new(|| filter().program());
+    let filter = plan.bytes(&PROGRAM.bytes());
     // struct sock_fprog: a 16-bit length, then a pointer.
-    let prog = plan.words(&[program.0.len() as u64, filter]);
+    let prog = plan.words(&[PROGRAM.0.len() as u64, filter]);
     let set_mode_filter = 1;
     plan.call(
         "install the seccomp filter",
         libc::SYS_seccomp,
         &[set_mode_filter.into(), 0.into(), prog.into()],
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel does with a program, for one call whose arguments are all `argument`.
+    fn verdict(p: &Program, nr: u32, argument: u32) -> u32 {
+        let (mut at, mut value) = (0, 0);
+        loop {
+            let (code, yes, no, k) = p.0[at];
+            at += 1;
+            let holds = match code {
+                LOAD => {
+                    value = match k {
+                        NR => nr,
+                        ARCH => AUDIT_ARCH,
+                        _ => argument,
+                    };
+                    continue;
+                }
+                AND => {
+                    value &= k;
+                    continue;
+                }
+                RETURN => return k,
+                JUMP => {
+                    at += k as usize;
+                    continue;
+                }
+                IF_EQUAL => value == k,
+                IF_AT_LEAST => value >= k,
+                IF_ANY_BIT => value & k != 0,
+                _ => unreachable!("no such instruction is written"),
+            };
+            at += usize::from(if holds { yes } else { no });
+        }
+    }
+
+    #[test]
+    fn halving_finds_what_a_list_would() {
+        let filter = filter();
+        let program = filter.program();
+        for nr in 0..1000 {
+            for argument in [0, 1, 2, 9, 16, 38, 0x5412, libc::S_ISUID, 0x1000_0000, u32::MAX] {
+                let expected = filter.0.get(&nr).map_or(ALLOW, |body| verdict(body, nr, argument));
+                assert_eq!(verdict(&program, nr, argument), expected, "call {nr}, argument {argument:#x}");
+            }
+        }
+        assert!(program.0.iter().all(|(code, yes, ..)| *code != IF_AT_LEAST || *yes < u8::MAX));
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(verdict(&program, 0x4000_0000, 0), errno(libc::ENOSYS));
+        }
+    }
 }
