@@ -59,6 +59,11 @@ async fn native_sandbox_erased() {
     confines(DynSandbox::new(native())).await;
 }
 
+#[tokio::test]
+async fn native_sandbox_with_a_pool() {
+    confines(native().pooled(2)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn native_sandbox_on_several_threads() {
     confines(native()).await;

@@ -108,7 +108,13 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         },
         Layer::IpcNamespace => "with own host name".to_owned(),
         Layer::Landlock => {
-            setting.landlock_abi.map_or_else(|| "not in this kernel".to_owned(), |abi| format!("ABI {abi}"))
+            setting.landlock_abi.map_or_else(
+                || "not in this kernel".to_owned(),
+                |abi| {
+                    // TCP is left to the network namespace: a rule would have to name every port of the loopback.
+                    format!("ABI {abi}: files, devices, signals, abstract sockets")
+                },
+            )
         }
         Layer::Seccomp => format!(
             "{} calls refused, set-user-id modes too; other architectures killed",
