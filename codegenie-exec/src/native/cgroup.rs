@@ -1,10 +1,12 @@
 //! Control groups: limits on a whole tree, and accounts of it. Of version 2 where its controllers
 //! are at hand, else of version 1; nothing where the host may make no groups.
 
+use super::sys;
 use crate::sandbox::Limits;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,7 +66,7 @@ pub(super) struct Unavailable {
 }
 
 impl Unavailable {
-    fn new(stage: impl Into<String>, error: &io::Error) -> Self {
+    pub(super) fn new(stage: impl Into<String>, error: &io::Error) -> Self {
         Self { stage: stage.into(), errno: error.raw_os_error().unwrap_or(0) }
     }
 }
@@ -232,12 +234,23 @@ impl Group {
         self.unified.iter().chain(self.dirs.values())
     }
 
-    /// Puts a process into the group. What it starts later is in it too.
+    /// Puts a process into the group. What it starts later is in it too. In version 1 it goes by itself,
+    /// through the [`entrances`](Self::entrances).
     pub(super) fn add(&self, pid: i32) -> io::Result<()> {
-        for dir in self.all() {
-            fs::write(dir.join("cgroup.procs"), pid.to_string())?;
+        match &self.unified {
+            Some(dir) => fs::write(dir.join("cgroup.procs"), pid.to_string()),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Files by which a process of one thread puts itself into the group: it writes a 0. Moved by somebody
+    /// else, it would be so under a lock that the kernel takes against every fork of the machine, which
+    /// can take more than ten milliseconds. Empty in version 2, which has no such way.
+    pub(super) fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
+        let mut dirs: Vec<&PathBuf> = self.dirs.values().collect();
+        dirs.dedup();
+        let open = |dir: &&PathBuf| File::options().write(true).open(dir.join("tasks"));
+        dirs.iter().map(|dir| sys::above_init_range(open(dir)?.into())).collect()
     }
 
     /// What was asked for and this machine cannot limit.

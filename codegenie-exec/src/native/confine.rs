@@ -31,6 +31,8 @@ pub(super) struct Setting<'a> {
     /// Numbers of the prepared mounts' descriptors, ascending.
     pub(super) kept: &'a [RawFd],
     pub(super) identity: Identity,
+    /// Descriptors by which init enters its control groups; among those that are kept.
+    pub(super) entrances: &'a [RawFd],
     /// The kernel's Landlock ABI; `None`: it has none, and the policy does not require it.
     pub(super) landlock_abi: Option<i64>,
     pub(super) last_capability: u32,
@@ -61,6 +63,7 @@ impl Payload<'_> {
 pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payload<'_>) -> Plan {
     let mut plan = Plan::default();
     close_foreign_descriptors(&mut plan, setting.kept);
+    enter_groups(&mut plan, setting.entrances, optional(policy, Layer::ControlGroups));
     change_identity(&mut plan, &setting.identity);
     // Not by the clone: the process has been put into its group since then, which is the root of what it
     // sees from here on. The group's name tells of the host.
@@ -159,6 +162,16 @@ fn close_foreign_descriptors(plan: &mut Plan, kept: &[RawFd]) {
     }
     let last = Arg::Value(u64::from(u32::MAX));
     plan.call("close descriptors", libc::SYS_close_range, &[next.into(), last, 0.into()]);
+}
+
+fn enter_groups(plan: &mut Plan, entrances: &[RawFd], is_optional: bool) {
+    plan.section(Purpose::Layer(Layer::ControlGroups), is_optional);
+    let myself = plan.text("0");
+    for fd in entrances {
+        let args = [(*fd).into(), myself.into(), 1.into()];
+        plan.call("enter a control group", libc::SYS_write, &args);
+        plan.call("close a control group", libc::SYS_close, &[(*fd).into()]);
+    }
 }
 
 fn change_identity(plan: &mut Plan, identity: &Identity) {

@@ -23,13 +23,7 @@ pub(super) fn of_start(
     groups: &LayerStatus,
     version: Option<u8>,
 ) -> EnforcementReport {
-    let failed = |layer: Layer| {
-        started.degraded.iter().find_map(|(op, errno)| {
-            plan.stage(*op)
-                .filter(|stage| stage.purpose == Purpose::Layer(layer))
-                .map(|stage| (stage.what.to_string(), *errno))
-        })
-    };
+    let failed = |layer| degraded(layer, plan, started);
     let mut report = EnforcementReport::new(NAME, "direct");
     for layer in Layer::ALL {
         let requirement = policy.requirement(layer);
@@ -48,6 +42,15 @@ pub(super) fn of_start(
         report = report.layer(layer, requirement, status, detail);
     }
     report
+}
+
+/// The first step of a layer that failed and was allowed to.
+pub(super) fn degraded(layer: Layer, plan: &Plan, started: &Started) -> Option<(String, i32)> {
+    started.degraded.iter().find_map(|(op, errno)| {
+        plan.stage(*op)
+            .filter(|stage| stage.purpose == Purpose::Layer(layer))
+            .map(|stage| (stage.what.to_string(), *errno))
+    })
 }
 
 fn full_or_partial(

@@ -1,6 +1,6 @@
 //! Starts commands: from the policy to a confined process, at once or in two halves.
 
-use super::cgroup::{Group, Groups};
+use super::cgroup::{Group, Groups, Unavailable};
 use super::confine::{self, Payload, Setting};
 use super::control;
 use super::identity::{Identity, OwnerMaps};
@@ -177,26 +177,29 @@ impl Parts {
                     .map_err(|error| SandboxError::system("cannot keep a workspace's lock", error))?,
             );
         }
+        let (mut group, entrances, mut groups) = self.group(policy)?;
+        let entrance_numbers: Vec<_> = entrances.iter().map(AsRawFd::as_raw_fd).collect();
         let mut kept: Vec<_> =
             prepared.iter().map(|(_, fd)| fd).chain(&locks).map(AsRawFd::as_raw_fd).collect();
+        kept.extend(&entrance_numbers);
         kept.sort_unstable();
         let setting = Setting {
             view,
             prepared: &numbers,
             kept: &kept,
+            entrances: &entrance_numbers,
             identity,
             landlock_abi,
             last_capability: self.last_capability,
         };
         let plan = confine::plan(policy, &setting, payload);
-        let (mut group, mut groups) = self.group(policy)?;
         let launch = Launch {
             init: &self.init,
             plan: plan.write().and_then(|fd| {
                 sys::above_init_range(fd).map_err(|error| SandboxError::system("cannot keep the plan", error))
             })?,
             stdio,
-            kept: prepared.into_iter().map(|(_, fd)| fd).chain(locks).collect(),
+            kept: prepared.into_iter().map(|(_, fd)| fd).chain(locks).chain(entrances).collect(),
             namespaces: namespaces(policy),
             identity,
             capabilities: match policy.overlays.is_empty() {
@@ -227,30 +230,41 @@ impl Parts {
             }
         }
         let started = started?;
+        if let Some((stage, errno)) = report::degraded(Layer::ControlGroups, &plan, &started) {
+            groups = report::no_groups(&stage, errno);
+            group = None;
+        }
         let version = group.as_ref().map(Group::version);
         let report = report::of_start(policy, &setting, &plan, &started, &groups, version);
         Ok(Tree { started, group, report, plan })
     }
 
-    /// The command's control group, and what there is to report of it.
-    fn group(&self, policy: &SandboxPolicy) -> Result<(Option<Group>, LayerStatus), SandboxError> {
+    /// The command's control group, the ways into it, and what there is to report of it.
+    fn group(
+        &self,
+        policy: &SandboxPolicy,
+    ) -> Result<(Option<Group>, Vec<OwnedFd>, LayerStatus), SandboxError> {
         let requirement = policy.requirement(Layer::ControlGroups);
         if requirement == Requirement::Off {
-            return Ok((None, LayerStatus::Off));
+            return Ok((None, Vec::new(), LayerStatus::Off));
         }
-        match self.groups.make(&policy.limits) {
-            Ok(group) => {
+        let made = self.groups.make(&policy.limits).and_then(|group| {
+            let entrances = group.entrances().map_err(|error| Unavailable::new("open the group", &error))?;
+            Ok((group, entrances))
+        });
+        match made {
+            Ok((group, entrances)) => {
                 let missing = group.missing().to_vec();
                 let status =
                     if missing.is_empty() { LayerStatus::Full } else { LayerStatus::Partial { missing } };
-                Ok((Some(group), status))
+                Ok((Some(group), entrances, status))
             }
             Err(unavailable) => {
                 let status = report::no_groups(&unavailable.stage, unavailable.errno);
                 if requirement == Requirement::Required {
                     return Err(report::groups_missing(&status));
                 }
-                Ok((None, status))
+                Ok((None, Vec::new(), status))
             }
         }
     }
