@@ -494,7 +494,11 @@ async fn supervise(
         let _ = sender.send(Ok(tree.status(status)));
         let _ = ended.readable().await;
         drop(ended);
-        let _ = tree.init.reap();
+        // Removing control groups waits for the kernel. A runtime that shuts down drops the tree, which
+        // does the same.
+        drop(tokio::task::spawn_blocking(move || {
+            let _ = tree.init.reap();
+        }));
         return;
     }
     // Without its control socket init ends; with it the tree.
