@@ -182,7 +182,8 @@ impl Sandbox for NativeSandbox {
                 (confined, told)
             }
         };
-        let Confined { mut started, group, outside, report } = confined;
+        // The group is dropped last: it can be removed when nothing is in it.
+        let Confined { group, mut started, outside, report } = confined;
         let place = started.passed.iter().position(|(which, _)| *which == network::LISTENER);
         let listener = place.map(|place| started.passed.swap_remove(place).1);
         // What the command connects to meanwhile waits in the listener's queue.

@@ -98,6 +98,37 @@ async fn credentials_are_hidden_without_being_named() {
 }
 
 #[tokio::test]
+async fn credentials_that_come_later_are_hidden_too() {
+    let home = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "helper_logs_in_later", "--nocapture", "--include-ignored"])
+        .env("HOME", home.path())
+        .env("CODEGENIE_HOME", home.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("known hosts"), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!text.contains("the-token") && !text.contains("the-key"), "{text}");
+}
+
+#[tokio::test]
+#[ignore = "a helper program of credentials_that_come_later_are_hidden_too, which sets its home directory"]
+async fn helper_logs_in_later() {
+    let Some(home) = std::env::var_os("CODEGENIE_HOME").map(std::path::PathBuf::from) else { return };
+    std::fs::create_dir(home.join(".ssh")).unwrap();
+    std::fs::write(home.join(".ssh/known_hosts"), "known hosts").unwrap();
+    let policy = SandboxPolicy::read_only(&home).read(home.join(".ssh/known_hosts")).resolve().unwrap();
+    let sandbox = NativeSandbox::new().unwrap().pooled(1);
+    sandbox.prewarm(&policy).await.unwrap();
+    // The host's user logs in somewhere after the policy was made.
+    std::fs::write(home.join(".npmrc"), "the-token").unwrap();
+    std::fs::write(home.join(".ssh/id"), "the-key").unwrap();
+    let request =
+        SandboxRequest::new("sh", policy).cwd(&home).args(["-c", "cat .npmrc .ssh/id .ssh/known_hosts"]);
+    println!("{}", String::from_utf8_lossy(&sandbox.run(&request).await.unwrap().stdout));
+}
+
+#[tokio::test]
 #[ignore = "a helper program of credentials_are_hidden_without_being_named, which sets its home directory"]
 async fn helper_reads_its_home() {
     let Some(home) = std::env::var_os("CODEGENIE_HOME") else { return };

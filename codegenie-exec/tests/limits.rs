@@ -339,3 +339,21 @@ async fn required_groups_are_there_or_nothing_runs() {
         }
     }
 }
+
+/// The numbers by which shells and the kernel tell of limits prove nothing.
+#[tokio::test]
+async fn an_exit_status_does_not_pass_for_a_limit() {
+    for host in hosts() {
+        for (script, expected) in [
+            ("exit 152", EndReason::Exited(152)),
+            ("exit 137", EndReason::Exited(137)),
+            ("kill -XCPU $$; sleep 1", EndReason::Signaled(24)),
+        ] {
+            let mut policy = host.policy();
+            policy.limits.cpu = Some(Duration::from_secs(10));
+            let request = host.shell(policy, script);
+            let output = host.launcher.ready(&request.policy).await.run(&request).await.unwrap();
+            assert_eq!(output.status.reason, expected, "{script}");
+        }
+    }
+}

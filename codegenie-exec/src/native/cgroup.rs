@@ -167,8 +167,6 @@ impl Group {
         put(&dir, "memory.max", limits.memory_bytes)?;
         // One swap file more or less is not what the limit is about; not every kernel has it.
         let _ = put(&dir, "memory.swap.max", 0);
-        // The command's group ends as a whole: a part that goes on without the rest helps nobody.
-        let _ = put(&dir, "memory.oom.group", 0);
         put(&dir, "pids.max", limits.processes.saturating_add(1))?;
         let has = |name: &str| controllers.iter().any(|known| known == name);
         if let Some(percent) = limits.cpu_percent {

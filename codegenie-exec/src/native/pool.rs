@@ -80,9 +80,14 @@ impl Pool {
 
     fn put(&self, policy: &SandboxPolicy, waiting: Waiting) {
         let mut shelves = self.shelves();
-        // A policy that has made way meanwhile needs it no more.
-        if let Some(shelf) = shelves.iter_mut().find(|shelf| shelf.policy == *policy) {
-            shelf.waiting.push_back(waiting);
+        // A policy that has made way meanwhile needs it no more, and somebody else may have filled the shelf.
+        let shelf = shelves.iter_mut().find(|shelf| shelf.policy == *policy);
+        match shelf.filter(|shelf| shelf.waiting.len() < self.size) {
+            Some(shelf) => shelf.waiting.push_back(waiting),
+            None => {
+                drop(shelves);
+                drop(waiting);
+            }
         }
     }
 
@@ -97,7 +102,13 @@ impl Pool {
                 match shelves.iter().find(|shelf| shelf.policy == *policy) {
                     Some(shelf) if shelf.waiting.len() >= self.size => return Ok(()),
                     Some(_) => {}
-                    None => shelves.push(Shelf { policy: policy.clone(), waiting: VecDeque::new() }),
+                    None => {
+                        shelves.push(Shelf { policy: policy.clone(), waiting: VecDeque::new() });
+                        let over = shelves.len().saturating_sub(POLICIES);
+                        let useless: Vec<Shelf> = shelves.drain(..over).collect();
+                        drop(shelves);
+                        drop(useless);
+                    }
                 }
             }
             let waiting = self.parts.prepare(policy)?;
@@ -108,6 +119,17 @@ impl Pool {
     /// Forgets a policy under which nothing can be made. A command under it is told why when it is started.
     fn forget(&self, policy: &SandboxPolicy) {
         self.shelves().retain(|shelf| shelf.policy != *policy);
+    }
+}
+
+impl Drop for Pool {
+    /// Whoever drops it need not wait for the end of every sandbox: they are killed now, and reaped elsewhere.
+    fn drop(&mut self) {
+        let shelves = std::mem::take(&mut *self.shelves());
+        let waiting: Vec<Waiting> = shelves.into_iter().flat_map(|shelf| shelf.waiting).collect();
+        waiting.iter().for_each(Waiting::kill);
+        // Without another thread they are reaped here.
+        let _ = std::thread::Builder::new().name("codegenie-pool".to_owned()).spawn(move || drop(waiting));
     }
 }
 

@@ -447,7 +447,9 @@ impl Tree {
 
     /// The kernel tells of a limit by a signal that others may send too.
     fn of_command(&self, reason: EndReason, group: &GroupUsage) -> EndReason {
-        let cpu_limited = self.limits.cpu.is_some();
+        // Anybody may send the signal, or end with the number that stands for it.
+        let used = group.cpu.max(self.usage.cpu).unwrap_or_default();
+        let cpu_limited = self.limits.cpu.is_some_and(|limit| used + CPU_INTERVAL >= limit);
         match reason {
             EndReason::Signaled(libc::SIGXCPU) if cpu_limited => EndReason::CpuLimit,
             EndReason::Signaled(libc::SIGKILL) if group.oom_kills > 0 => EndReason::OutOfMemory,
@@ -484,7 +486,10 @@ async fn supervise(
             Event::Ended(status) => break Some(status),
             Event::Gone => break None,
             Event::Ending => killed_at = killed_at.or(Some(Instant::now() + GRACE)),
-            Event::Due if killed_at.is_some() => sys::kill_pidfd(tree.shared.pidfd.as_fd()),
+            Event::Due if killed_at.is_some() => {
+                sys::kill_pidfd(tree.shared.pidfd.as_fd());
+                killed_at = Some(Instant::now() + GRACE);
+            }
             Event::Due => {}
         }
     };

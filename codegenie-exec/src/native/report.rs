@@ -102,7 +102,7 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
             policy.hide.len()
         ),
         Layer::NetworkNamespace => match &policy.network {
-            Network::None => "own loopback only".to_owned(),
+            Network::None => "own loopback; Unix sockets in granted paths".to_owned(),
             Network::Domains(rules) => {
                 let rules: Vec<&str> = rules.iter().map(DomainRule::as_str).collect();
                 format!("domains only, through a proxy: {}", rules.join(", "))

@@ -305,16 +305,24 @@ fn filter() -> Filter {
 /// Init does next to nothing, but that in time: its priority, processors and limits are not the
 /// command's to set.
 fn init_is_left_alone(p: &mut Filter) {
-    for (nr, process) in [
-        (libc::SYS_sched_setscheduler, 0),
-        (libc::SYS_sched_setparam, 0),
-        (libc::SYS_sched_setaffinity, 0),
-        (libc::SYS_prlimit64, 0),
-        (libc::SYS_setpriority, 1),
-        (libc::SYS_ioprio_set, 1),
+    for nr in [
+        libc::SYS_sched_setscheduler,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_prlimit64,
     ] {
         p.only_for(nr, |p| {
-            p.load(arg_low(process));
+            p.load(arg_low(0));
+            p.give_if_equal(1, errno(libc::EPERM));
+        });
+    }
+    // Of a process or a group, but never of all that a user has: init is among them.
+    let (prio_user, ioprio_who_user) = (2, 3);
+    for (nr, user) in [(libc::SYS_setpriority, prio_user), (libc::SYS_ioprio_set, ioprio_who_user)] {
+        p.only_for(nr, |p| {
+            p.load(arg_low(0));
+            p.give_if_equal(user, errno(libc::EPERM));
+            p.load(arg_low(1));
             p.give_if_equal(1, errno(libc::EPERM));
         });
     }

@@ -20,7 +20,7 @@ use crate::sandbox::{
 };
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 
@@ -56,6 +56,10 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    pub(super) fn kill(&self) {
+        sys::kill_pidfd(self.started.init.pidfd().as_fd());
+    }
+
     /// Whether it is still what would be made now.
     pub(super) fn serves(&self, view: &View, identity: &Identity) -> bool {
         self.view == *view && self.identity == *identity
@@ -116,7 +120,7 @@ impl Parts {
         let payload = Payload::Execute(request);
         if matches!(request.stdio, Stdio::Terminal(_)) {
             let inside = streams::none().map_err(no_streams)?;
-            let Tree { mut started, group, report, .. } =
+            let Tree { group, mut started, report, .. } =
                 self.launch(policy, view, *identity, &payload, inside)?;
             let place = started.passed.iter().position(|(which, _)| *which == terminal::CONTROLLING);
             let controlling = place
@@ -126,7 +130,7 @@ impl Parts {
             return Ok(Confined { started, group, outside, report });
         }
         let (inside, outside) = streams::pipes(request, identity).map_err(no_streams)?;
-        let Tree { started, group, report, .. } = self.launch(policy, view, *identity, &payload, inside)?;
+        let Tree { group, started, report, .. } = self.launch(policy, view, *identity, &payload, inside)?;
         Ok(Confined { started, group, outside, report })
     }
 

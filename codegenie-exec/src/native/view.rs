@@ -144,7 +144,7 @@ impl View {
                 entries.insert(path.clone(), Entry::granted(path, kind, &meta));
             }
         }
-        for path in &policy.hide {
+        for path in policy.hide.iter().chain(&policy.hidden_by_default()) {
             if let Ok(meta) = std::fs::symlink_metadata(path) {
                 let kind = Kind::Mask { dir: meta.is_dir() };
                 entries.insert(path.clone(), Entry::granted(path, kind, &meta));

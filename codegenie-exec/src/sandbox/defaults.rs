@@ -7,31 +7,41 @@ use std::path::{Path, PathBuf};
 /// What a host runs on its own behalf when it works on a tree: an agent that may change them could
 /// leave a command for the host to run. All of `.git`, since several files in it, and files that are
 /// not yet there, lead git to other configuration and hooks.
-pub(super) const HOST_EXECUTED: [&str; 17] = [
+pub(super) const HOST_EXECUTED: &[&str] = &[
     ".git",
     ".vscode",
     ".idea",
+    ".zed",
+    ".devcontainer",
     ".envrc",
+    ".exrc",
     ".husky",
-    // Agents' and editors' own settings, which name commands too.
+    ".cargo/config",
+    ".cargo/config.toml",
+    // Agents' own settings, which name commands too.
     ".claude",
     ".cursor",
     ".mcp.json",
-    ".zed",
     // Start-up files, where a workspace is somebody's home directory.
     ".bashrc",
+    ".bash_aliases",
     ".bash_profile",
     ".bash_logout",
     ".profile",
     ".zshrc",
     ".zshenv",
     ".zprofile",
+    ".zlogin",
     ".gitconfig",
+    ".config/autostart",
+    ".config/fish",
+    ".config/git",
+    ".config/systemd",
 ];
 
 /// What holds keys and credentials below a home directory. None of it is seen inside, even where a
 /// policy grants the home directory or a part of it, unless the policy names it itself.
-const CREDENTIALS: [&str; 23] = [
+const CREDENTIALS: &[&str] = &[
     ".ssh",
     ".gnupg",
     ".aws",
@@ -55,32 +65,115 @@ const CREDENTIALS: [&str; 23] = [
     ".config/chromium",
     ".config/google-chrome",
     ".vault-token",
+    ".config/git/credentials",
+    ".config/containers/auth.json",
+    ".config/rclone",
+    ".claude/.credentials.json",
+    ".codex/auth.json",
+    ".pgpass",
+    ".my.cnf",
+    ".authinfo",
+    ".authinfo.gpg",
+    ".m2/settings.xml",
+    ".gradle/gradle.properties",
+    ".terraform.d/credentials.tfrc.json",
+    ".boto",
+    ".s3cfg",
+    ".databrickscfg",
+    ".yarnrc.yml",
+    ".bash_history",
+    ".zsh_history",
+    ".python_history",
+    ".psql_history",
+    ".mysql_history",
 ];
 
-/// What `policy`, whose paths are real, would show and is hidden by default.
+/// How far [`nested_repositories`] looks.
+const NESTED_DEPTH: usize = 4;
+const NESTED_DIRECTORIES: usize = 4096;
+const NESTED_FOUND: usize = 64;
+
+/// The `.git` of repositories below the top of a workspace: submodules, vendored sources. The search is
+/// bounded, so that a large tree costs milliseconds.
+pub(super) fn nested_repositories(workspace: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut level = vec![workspace.to_path_buf()];
+    let mut seen = 0;
+    for _ in 0..NESTED_DEPTH {
+        let mut below = Vec::new();
+        for dir in level {
+            for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+                // Not followed: what a link leads to is not in the workspace, or is found where it is.
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) || entry.file_name() == ".git" {
+                    continue;
+                }
+                seen += 1;
+                let (path, git) = (entry.path(), entry.path().join(".git"));
+                if git.symlink_metadata().is_ok_and(|meta| !meta.is_symlink()) {
+                    found.push(git);
+                }
+                if seen >= NESTED_DIRECTORIES || found.len() >= NESTED_FOUND {
+                    return found;
+                }
+                below.push(path);
+            }
+        }
+        level = below;
+    }
+    found
+}
+
+/// What `policy`, whose paths are real, would show at this moment and is hidden by default.
 pub(super) fn hidden(policy: &SandboxPolicy) -> Vec<PathBuf> {
     let granted: Vec<&PathBuf> = policy.read.iter().chain(policy.writable()).collect();
-    let is_shown = |path: &Path| granted.iter().any(|root| path.starts_with(root));
-    // What is named is granted on purpose: the thing itself, or something in it.
-    let is_named = |path: &Path| granted.iter().any(|root| root.starts_with(path));
-    let own = std::env::var_os("HOME").and_then(|home| PathBuf::from(home).canonicalize().ok());
     let mut hidden = Vec::new();
+    let own = own_home();
     for home in homes(own.as_deref()) {
-        if Some(&home) != own.as_ref() && is_shown(&home) && !is_named(&home) {
-            hidden.push(home);
-            continue;
+        if Some(&home) != own.as_ref() {
+            hide(&home, &granted, &mut hidden);
         }
-        let held = CREDENTIALS.iter().filter_map(|name| home.join(name).canonicalize().ok());
-        hidden.extend(held.filter(|path| is_shown(path) && !is_named(path)));
+        for held in CREDENTIALS.iter().filter_map(|name| home.join(name).canonicalize().ok()) {
+            hide(&held, &granted, &mut hidden);
+        }
     }
     hidden.retain(|path| !policy.hide.contains(path));
+    hidden.sort();
+    hidden.dedup();
     hidden
+}
+
+/// Hides `path` where it would be shown. What is named is granted on purpose, and of a directory in
+/// which something is named the rest is hidden.
+fn hide(path: &Path, granted: &[&PathBuf], hidden: &mut Vec<PathBuf>) {
+    if granted.iter().any(|root| root.as_path() == path) {
+        return;
+    }
+    if granted.iter().any(|root| root.starts_with(path)) {
+        let shown_above = granted.iter().any(|root| path.starts_with(root));
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten().filter(|_| shown_above) {
+            hide(&entry.path(), granted, hidden);
+        }
+    } else if granted.iter().any(|root| path.starts_with(root)) {
+        hidden.push(path.to_path_buf());
+    }
+}
+
+fn own_home() -> Option<PathBuf> {
+    std::env::var_os("HOME").and_then(|home| PathBuf::from(home).canonicalize().ok())
 }
 
 /// The home directories of this machine's people.
 fn homes(own: Option<&Path>) -> BTreeSet<PathBuf> {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let of_users = users.lines().filter_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let (uid, home) = (fields.next()?.parse::<u32>().ok()?, fields.nth(2)?);
+        // Below are daemons, whose homes are directories of the system.
+        (uid == 0 || (1000..65_000).contains(&uid)).then(|| PathBuf::from(home))
+    });
     let listed = std::fs::read_dir("/home").into_iter().flatten().flatten().map(|entry| entry.path());
-    let paths = own.map(Path::to_path_buf).into_iter().chain([PathBuf::from("/root")]).chain(listed);
+    let paths =
+        own.map(Path::to_path_buf).into_iter().chain([PathBuf::from("/root")]).chain(of_users).chain(listed);
     // A home that is the root, as daemons have, is nobody's.
     paths.filter_map(|path| path.canonicalize().ok()).filter(|path| path.parent().is_some()).collect()
 }

@@ -63,7 +63,8 @@ impl SandboxPolicy {
         let deepest = |paths: &[PathBuf]| {
             paths.iter().filter(|root| path.starts_with(root)).map(|root| root.components().count()).max()
         };
-        let (read, hide) = (deepest(&self.read), deepest(&self.hide));
+        let hidden: Vec<PathBuf> = self.hide.iter().cloned().chain(self.hidden_by_default()).collect();
+        let (read, hide) = (deepest(&self.read), deepest(&hidden));
         let write = deepest(&self.writable().cloned().collect::<Vec<_>>());
         let layer = Layer::MountNamespace;
         if hide.is_some() && hide >= read.max(write) {

@@ -152,7 +152,8 @@ impl SandboxPolicy {
     }
 
     /// The profile for working: `workspace` is writable, but for what a host executes on its own
-    /// behalf when it works there: `.git` with its hooks and configuration, editor task files. Those
+    /// behalf when it works there: `.git` with its hooks and configuration, that of nested repositories four
+    /// levels deep, start-up files, settings of editors and agents. Those
     /// of them that exist when this is called are read-only; [`write`](Self::write) names one that
     /// shall be writable all the same.
     ///
@@ -162,8 +163,8 @@ impl SandboxPolicy {
     /// directory keeps it for what is inside.
     pub fn workspace_write(workspace: impl Into<PathBuf>) -> Self {
         let workspace = workspace.into();
-        let read =
-            defaults::HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists()).collect();
+        let top = defaults::HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists());
+        let read = top.chain(defaults::nested_repositories(&workspace)).collect();
         Self { read, write: vec![workspace], ..Self::default() }
     }
 
@@ -278,6 +279,13 @@ impl SandboxPolicy {
         self.relaxed.get(&layer).copied().unwrap_or(default)
     }
 
+    /// For implementors: what is hidden beside the policy's own [`hide`](Self::hide), because it holds keys
+    /// or credentials or is somebody else's. Of a resolved policy, at this moment: ask at every start.
+    #[must_use]
+    pub fn hidden_by_default(&self) -> Vec<PathBuf> {
+        defaults::hidden(self)
+    }
+
     /// Checks what can be checked without a sandbox, and resolves symbolic links in the named
     /// paths, so that what is granted is what is there now.
     ///
@@ -309,8 +317,6 @@ impl SandboxPolicy {
                 *path = real;
             }
         }
-        let hidden = defaults::hidden(&resolved);
-        resolved.hide.extend(hidden);
         for (name, value) in &self.environment {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 return Err(SandboxPolicyError {

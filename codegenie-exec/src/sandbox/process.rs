@@ -79,7 +79,8 @@ impl fmt::Display for EndReason {
 pub struct ResourceUsage {
     /// From start to end, by the clock.
     pub wall: Duration,
-    /// CPU time of the whole tree, user and system.
+    /// CPU time of the whole tree, user and system. Where control groups do not count it, processes whose
+    /// parents refused to learn of their end are left out.
     pub cpu: Option<Duration>,
     /// The largest resident set of one process of the tree, in bytes.
     pub max_rss_bytes: Option<u64>,
@@ -88,7 +89,8 @@ pub struct ResourceUsage {
     pub peak_memory_bytes: Option<u64>,
     /// The most processes and threads that the tree had at one time.
     pub peak_processes: Option<u64>,
-    /// Bytes that the tree caused to be written to storage.
+    /// Bytes that the tree caused to be written to storage, but for processes whose parents refused to
+    /// learn of their end.
     pub written_bytes: Option<u64>,
     /// Bytes that the command printed, those past the limit not counted.
     pub output_bytes: u64,

@@ -121,10 +121,12 @@ async fn init_is_left_alone() {
     let output = host
         .confined(
             "prlimit --pid 1 --nofile=1:1; taskset -p 1 1; renice -n 19 -p 1; ionice -c 3 -p 1; chrt -i -p 0 1; \
+             renice -n 19 -u $(id -u); ionice -c 3 -u $(id -u); cut -d ' ' -f 19 /proc/1/stat | sed 's/^/nice of init: /'; \
              grep 'open files' /proc/1/limits; ps -o ni= -p 1 2>/dev/null; prlimit --nofile=100:100 true && echo own",
         )
         .await;
     let text = text(&output);
+    assert!(text.contains("nice of init: 0\n"), "{text}");
     assert!(text.contains("own"), "its own limits are the command's: {text}");
     assert!(!text.contains("new priority") && !text.contains("new affinity"), "{text}");
 }
