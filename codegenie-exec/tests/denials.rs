@@ -16,27 +16,27 @@ async fn denials(policy: SandboxPolicy, script: &str) -> Vec<Denial> {
 fn a_policy_explains_what_it_denies_and_nothing_else() {
     let policy = SandboxPolicy::default()
         .read("/srv/data")
-        .write("/srv/work")
-        .read("/srv/work/.git")
+        .write("/srv/project")
+        .read("/srv/project/.git")
         .hide("/srv/data/key");
     let why =
         |access, path: &str| policy.explain(access, Path::new(path)).map(|denial| (denial.why, denial.rule));
     for allowed in [
         "/srv/data/a",
-        "/srv/work/a",
-        "/srv/work/.git/config",
+        "/srv/project/a",
+        "/srv/project/.git/config",
         "/usr/bin/env",
         "/tmp/x",
         "/srv/data/../data/a",
     ] {
         assert_eq!(why(Access::Read, allowed), None, "{allowed}");
     }
-    for allowed in ["/srv/work/a", "/tmp/x", "/dev/shm/x", "/srv/work/.git/../a"] {
+    for allowed in ["/srv/project/a", "/tmp/x", "/dev/shm/x", "/srv/project/.git/../a"] {
         assert_eq!(why(Access::Write, allowed), None, "{allowed}");
     }
     for (path, part) in [
         ("/srv/data/a", "read-only"),
-        ("/srv/work/.git/config", "read-only"),
+        ("/srv/project/.git/config", "read-only"),
         ("/usr/x", "read-only"),
         ("/srv/x", "not in"),
     ] {
@@ -45,7 +45,7 @@ fn a_policy_explains_what_it_denies_and_nothing_else() {
     }
     assert!(why(Access::Read, "/srv/other").unwrap().1.contains(".read(\"/srv/other\")"));
     assert!(why(Access::Read, "/srv/data/key").unwrap().0.contains("hidden"));
-    assert!(why(Access::Read, "/srv/work/../data/key").unwrap().0.contains("hidden"));
+    assert!(why(Access::Read, "/srv/project/../data/key").unwrap().0.contains("hidden"));
 }
 
 #[tokio::test]
