@@ -45,7 +45,7 @@ use crate::sandbox::{EnforcementReport, Running, Sandbox, SandboxError, SandboxP
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// The init program, compiled by the build script.
@@ -91,6 +91,7 @@ impl NativeSandbox {
             landlock_abi: sys::landlock_abi().ok(),
             last_capability,
             groups: Groups::look(),
+            witnessed: Mutex::default(),
         };
         Ok(Self { parts: Arc::new(parts), pool: None, wiring: Wiring::default() })
     }
@@ -197,7 +198,8 @@ impl Sandbox for NativeSandbox {
     }
 
     /// A witness is confined under the policy, tries what the layers must stop, and ends. An
-    /// attempt that is not stopped is in the report as such.
+    /// attempt that is not stopped is in the report as such. What it found is kept for the last few policies, for
+    /// as long as they show the same.
     async fn enforcement(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
         let (parts, policy) = (Arc::clone(&self.parts), policy.clone());
         blocking(move || parts.witness(&policy)).await
