@@ -16,11 +16,9 @@ const COPIED_BYTES: u64 = 128 << 10;
 const COPIED_ENTRIES: usize = 8;
 
 /// What programs need of `/etc` and what holds no secrets.
-const ETC: [&str; 25] = [
+const ETC: [&str; 23] = [
     "alternatives",
     "bash.bashrc",
-    "ca-certificates",
-    "ca-certificates.conf",
     "debian_version",
     "default/locale",
     "group",

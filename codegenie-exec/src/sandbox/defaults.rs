@@ -129,6 +129,10 @@ pub(super) fn hidden(policy: &SandboxPolicy) -> Vec<PathBuf> {
     let mut hidden = Vec::new();
     let own = own_home();
     for home in homes(own.as_deref()) {
+        // Nothing of it is shown: the usual case, and this is asked at every start.
+        if !granted.iter().any(|root| root.starts_with(&home) || home.starts_with(root)) {
+            continue;
+        }
         if Some(&home) != own.as_ref() {
             hide(&home, &granted, &mut hidden);
         }
