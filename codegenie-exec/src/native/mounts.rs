@@ -98,10 +98,7 @@ impl Builder<'_> {
         for name in DEVICES {
             let path = format!("/dev/{name}");
             self.file(&path);
-            // Not nodev: these five are what /dev is for.
-            let (path, attr) =
-                (Path::new(&path), MountAttr { attr_set: MOUNT_ATTR_NOSUID, ..MountAttr::default() });
-            self.bind_host(path, path, &attr, false);
+            self.device(Path::new(&path));
         }
         for (link, target) in [
             ("/dev/fd", "/proc/self/fd"),
@@ -404,6 +401,21 @@ impl Builder<'_> {
 
     /// Attaches a tree. Where earlier commands may have left a link in the way (`distrusted`), one is
     /// refused, so that protection does not land elsewhere.
+    /// Copies the mount of one of the host's device nodes. Not nodev: these are what /dev is for.
+    fn device(&mut self, path: &Path) {
+        let source = self.plan.text([HOST.as_ref(), path.as_os_str()].concat_os());
+        let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_SYMLINK_NOFOLLOW as u64;
+        self.plan
+            .call(
+                format!("copy the mount of {}", path.display()),
+                libc::SYS_open_tree,
+                &[libc::AT_FDCWD.into(), source.into(), flags.into()],
+            )
+            .store(1);
+        self.attach(Arg::Slot(1), path, false);
+        self.plan.call("close a mount", libc::SYS_close, &[Arg::Slot(1)]);
+    }
+
     fn attach(&mut self, tree: Arg, path: &Path, distrusted: bool) {
         let (empty, target) = (self.plan.text(""), self.plan.text(path));
         if distrusted {
