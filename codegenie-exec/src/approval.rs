@@ -1,12 +1,24 @@
 //! Asking somebody, where the policy says so.
 
+mod grant;
+mod queue;
+#[cfg(unix)]
+mod socket;
+mod terminal;
+
+pub use grant::{Binding, Grant, GrantScope, Grants, GrantsError};
+pub use queue::{ApprovalQueue, NoSuchQuestion, PendingApproval};
+pub use terminal::PromptApprover;
+
 use crate::validate::Verdict;
 use codegenie_security::OperationId;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What an approver is asked.
 #[derive(Clone, Debug)]
@@ -22,6 +34,10 @@ pub struct ApprovalRequest {
     pub command: String,
     /// Where it would run.
     pub cwd: PathBuf,
+    /// The variables that it asks to be set.
+    pub environment: BTreeMap<String, String>,
+    /// How long there is to answer.
+    pub deadline: Duration,
     /// What the policy says, part by part.
     pub verdict: Verdict,
 }
@@ -36,17 +52,24 @@ pub struct Approval {
     pub approver: String,
     /// What they said.
     pub note: String,
+    /// Whether it holds for later runs of exactly the same command.
+    pub scope: GrantScope,
 }
 
 impl Approval {
+    /// Yes, also for later runs of exactly the same command.
+    pub fn granted_for(approver: impl Into<String>, scope: GrantScope) -> Self {
+        Self { scope, ..Self::granted(approver) }
+    }
+
     /// Yes, this once.
     pub fn granted(approver: impl Into<String>) -> Self {
-        Self { granted: true, approver: approver.into(), note: String::new() }
+        Self { granted: true, approver: approver.into(), note: String::new(), scope: GrantScope::Once }
     }
 
     /// No.
     pub fn refused(approver: impl Into<String>, note: impl Into<String>) -> Self {
-        Self { granted: false, approver: approver.into(), note: note.into() }
+        Self { granted: false, approver: approver.into(), note: note.into(), scope: GrantScope::Once }
     }
 }
 

@@ -92,8 +92,13 @@ impl CommandRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParsedCommand {
-    /// The simple commands, in the order in which they stand.
+    /// The simple commands, in the order in which they stand; those of functions, loops and
+    /// substitutions too.
     pub commands: Vec<SimpleCommand>,
+    /// Names of functions that it defines, whose bodies are among the commands.
+    pub functions: Vec<String>,
+    /// Variables that it sets, each with what is known of the value.
+    pub variables: BTreeMap<String, VariableValue>,
     /// Constructs that were recognized but are not followed, each in a few words. Not empty: the
     /// decision is never "allow".
     pub opaque: Vec<String>,
@@ -121,14 +126,44 @@ impl SimpleCommand {
     }
 }
 
+/// What is known of the values that a command gives to a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum VariableValue {
+    /// Numbers.
+    Number,
+    /// Plain text without spaces, patterns and a leading dash.
+    Plain,
+    /// Anything.
+    Unknown,
+}
+
 /// One word of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Word {
     /// Known before the command runs, quotes removed.
     Literal(String),
-    /// Made by the shell while it runs: a variable, a pattern. The text as it was written.
-    Dynamic(String),
+    /// Made by the shell while it runs: a variable, a pattern.
+    Dynamic(DynamicWord),
+}
+
+/// A word that the shell makes while it runs, and what is known of it before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DynamicWord {
+    /// The text as it was written.
+    pub written: String,
+    /// What the word begins with, whatever the rest becomes.
+    pub prefix: String,
+    /// The variables whose values stand in it.
+    pub variables: Vec<String>,
+    /// Names of files take its place: `*`, `?`, `[…]`.
+    pub pattern: bool,
+    /// The output of a command, or a computed value, stands in it.
+    pub computed: bool,
+    /// It may become several words, or none: something in it is not quoted.
+    pub splits: bool,
 }
 
 impl Word {
@@ -145,7 +180,8 @@ impl Word {
     #[must_use]
     pub fn as_written(&self) -> &str {
         match self {
-            Self::Literal(text) | Self::Dynamic(text) => text,
+            Self::Literal(text) => text,
+            Self::Dynamic(word) => &word.written,
         }
     }
 }

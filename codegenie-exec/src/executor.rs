@@ -4,26 +4,29 @@ mod builder;
 mod connections;
 mod error;
 mod permission;
+mod privilege;
 mod record;
 mod results;
 
 pub use builder::{BuildError, ExecutorBuilder, NoAuditYet};
 pub use error::ExecError;
+pub use privilege::Privileges;
 
 use self::connections::Connections;
+use self::privilege::Confinements;
 use self::record::{Outcome, Recorder};
 use self::results::ResultCache;
-use crate::approval::{Approval, ApprovalRequest, DynApprover};
+use crate::approval::{Approval, ApprovalRequest, Binding, DynApprover, Grants};
 use crate::command::{CommandLine, CommandRequest, ParsedCommand};
 use crate::sandbox::{
     DynSandbox, EnforcementReport, Network, RunOutput, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
 };
-use crate::validate::{self, CommandPolicy, Decision, Verdict};
+use crate::validate::{self, CommandPolicy, Decision, PolicyFile, Verdict};
 use codegenie_perf::{CacheBackend, CacheStats, NoCache};
 use codegenie_security::{AccessControl, AuditSink, OperationId, Session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs the commands of agents: nothing unchecked, nothing unconfined, nothing unrecorded.
 ///
@@ -42,11 +45,19 @@ pub struct SecureExecutor<S, A, C = NoCache> {
     audit: A,
     results: ResultCache<C>,
     access: Arc<AccessControl>,
-    policy: CommandPolicy,
-    confinement: Arc<SandboxPolicy>,
+    policy: PolicySource,
+    confinements: Confinements,
     workspace: PathBuf,
     approver: DynApprover,
     approval_deadline: Duration,
+    grants: Grants,
+}
+
+/// Where the host's rules come from.
+#[derive(Debug)]
+enum PolicySource {
+    Fixed(Arc<CommandPolicy>),
+    File(PolicyFile),
 }
 
 /// A command that ran, and how it came to run.
@@ -59,6 +70,8 @@ pub struct Execution {
     pub verdict: Verdict,
     /// What the approver said, where one was asked.
     pub approval: Option<Approval>,
+    /// What it was given of the host's confinement.
+    pub privileges: Privileges,
     /// What came out.
     pub output: RunOutput,
     /// The result was taken from the cache; nothing ran this time.
@@ -91,10 +104,11 @@ where
             results: self.results.map(|cache| Arc::new(cache) as Arc<dyn CacheBackend>),
             access: self.access,
             policy: self.policy,
-            confinement: self.confinement,
+            confinements: self.confinements,
             workspace: self.workspace,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            grants: self.grants,
         }
     }
 }
@@ -125,14 +139,26 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         let cwd = request.cwd.clone().unwrap_or_else(|| self.workspace.clone());
         self.permit(&recorder, &session, &parsed, &cwd)?;
 
-        let verdict = validate::judge(&self.policy, request, &parsed);
+        let policy = self.policy(&recorder)?;
+        let verdict = validate::judge(&policy, request, &parsed);
         recorder.verdict(&verdict);
         let approval = match verdict.decision {
             Decision::Allow => None,
             Decision::Deny => return Err(recorder.refuse_by_policy(verdict)),
             Decision::Ask => {
-                let approval = self.ask(recorder.operation(), &session, &line, &cwd, &verdict).await;
-                recorder.approval(&approval)?;
+                let binding = Binding::new(request, &cwd, &session);
+                let held = self.grants.find(&binding);
+                let (approval, waited) = match held {
+                    Some(approval) => (approval, Duration::ZERO),
+                    None => self.ask(recorder.operation(), &session, &line, request, &cwd, &verdict).await,
+                };
+                recorder.approval(&approval, waited)?;
+                if approval.granted
+                    && let Err(error) = self.grants.insert(binding, &approval, &line)
+                {
+                    // It holds for this run; that it could not be kept for later ones is on record.
+                    recorder.grant_not_kept(&error)?;
+                }
                 if !approval.granted {
                     return Err(recorder.refuse_by_approver(verdict, approval));
                 }
@@ -145,12 +171,13 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         }
         self.permit(&recorder, &session, &parsed, &cwd)?;
 
-        let mut to_run = self.sandbox_request(request, &parsed, cwd);
+        let privileges = Privileges::needed(&verdict);
+        let mut to_run = self.sandbox_request(request, &parsed, cwd, &privileges);
         let connections = match to_run.policy.network {
             Network::Domains(_) => Some(Connections::observe(&mut to_run)),
             _ => None,
         };
-        let intent = recorder.intent(&to_run, self.sandbox.name())?;
+        let intent = recorder.intent(&to_run, self.sandbox.name(), &privileges)?;
         let run = self.run(&to_run, verdict.pure);
         let (result, from_cache) = match connections {
             // Recorded here, while the command runs: a connection that cannot be recorded is not opened.
@@ -164,7 +191,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         let outcome = Outcome { output: &output, from_cache };
         let recorded = intent.done(&outcome);
         let operation = recorder.operation();
-        let execution = Execution { operation, verdict, approval, output, from_cache };
+        let execution = Execution { operation, verdict, approval, privileges, output, from_cache };
         match recorded {
             Ok(()) => Ok(execution),
             Err(error) => Err(ExecError::outcome_not_recorded(execution, error)),
@@ -173,7 +200,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
 
     /// What the sandbox enforces on this executor's commands.
     pub async fn enforcement(&self) -> Result<EnforcementReport, SandboxError> {
-        self.sandbox.enforcement(&self.confinement).await
+        self.sandbox.enforcement(self.confinements.full()).await
     }
 
     /// Forgets cached results: for hosts that change the workspace by other ways than this executor.
@@ -186,9 +213,27 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.results.stats()
     }
 
+    /// Approvals that hold for later runs.
+    pub fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
     /// The audit sink.
     pub fn audit(&self) -> &A {
         &self.audit
+    }
+
+    /// The policy as it is now. A file that does not load any more leaves the one that was loaded last, and
+    /// that is recorded.
+    fn policy(&self, recorder: &Recorder<'_, A>) -> Result<Arc<CommandPolicy>, ExecError> {
+        match &self.policy {
+            PolicySource::Fixed(policy) => Ok(Arc::clone(policy)),
+            PolicySource::File(file) => {
+                let refreshed = file.refresh();
+                recorder.policy_file(file.path(), &refreshed)?;
+                Ok(file.current())
+            }
+        }
     }
 
     fn permit(
@@ -209,24 +254,30 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         operation: OperationId,
         session: &Session,
         command: &str,
+        asked: &CommandRequest,
         cwd: &Path,
         verdict: &Verdict,
-    ) -> Approval {
+    ) -> (Approval, Duration) {
+        let since = Instant::now();
         let request = ApprovalRequest {
             operation,
             user: session.user().to_owned(),
             agent: session.agent().map(str::to_owned),
             command: command.to_owned(),
             cwd: cwd.to_path_buf(),
+            environment: asked.env.clone(),
+            deadline: self.approval_deadline,
             verdict: verdict.clone(),
         };
-        match tokio::time::timeout(self.approval_deadline, self.approver.decide(&request)).await {
-            Ok(approval) => approval,
-            Err(_) => Approval::refused(
-                "nobody",
-                format!("no answer within {} s", self.approval_deadline.as_secs()),
-            ),
-        }
+        let approval =
+            match tokio::time::timeout(self.approval_deadline, self.approver.decide(&request)).await {
+                Ok(approval) => approval,
+                Err(_) => Approval::refused(
+                    "nobody",
+                    format!("no answer within {} s", self.approval_deadline.as_secs()),
+                ),
+            };
+        (approval, since.elapsed())
     }
 
     async fn run(&self, request: &SandboxRequest, pure: bool) -> (Result<RunOutput, SandboxError>, bool) {
@@ -250,6 +301,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         request: &CommandRequest,
         parsed: &ParsedCommand,
         cwd: PathBuf,
+        privileges: &Privileges,
     ) -> SandboxRequest {
         let simple = parsed.commands.first().and_then(|command| command.literal_words());
         let (program, args) = match (&request.line, simple) {
@@ -259,7 +311,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             }
             (line, _) => (shell(), vec!["-c".to_owned(), text_of(line)]),
         };
-        let mut to_run = SandboxRequest::new(program, Arc::clone(&self.confinement))
+        let mut to_run = SandboxRequest::new(program, self.confinements.of(privileges))
             .args(args)
             .cwd(cwd)
             .stdin(request.stdin.clone());

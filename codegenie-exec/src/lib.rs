@@ -31,18 +31,26 @@ mod unconfined;
 mod validate;
 
 #[cfg(feature = "executor")]
-pub use approval::{Approval, ApprovalRequest, ApproveWith, Approver, RefuseAll, approve_with};
+pub use approval::{
+    Approval, ApprovalQueue, ApprovalRequest, ApproveWith, Approver, Binding, Grant, GrantScope, Grants,
+    GrantsError, NoSuchQuestion, PendingApproval, PromptApprover, RefuseAll, approve_with,
+};
 #[cfg(feature = "native")]
 pub use background::Background;
 #[cfg(feature = "executor")]
-pub use command::{CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, Word};
+pub use command::{
+    CommandLine, CommandRequest, DynamicWord, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
+};
 #[cfg(feature = "executor")]
 pub use validate::{
-    CommandPolicy, CommandRule, Decision, Judgement, ParseError, PolicyFileError, UnknownCommand, Verdict,
+    ApprovalPolicy, Class, CommandPolicy, CommandRule, Decision, Judgement, ParseError, Permissions,
+    PolicyFile, PolicyFileError, PolicyLint, PolicyProfile, SandboxMode, UnknownCommand, Verdict,
 };
 
 #[cfg(feature = "executor")]
-pub use executor::{BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, SecureExecutor};
+pub use executor::{
+    BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, Privileges, SecureExecutor,
+};
 /// What the fuzz targets call; there under `--cfg fuzzing` only.
 #[cfg(all(codegenie_native, fuzzing))]
 #[doc(hidden)]

@@ -1,14 +1,29 @@
 //! From text to a decision: parse, judge each simple command, the strictest wins.
 
+mod arguments;
+mod class;
+mod foreign;
 mod judge;
+mod knowledge;
+mod languages;
 mod limits;
+mod lint;
+mod permissions;
+mod place;
 mod policy;
 mod programs;
+mod reload;
 mod shell;
 mod word;
 
+pub use class::Class;
 pub use judge::{Decision, Judgement, Verdict};
-pub use policy::{CommandPolicy, CommandRule, PolicyFileError, UnknownCommand};
+pub use lint::PolicyLint;
+pub use permissions::Permissions;
+pub use policy::{
+    ApprovalPolicy, CommandPolicy, CommandRule, PolicyFileError, PolicyProfile, SandboxMode, UnknownCommand,
+};
+pub use reload::PolicyFile;
 
 pub(crate) use judge::judge;
 pub use shell::ParseError;

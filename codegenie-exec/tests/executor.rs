@@ -28,6 +28,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
+#[cfg(unix)]
+#[path = "executor/approvals.rs"]
+mod approvals;
+
 /// A sandbox that runs nothing, and remembers what it was asked. `block` never ends, `fail` exits
 /// with 1, `missing` is not there; everything else prints how many commands were started.
 #[derive(Default)]
@@ -266,7 +270,7 @@ mod refusals {
     /// Who may execute `git` only, may not execute what cannot be known.
     #[tokio::test]
     async fn programs_that_are_not_known_need_a_permission_of_their_own() {
-        for text in ["git log $(x)", "$x", "f() { git log; }", "./git log", "git log &"] {
+        for text in ["git log $(x)", "$x", "f() { git log; }; f", "./git log", "git log & x"] {
             let world = World::new();
             world.access.replace_policy(permissions("execute:command:git"));
             let approver = approve_with(|_: &ApprovalRequest| Approval::granted("bob"));

@@ -1,10 +1,11 @@
 //! Wiring an executor.
 
-use super::SecureExecutor;
+use super::privilege::Confinements;
 use super::results::ResultCache;
-use crate::approval::{Approver, DynApprover, RefuseAll};
+use super::{PolicySource, SecureExecutor};
+use crate::approval::{Approver, DynApprover, Grants, RefuseAll};
 use crate::sandbox::{Sandbox, SandboxPolicy};
-use crate::validate::CommandPolicy;
+use crate::validate::{CommandPolicy, PolicyFile};
 use codegenie_perf::{CacheBackend, NoCache};
 use codegenie_security::{
     AccessControl, AuditEvent, AuditResult, AuditSink, DangerousNoAudit, EventClass, Retention, ThreatLevel,
@@ -43,10 +44,11 @@ pub struct ExecutorBuilder<S, A, C> {
     cache: C,
     cache_ttl: Duration,
     access: Arc<AccessControl>,
-    policy: CommandPolicy,
+    policy: PolicySource,
     confinement: SandboxPolicy,
     approver: DynApprover,
     approval_deadline: Duration,
+    grants: Grants,
 }
 
 impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
@@ -58,10 +60,11 @@ impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
             cache: NoCache,
             cache_ttl: Duration::from_secs(300),
             access,
-            policy: CommandPolicy::default(),
+            policy: PolicySource::Fixed(Arc::new(CommandPolicy::default())),
             confinement,
             approver: DynApprover::new(RefuseAll),
             approval_deadline: Duration::from_secs(300),
+            grants: Grants::in_memory(),
         }
     }
 }
@@ -79,6 +82,7 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             confinement: self.confinement,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            grants: self.grants,
         }
     }
 
@@ -105,6 +109,7 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             confinement: self.confinement,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            grants: self.grants,
         }
     }
 
@@ -112,7 +117,15 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
     /// and everything else is asked about.
     #[must_use]
     pub fn command_policy(mut self, policy: CommandPolicy) -> Self {
-        self.policy = policy;
+        self.policy = PolicySource::Fixed(Arc::new(policy));
+        self
+    }
+
+    /// Takes the host's rules from a file, and again when it changes. A change that does not load is
+    /// recorded, and the rules stay as they were.
+    #[must_use]
+    pub fn command_policy_file(mut self, file: PolicyFile) -> Self {
+        self.policy = PolicySource::File(file);
         self
     }
 
@@ -120,6 +133,13 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
     #[must_use]
     pub fn approver(mut self, approver: impl Approver + 'static) -> Self {
         self.approver = DynApprover::new(approver);
+        self
+    }
+
+    /// Sets where approvals are kept that hold for later runs; without, in memory.
+    #[must_use]
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
         self
     }
 
@@ -155,10 +175,11 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             results: ResultCache::new(self.cache, self.cache_ttl),
             access: self.access,
             policy: self.policy,
-            confinement: Arc::new(confinement),
+            confinements: Confinements::new(confinement),
             workspace,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            grants: self.grants,
         })
     }
 }

@@ -1,13 +1,15 @@
 //! What goes on record, step by step.
 
-use super::ExecError;
-use crate::approval::Approval;
+use super::{ExecError, Privileges};
+use crate::approval::{Approval, GrantsError};
 use crate::sandbox::{ConnectionEvent, ConnectionStage, EndReason, RunOutput, SandboxError, SandboxRequest};
-use crate::validate::{ParseError, Verdict};
+use crate::validate::{ParseError, PolicyFileError, Verdict};
 use codegenie_security::{
     AuditError, AuditEvent, AuditResult, AuditSink, Decision as Permission, EventClass, OperationId, Session,
     SessionError, ThreatLevel,
 };
+use std::path::Path;
+use std::time::Duration;
 
 /// Builds the events of one operation.
 pub(super) struct Recorder<'a, A> {
@@ -56,6 +58,7 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         if let Some(verdict) = &self.verdict {
             event = event
                 .detail("decision", verdict.decision.as_str())
+                .detail("class", verdict.class.as_str())
                 .detail("rule", verdict.rule.as_str())
                 .detail("reason", verdict.reason.as_str());
         }
@@ -107,13 +110,20 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
     }
 
     /// Records who answered what.
-    pub(super) fn approval(&self, approval: &Approval) -> Result<(), ExecError> {
+    pub(super) fn approval(&self, approval: &Approval, waited: Duration) -> Result<(), ExecError> {
         let result = if approval.granted { AuditResult::Success } else { AuditResult::Denied };
         let event = self
             .event(EventClass::Approval, "approve", result)
             .detail("approver", approval.approver.as_str())
-            .detail("note", approval.note.as_str());
+            .detail("note", approval.note.as_str())
+            .detail("waited_ms", waited.as_secs_f64() * 1e3)
+            .detail("scope", format!("{:?}", approval.scope));
         self.record(&event)
+    }
+
+    pub(super) fn grant_not_kept(&self, error: &GrantsError) -> Result<(), ExecError> {
+        let event = self.event(EventClass::Approval, "keep grant", AuditResult::Failure);
+        self.record(&event.detail("problem", error.to_string()))
     }
 
     fn record(&self, event: &AuditEvent) -> Result<(), ExecError> {
@@ -155,15 +165,37 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         self.audit.record(&event).is_ok()
     }
 
+    /// Records that a policy file was read again, or could not be.
+    pub(super) fn policy_file(
+        &self,
+        path: &Path,
+        read: &Result<bool, PolicyFileError>,
+    ) -> Result<(), ExecError> {
+        let event =
+            AuditEvent::new(EventClass::Configuration, "load command policy", path.display().to_string());
+        let event = match read {
+            Ok(false) => return Ok(()),
+            Ok(true) => event,
+            Err(error) => event
+                .result(AuditResult::Failure)
+                .threat(ThreatLevel::Low)
+                .detail("problem", error.to_string()),
+        };
+        self.record(&event.operation(self.operation))
+    }
+
     /// Records that the command is about to run.
     pub(super) fn intent<'r>(
         &'r self,
         request: &SandboxRequest,
         sandbox: &str,
+        privileges: &Privileges,
     ) -> Result<Intent<'r, 'a, A>, ExecError> {
         let event = self
             .event(EventClass::Command, "execute", AuditResult::Pending)
             .detail("sandbox", sandbox)
+            .detail("may_write", privileges.writes)
+            .detail("may_connect", privileges.network)
             .detail("program", request.program.to_string_lossy().into_owned())
             .detail("cwd", request.cwd.display().to_string());
         self.record(&event)?;

@@ -205,6 +205,21 @@ impl SandboxPolicy {
         self.write.iter().chain(self.overlays.iter().map(|overlay| &overlay.workspace))
     }
 
+    /// The same policy with nothing writable: what was, can be read. Copy-on-write paths stay, since what
+    /// is written there goes to a layer of its own.
+    #[must_use]
+    pub fn without_writing(&self) -> Self {
+        let mut policy = self.clone();
+        policy.read.append(&mut policy.write);
+        policy
+    }
+
+    /// The same policy with nothing to reach.
+    #[must_use]
+    pub fn without_network(&self) -> Self {
+        Self { network: Network::None, ..self.clone() }
+    }
+
     /// Masks a path.
     #[must_use]
     pub fn hide(mut self, path: impl Into<PathBuf>) -> Self {

@@ -1,8 +1,17 @@
 //! The decision about a parsed command: each simple command is judged, the strictest wins.
 
+use super::arguments::{self, Run};
+use super::class::Class;
+use super::knowledge;
+use super::permissions::Permissions;
+use super::place::{self, Place};
 use super::policy::CommandPolicy;
-use super::programs::{Class, KNOWN, Known, REFUSED, assignment_is_harmless};
-use crate::command::{CommandRequest, ParsedCommand, SimpleCommand, Word};
+use super::programs::{REFUSED, assignment_is_harmless};
+use super::shell;
+use crate::command::{
+    CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
+};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What is done with a command. Ordered from lax to strict.
@@ -43,10 +52,14 @@ pub struct Judgement {
     pub part: String,
     /// What is done with it.
     pub decision: Decision,
+    /// What it does at most.
+    pub class: Class,
     /// The rule that decided, such as `rule 2: make test` or `known: git log`.
     pub rule: String,
     /// Why, in a few words.
     pub reason: String,
+    /// How many commands it stands in: 0 in the command itself, 1 in what that runs, and so on.
+    pub depth: usize,
     /// Whether its output depends on the command alone, or the policy says so.
     pub pure: bool,
 }
@@ -57,6 +70,10 @@ pub struct Judgement {
 pub struct Verdict {
     /// The strictest decision of the parts.
     pub decision: Decision,
+    /// The gravest class of the parts.
+    pub class: Class,
+    /// Whether it is of use only with a network.
+    pub network: bool,
     /// The rule that made it.
     pub rule: String,
     /// Why.
@@ -67,89 +84,386 @@ pub struct Verdict {
     pub parts: Vec<Judgement>,
 }
 
+/// What surrounds the words that are judged.
+pub(super) struct Context<'c> {
+    policy: &'c CommandPolicy,
+    variables: BTreeMap<&'c str, VariableValue>,
+    functions: &'c [String],
+    /// The working directory is not known: a relative path may lie anywhere.
+    pub(super) moved: bool,
+}
+
+impl Context<'_> {
+    /// Whether what the shell puts into a word is harmless as an operand: variables that nobody set
+    /// hold nothing, since a command's environment is the sandbox's own.
+    pub(super) fn benign(&self, word: &Word) -> bool {
+        let Word::Dynamic(word) = word else { return true };
+        let may_be_an_option = word.pattern && word.prefix.is_empty();
+        let known = !word.computed && !may_be_an_option;
+        known && !word.variables.is_empty() && word.variables.iter().all(|name| self.harmless(name))
+    }
+
+    fn harmless(&self, name: &str) -> bool {
+        // What the shell itself puts there comes from text, from input, or separates words.
+        const OF_THE_SHELL: &[&str] = &[
+            "_",
+            "IFS",
+            "REPLY",
+            "MAPFILE",
+            "OPTARG",
+            "DIRSTACK",
+            "COPROC",
+            "FUNCNAME",
+            "READLINE_LINE",
+            "PS4",
+        ];
+        if OF_THE_SHELL.contains(&name) || name.starts_with("BASH") {
+            return false;
+        }
+        !matches!(self.variables.get(name), Some(VariableValue::Unknown))
+    }
+}
+
+/// How deep commands in commands are followed.
+const MAX_DEPTH: usize = 8;
+
 /// Judges a command under a policy.
 pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &ParsedCommand) -> Verdict {
     let line = request.line.display();
-    let mut parts: Vec<Judgement> =
-        parsed.commands.iter().flat_map(|command| judge_command(policy, command)).collect();
+    let mut judge = Judge { context: Context::new(policy, parsed), parts: Vec::new(), remote: false };
+    for name in request.env.keys() {
+        judge.context.variables.insert(name, VariableValue::Unknown);
+    }
+    judge.commands(parsed, 0);
     // The request's variables act like assignments before the command.
-    let assignments = request.env.iter().map(|(name, value)| (name.clone(), Word::Literal(value.clone())));
-    let environment = SimpleCommand { assignments: assignments.collect(), ..SimpleCommand::default() };
-    parts.extend(judge_simple(policy, &environment));
+    for (name, value) in &request.env {
+        judge.assignment(name, value, true, 0);
+        if value.contains(['[', '`', '$']) && parsed.needs_shell {
+            // A shell that computes with it would run what stands in a subscript.
+            let reason = format!("{name} holds what a shell may run");
+            judge.add(name, policy.asked(), Class::ExecutesCode, "assignment", reason, 0);
+        }
+    }
     let whole = |rule: &str, reason: String| Judgement {
         part: line.clone(),
-        decision: policy.default.decision(),
+        decision: policy.asked(),
+        class: Class::Unknown,
         rule: rule.to_owned(),
         reason,
+        depth: 0,
         pure: false,
     };
     for construct in &parsed.opaque {
-        parts.push(whole("not followed", format!("{construct}: what it does is not known before it runs")));
+        judge
+            .parts
+            .push(whole("not followed", format!("{construct}: what it does is not known before it runs")));
     }
     let shown =
         [line.as_str()].into_iter().chain(request.env.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
     if let Some(name) = shown.into_iter().find_map(deceptive_character) {
-        parts.push(whole("deceptive text", format!("{name}: what is shown may not be what runs")));
+        judge.parts.push(whole("deceptive text", format!("{name}: what is shown may not be what runs")));
     }
-    let pure = !parts.is_empty() && parts.iter().all(|part| part.pure);
-    // Of equally strict parts the first is named.
-    let (decision, rule, reason) = match parts.iter().rev().max_by_key(|part| part.decision) {
-        Some(part) => (part.decision, part.rule.clone(), part.reason.clone()),
-        None => (Decision::Ask, "nothing".to_owned(), "the command has no parts".to_owned()),
-    };
-    Verdict { decision, rule, reason, pure, parts }
+    judge.verdict()
 }
 
-/// Also judges a command without program, assignment or file: `2>&1` alone.
-fn judge_command(policy: &CommandPolicy, command: &SimpleCommand) -> Vec<Judgement> {
-    let mut judgements = judge_simple(policy, command);
-    if judgements.is_empty() {
-        judgements.push(Judgement {
-            part: String::new(),
-            decision: Decision::Allow,
-            rule: "nothing".to_owned(),
-            reason: "runs no program".to_owned(),
+struct Judge<'c> {
+    context: Context<'c>,
+    parts: Vec<Judgement>,
+    remote: bool,
+}
+
+impl<'c> Context<'c> {
+    fn new(policy: &'c CommandPolicy, parsed: &'c ParsedCommand) -> Self {
+        Self {
+            policy,
+            variables: parsed.variables.iter().map(|(name, value)| (name.as_str(), *value)).collect(),
+            functions: &parsed.functions,
+            moved: parsed.commands.iter().any(leaves_the_workspace),
+        }
+    }
+}
+
+/// Whether relative paths mean something else after it.
+fn leaves_the_workspace(command: &SimpleCommand) -> bool {
+    let mut words =
+        command.words.iter().filter(|word| !matches!(word.literal(), Some("command" | "builtin")));
+    match words.next().and_then(Word::literal) {
+        Some("cd") => !matches!(words.next(), Some(Word::Literal(path))
+            if !path.starts_with(['/', '-', '~']) && !path.split('/').any(|part| part == "..") && words.next().is_none()),
+        Some("pushd" | "popd") => true,
+        _ => false,
+    }
+}
+
+impl Judge<'_> {
+    fn verdict(self) -> Verdict {
+        let parts = self.parts;
+        let pure = !parts.is_empty() && parts.iter().all(|part| part.pure);
+        // Of equally strict parts the gravest is named, and of those the first.
+        let strictest = parts.iter().rev().max_by_key(|part| (part.decision, part.class));
+        let (decision, rule, reason) = match strictest {
+            Some(part) => (part.decision, part.rule.clone(), part.reason.clone()),
+            None => (Decision::Ask, "nothing".to_owned(), "the command has no parts".to_owned()),
+        };
+        let class = parts.iter().map(|part| part.class).max().unwrap_or(Class::Unknown);
+        Verdict {
+            decision,
+            class,
+            network: self.remote || class == Class::Network,
+            rule,
+            reason,
+            pure,
+            parts,
+        }
+    }
+
+    fn add(
+        &mut self,
+        part: &str,
+        decision: Decision,
+        class: Class,
+        rule: impl Into<String>,
+        reason: impl Into<String>,
+        depth: usize,
+    ) {
+        self.parts.push(Judgement {
+            part: part.to_owned(),
+            decision,
+            class,
+            rule: rule.into(),
+            reason: reason.into(),
+            depth,
             pure: false,
         });
     }
-    judgements
-}
 
-fn judge_simple(policy: &CommandPolicy, command: &SimpleCommand) -> Vec<Judgement> {
-    let shown = |words: &[Word]| words.iter().map(Word::as_written).collect::<Vec<_>>().join(" ");
-    let part = shown(&command.words);
-    let mut judgements = Vec::new();
-    let mut add = |part: &str, decision, rule: String, reason: String, pure| {
-        judgements.push(Judgement { part: part.to_owned(), decision, rule, reason, pure });
-    };
-    if !command.words.is_empty() {
-        let (decision, rule, reason, pure) = judge_words(policy, &command.words);
-        add(&part, decision, rule, reason, pure && command.redirects.is_empty());
+    /// What a class is decided to be, under the policy.
+    fn decide(&self, class: Class) -> Decision {
+        self.context.policy.decide(class)
     }
-    for (name, value) in &command.assignments {
-        let shown = format!("{name}={}", value.as_written());
-        if assignment_is_harmless(name) && value.literal().is_some() {
-            add(&shown, Decision::Allow, "assignment".into(), "changes no program".into(), false);
+
+    fn commands(&mut self, parsed: &ParsedCommand, depth: usize) {
+        for command in &parsed.commands {
+            let before = self.parts.len();
+            self.simple(command, depth);
+            // Also judges a command without program, assignment or file: `2>&1` alone.
+            if self.parts.len() == before {
+                self.add("", Decision::Allow, Class::ReadOnly, "nothing", "runs no program", depth);
+            }
+        }
+    }
+
+    fn simple(&mut self, command: &SimpleCommand, depth: usize) {
+        if !command.words.is_empty() {
+            self.words(&command.words, false, depth);
+            let edits = self.parts.last().is_some_and(|part| part.class != Class::ReadOnly);
+            self.files(command.words.iter().skip(1), edits, depth);
+            if let (false, Some(part)) = (command.redirects.is_empty(), self.parts.last_mut()) {
+                part.pure = false;
+            }
+        }
+        for (name, value) in &command.assignments {
+            self.assignment(
+                name,
+                value.as_written(),
+                value.literal().is_some() || command.words.is_empty(),
+                depth,
+            );
+        }
+        for redirect in &command.redirects {
+            self.redirect(redirect, depth);
+        }
+    }
+
+    fn assignment(&mut self, name: &str, value: &str, known: bool, depth: usize) {
+        let shown = format!("{name}={value}");
+        if assignment_is_harmless(name) && known {
+            self.add(&shown, Decision::Allow, Class::ReadOnly, "assignment", "changes no program", depth);
         } else {
             let reason = format!("{name} can change what programs load or run");
-            add(&shown, Decision::Ask, "assignment".into(), reason, false);
+            self.add(
+                &shown,
+                self.decide(Class::ExecutesCode),
+                Class::ExecutesCode,
+                "assignment",
+                reason,
+                depth,
+            );
         }
     }
-    for redirect in &command.redirects {
+
+    /// What the host's rules say of the files that are named, where that is stricter.
+    fn files<'w>(&mut self, words: impl Iterator<Item = &'w Word>, edits: bool, depth: usize) {
+        if self.context.policy.permissions == Permissions::default() {
+            return;
+        }
+        let policy = self.context.policy;
+        for word in words {
+            let text = word.as_written();
+            let value = text.split_once('=').map(|(_, value)| value);
+            for path in [Some(text), value].into_iter().flatten() {
+                if let Some((decision, rule)) = policy.permissions.file(path, edits)
+                    && decision != Decision::Allow
+                {
+                    let class = if edits { Class::WritesOutside } else { Class::Escalates };
+                    self.add(
+                        path,
+                        decision,
+                        class,
+                        format!("permissions: {rule}"),
+                        "the host's policy",
+                        depth,
+                    );
+                }
+            }
+        }
+    }
+
+    fn redirect(&mut self, redirect: &Redirect, depth: usize) {
         let target = redirect.target.as_written();
+        self.files([&redirect.target].into_iter(), redirect.writes, depth);
         if !redirect.writes {
-            let known = redirect.target.literal().is_some_and(is_a_file);
-            let decision = if known { Decision::Allow } else { Decision::Ask };
-            add(&format!("< {target}"), decision, "redirection".into(), "reads a file".into(), false);
-        } else if redirect.target.literal().is_some_and(stays_inside) {
-            let reason = "writes within the workspace".into();
-            add(&format!("> {target}"), Decision::Allow, "redirection".into(), reason, false);
-        } else {
-            let reason = "writes to a place outside of the workspace, or not known before it runs".into();
-            add(&format!("> {target}"), Decision::Ask, "redirection".into(), reason, false);
+            let literal = redirect.target.literal();
+            let class = match literal {
+                Some(path) if place::sensitive(path).is_some() => Class::Escalates,
+                Some(path) if is_a_file(path) => Class::ReadOnly,
+                None if self.context.benign(&redirect.target) => Class::ReadOnly,
+                _ => Class::Unknown,
+            };
+            return self.add(
+                &format!("< {target}"),
+                self.decide(class),
+                class,
+                "redirection",
+                "reads a file",
+                depth,
+            );
+        }
+        let (class, reason) = match place::of_word(&redirect.target, &self.context) {
+            Place::Nowhere => (Class::ReadOnly, "is thrown away, or shown"),
+            Place::Inside => (Class::WritesWorkspace, "writes within the workspace"),
+            Place::Protected => (Class::ExecutesCode, "writes a file that other programs run or trust"),
+            Place::Outside => (
+                Class::WritesOutside,
+                "writes to a place outside of the workspace, or not known before it runs",
+            ),
+        };
+        self.add(&format!("> {target}"), self.decide(class), class, "redirection", reason, depth);
+    }
+
+    /// Judges a program with its arguments, and what it runs in turn.
+    fn words(&mut self, words: &[Word], more: bool, depth: usize) {
+        let part = words.iter().map(Word::as_written).collect::<Vec<_>>().join(" ");
+        let unknown = self.context.policy.asked();
+        if depth > MAX_DEPTH {
+            return self.add(
+                &part,
+                unknown,
+                Class::Unknown,
+                "depth",
+                "commands in commands are followed so far only",
+                depth,
+            );
+        }
+        let Some(program) = words.first().and_then(Word::literal) else {
+            let (rule, reason) = ("program", "which program runs is decided by the shell");
+            return self.add(&part, unknown, Class::ExecutesCode, rule, reason, depth);
+        };
+        if let Some((decision, rule, reason, pure)) = self.context.policy.strictest_match(words) {
+            self.add(&part, decision, Class::Unknown, rule, reason, depth);
+            if let Some(judged) = self.parts.last_mut() {
+                judged.pure = pure && !more;
+            }
+            return;
+        }
+        let name = program.rsplit('/').next().unwrap_or(program);
+        // mkfs.ext4 and its siblings.
+        let stem = name.split('.').next().unwrap_or(name);
+        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name || *refused == stem) {
+            return self.add(
+                &part,
+                Decision::Deny,
+                Class::Escalates,
+                format!("refused: {name}"),
+                *why,
+                depth,
+            );
+        }
+        if self.context.functions.iter().any(|function| function == program) {
+            return self.add(
+                &part,
+                Decision::Allow,
+                Class::ReadOnly,
+                "function",
+                "its body is judged by itself",
+                depth,
+            );
+        }
+        // A path names a file, which may be anything; but where the system keeps its programs, nobody
+        // in a sandbox writes.
+        let of_the_system = ["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"]
+            .iter()
+            .any(|dir| program.strip_prefix(dir) == Some(name));
+        if program.contains('/') && !of_the_system {
+            let reason = format!("{program} is a path, and only names of system programs are known");
+            return self.add(&part, unknown, Class::ExecutesCode, "default", reason, depth);
+        }
+        let Some(known) = knowledge::program(name) else {
+            let reason = format!("{name} is not known");
+            return self.add(&part, unknown, Class::Unknown, "default", reason, depth);
+        };
+        let used = arguments::examine(known, name, words, more, &self.context);
+        let rule = format!("known: {}", used.name);
+        self.remote |= used.remote;
+        self.add(&part, self.decide(used.class), used.class, rule, used.reason, depth);
+        if let Some(judged) = self.parts.last_mut() {
+            judged.pure = judged.decision == Decision::Allow && !more && is_pure(words);
+        }
+        for (name, value) in used.assignments {
+            self.assignment(name, value, true, depth + 1);
+        }
+        for run in used.runs {
+            match run {
+                Run::Words(words, more) => self.words(words, more, depth + 1),
+                Run::Made(words) => self.words(&words, false, depth + 1),
+                Run::Text(text) => self.text(text, depth + 1),
+                Run::Joined(text) => self.text(&text, depth + 1),
+            }
         }
     }
-    judgements
+
+    /// Judges a command line within a command.
+    fn text(&mut self, text: &str, depth: usize) {
+        let unknown = self.context.policy.asked();
+        let parsed = shell::parse(&CommandLine::Shell(text.to_owned()));
+        let Ok(parsed) =
+            parsed.as_ref().map_err(|_| ()).and_then(|p| if depth > MAX_DEPTH { Err(()) } else { Ok(p) })
+        else {
+            return self.add(
+                text,
+                unknown,
+                Class::Unknown,
+                "not followed",
+                "a command line that is not understood",
+                depth,
+            );
+        };
+        let mut inner =
+            Judge { context: Context::new(self.context.policy, parsed), parts: Vec::new(), remote: false };
+        // What the outer command set, it hands on.
+        inner
+            .context
+            .variables
+            .extend(self.context.variables.keys().map(|name| (*name, VariableValue::Unknown)));
+        inner.context.moved |= self.context.moved;
+        inner.commands(parsed, depth);
+        for construct in &parsed.opaque {
+            let reason = format!("{construct}: what it does is not known before it runs");
+            inner.add(text, unknown, Class::Unknown, "not followed", reason, depth);
+        }
+        self.remote |= inner.remote;
+        self.parts.append(&mut inner.parts);
+    }
 }
 
 /// Not a device: a shell connects to the network where one reads `/dev/tcp/HOST/PORT`.
@@ -157,93 +471,12 @@ fn is_a_file(path: &str) -> bool {
     !path.starts_with("/dev/") || path == "/dev/null"
 }
 
-/// A relative path that does not climb, or a place that is the sandbox's own.
-fn stays_inside(path: &str) -> bool {
-    let climbs = path.split('/').any(|part| part == "..");
-    !path.is_empty()
-        && !climbs
-        && (!path.starts_with('/') || path == "/dev/null" || path.starts_with("/tmp/"))
-}
-
-fn judge_words(policy: &CommandPolicy, words: &[Word]) -> (Decision, String, String, bool) {
-    let unknown = |rule: &str, reason: String| (policy.default.decision(), rule.to_owned(), reason, false);
-    let Some(program) = words.first().and_then(Word::literal) else {
-        return unknown("program", "which program runs is decided by the shell".into());
+/// Tells the same whatever files there are.
+fn is_pure(words: &[Word]) -> bool {
+    let [Word::Literal(program), Word::Literal(argument)] = words else {
+        return matches!(words, [Word::Literal(program)] if program == "nproc" || program == "uname");
     };
-    if let Some(matched) = policy.strictest_match(words) {
-        return matched;
-    }
-    let name = program.rsplit('/').next().unwrap_or(program);
-    // mkfs.ext4 and its siblings.
-    let stem = name.split('.').next().unwrap_or(name);
-    if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name || *refused == stem) {
-        return (Decision::Deny, format!("refused: {name}"), (*why).to_owned(), false);
-    }
-    // A path names a file, which may be anything.
-    if program.contains('/') {
-        return by_default(
-            policy,
-            format!("{program} is a path, and only names of system programs are known"),
-        );
-    }
-    let Some(literal) = words.iter().map(Word::literal).collect::<Option<Vec<_>>>() else {
-        return unknown("expansion", "an argument is made by the shell while it runs".into());
-    };
-    let matching = |known: &&Known| literal.starts_with(known.prefix);
-    let Some(known) = KNOWN.iter().filter(matching).max_by_key(|known| known.prefix.len()) else {
-        return by_default(policy, format!("this use of {name} is not known"));
-    };
-    let rule = format!("known: {}", known.prefix.join(" "));
-    let arguments = literal.get(known.prefix.len()..).unwrap_or_default();
-    if let Some(option) = leaves_class(known, arguments) {
-        return unknown(&rule, format!("{option} takes it beyond what is known of it"));
-    }
-    let reason = match known.class {
-        Class::Reads => "only reads",
-        Class::Constant => "tells the same whatever files there are",
-        Class::Works => "works within the workspace",
-    };
-    (Decision::Allow, rule, reason.to_owned(), known.class == Class::Constant)
-}
-
-fn by_default(policy: &CommandPolicy, reason: String) -> (Decision, String, String, bool) {
-    (policy.default.decision(), "default".to_owned(), reason, false)
-}
-
-/// The argument that takes a use out of its class, if one does.
-fn leaves_class(known: &Known, arguments: &[&str]) -> Option<String> {
-    let mut operands = 0usize;
-    let mut options_ended = false;
-    for argument in arguments {
-        if options_ended || !argument.starts_with('-') || *argument == "-" {
-            operands += 1;
-        } else if *argument == "--" {
-            options_ended = true;
-        } else if let Some(option) = known.except.iter().find(|option| stands_for(argument, option)) {
-            return Some((*option).to_owned());
-        }
-    }
-    (operands > known.operands).then(|| format!("more than {} operands", known.operands))
-}
-
-/// Whether `argument` may be understood as `option`: attached values, clusters of short options and
-/// abbreviated long options included. Too often is safe.
-fn stands_for(argument: &str, option: &str) -> bool {
-    if argument == option {
-        return true;
-    }
-    match (option.strip_prefix("--"), argument.strip_prefix("--")) {
-        (Some(long), Some(given)) => {
-            let name = given.split('=').next().unwrap_or(given);
-            long.starts_with(name)
-        }
-        (None, None) => {
-            // A short option somewhere in a cluster; a long one with a single dash, as find has.
-            let letter = option.trim_start_matches('-');
-            if letter.len() == 1 { argument.contains(letter) } else { argument.starts_with(option) }
-        }
-        _ => false,
-    }
+    !program.contains('/') && (argument == "--version" || (program == "git" && argument == "version"))
 }
 
 /// Characters that make text look like something else.

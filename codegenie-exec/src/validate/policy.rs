@@ -1,9 +1,12 @@
 //! The host's own rules about commands, as a value and as a file.
 
+use super::class::Class;
 use super::judge::Decision;
+use super::permissions::Permissions;
 use super::shell;
 use crate::command::{CommandLine, Word};
 use codegenie_security::{AuditEvent, AuditResult, AuditSink, EventClass, ThreatLevel};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The host's rules, on top of what is known of common programs.
@@ -36,6 +39,57 @@ pub struct CommandPolicy {
     pub default: UnknownCommand,
     /// The rules.
     pub rules: Vec<CommandRule>,
+    /// Rules by tool and pattern, as Claude Code's settings have them.
+    pub permissions: Permissions,
+    /// What commands may change without a question.
+    pub sandbox_mode: SandboxMode,
+    /// When somebody is asked.
+    pub approval_policy: ApprovalPolicy,
+    /// Which of the profiles holds; `None`: what stands beside it.
+    pub profile: Option<String>,
+    /// Named sets of the two settings above.
+    pub profiles: BTreeMap<String, PolicyProfile>,
+}
+
+/// What commands may change without a question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SandboxMode {
+    /// Nothing.
+    ReadOnly,
+    /// Files of the workspace.
+    #[default]
+    WorkspaceWrite,
+    /// Anything: neither writing elsewhere nor connecting is asked about.
+    DangerFullAccess,
+}
+
+/// When somebody is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ApprovalPolicy {
+    /// About everything but what is known to only read.
+    Untrusted,
+    /// About what the sandbox mode does not cover, and what is not known.
+    #[default]
+    OnRequest,
+    /// Never: what would be asked about does not run.
+    Never,
+}
+
+/// A named set of settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PolicyProfile {
+    /// In place of the policy's.
+    pub sandbox_mode: Option<SandboxMode>,
+    /// In place of the policy's.
+    pub approval_policy: Option<ApprovalPolicy>,
+    /// In place of the policy's.
+    pub default: Option<UnknownCommand>,
 }
 
 /// What happens to a command that no rule and no knowledge covers, and to what cannot be followed.
@@ -114,6 +168,12 @@ impl CommandRule {
         self
     }
 
+    /// Whether it matches a command in `example`; `None` where that is not understood.
+    pub(super) fn matches_example(&self, example: &str) -> Option<bool> {
+        let parsed = shell::parse(&CommandLine::Shell(example.to_owned())).ok()?;
+        Some(parsed.commands.iter().any(|command| self.matches_words(&command.words)))
+    }
+
     /// A rule that refuses or asks about a program also means it by its path.
     fn matches_words(&self, words: &[Word]) -> bool {
         let same = |(index, (wanted, word)): (usize, (&String, &Word))| {
@@ -136,7 +196,51 @@ pub struct PolicyFileError {
     problem: String,
 }
 
+impl PolicyFileError {
+    pub(super) fn new(origin: &str, problem: impl Into<String>) -> Self {
+        Self { origin: origin.to_owned(), problem: one_line(&problem.into()) }
+    }
+}
+
 impl CommandPolicy {
+    /// The same policy under one of its profiles. Without one of that name, the error says which there are.
+    pub fn with_profile(mut self, name: &str) -> Result<Self, PolicyFileError> {
+        let Some(profile) = self.profiles.get(name) else {
+            let names = self.profiles.keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(PolicyFileError::new(
+                "policy",
+                format!("there is no profile {name:?}, only: {names}"),
+            ));
+        };
+        self.sandbox_mode = profile.sandbox_mode.unwrap_or(self.sandbox_mode);
+        self.approval_policy = profile.approval_policy.unwrap_or(self.approval_policy);
+        self.default = profile.default.unwrap_or(self.default);
+        self.profile = Some(name.to_owned());
+        Ok(self)
+    }
+
+    /// What is decided about a command of this class that no rule speaks about.
+    pub(super) fn decide(&self, class: Class) -> Decision {
+        let allowed = match (self.sandbox_mode, class) {
+            (_, Class::ReadOnly) => true,
+            _ if self.approval_policy == ApprovalPolicy::Untrusted => false,
+            (SandboxMode::WorkspaceWrite, Class::WritesWorkspace) => true,
+            (SandboxMode::DangerFullAccess, class) => {
+                matches!(class, Class::WritesWorkspace | Class::WritesOutside | Class::Network)
+            }
+            _ => false,
+        };
+        if allowed { Decision::Allow } else { self.asked() }
+    }
+
+    /// What becomes of a question.
+    pub(super) fn asked(&self) -> Decision {
+        match self.approval_policy {
+            ApprovalPolicy::Never => Decision::Deny,
+            ApprovalPolicy::Untrusted | ApprovalPolicy::OnRequest => self.default.decision(),
+        }
+    }
+
     /// Adds a rule.
     #[must_use]
     pub fn rule(mut self, rule: CommandRule) -> Self {
@@ -213,7 +317,20 @@ impl CommandPolicy {
     }
 
     /// A rule that does not do what its examples say is a mistake that would show too late.
-    fn checked(self, origin: &str) -> Result<Self, PolicyFileError> {
+    pub(super) fn checked(self, origin: &str) -> Result<Self, PolicyFileError> {
+        if let Some(problem) = self.permissions.problem() {
+            return Err(PolicyFileError::new(origin, problem));
+        }
+        let policy = self.with_rules_checked(origin)?;
+        match policy.profile.clone() {
+            Some(name) => {
+                policy.with_profile(&name).map_err(|error| PolicyFileError::new(origin, error.problem))
+            }
+            None => Ok(policy),
+        }
+    }
+
+    fn with_rules_checked(self, origin: &str) -> Result<Self, PolicyFileError> {
         for (index, rule) in self.rules.iter().enumerate() {
             let number = index + 1;
             let error = |problem: String| PolicyFileError {
@@ -225,10 +342,10 @@ impl CommandPolicy {
             }
             for (examples, expected) in [(&rule.matches, true), (&rule.not_match, false)] {
                 for example in examples {
-                    let parsed = shell::parse(&CommandLine::Shell(example.clone()))
-                        .map_err(|e| error(format!("example {example:?}: {e}")))?;
-                    let any = parsed.commands.iter().any(|command| rule.matches_words(&command.words));
-                    if any != expected {
+                    let matched = rule.matches_example(example).ok_or_else(|| {
+                        error(format!("example {example:?} is not understood as a command"))
+                    })?;
+                    if matched != expected {
                         let verb = if expected { "does not match" } else { "matches" };
                         return Err(error(format!("it {verb} its example {example:?}")));
                     }
@@ -246,8 +363,16 @@ impl CommandPolicy {
 
     /// The strictest rule that matches: decision, name, reason, purity.
     pub(super) fn strictest_match(&self, words: &[Word]) -> Option<(Decision, String, String, bool)> {
+        let permission = self.permissions.command(words).map(|(decision, rule)| {
+            (decision, format!("permissions: {rule}"), "the host's policy".to_owned(), false)
+        });
         let matching = self.rules.iter().enumerate().filter(|(_, rule)| rule.matches_words(words));
-        let (index, rule) = matching.rev().max_by_key(|(_, rule)| rule.decision)?;
+        let Some((index, rule)) = matching.rev().max_by_key(|(_, rule)| rule.decision) else {
+            return permission;
+        };
+        if let Some(permission) = permission.filter(|(decision, ..)| *decision > rule.decision) {
+            return Some(permission);
+        }
         let name = format!("rule {}: {}", index + 1, rule.prefix.join(" "));
         let reason = if rule.justification.is_empty() {
             "the host's policy".to_owned()

@@ -2,8 +2,9 @@
 //! opaque, which is never allowed.
 
 use super::{limits, word};
-use crate::command::{CommandLine, ParsedCommand, Redirect, SimpleCommand, Word};
+use crate::command::{CommandLine, DynamicWord, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
+use std::collections::BTreeMap;
 
 /// Text that no shell would run.
 #[derive(Debug, thiserror::Error)]
@@ -35,21 +36,26 @@ fn parse_argv(words: &[String]) -> Result<ParsedCommand, ParseError> {
     }
     let words = words.iter().cloned().map(Word::Literal).collect();
     let command = SimpleCommand { words, ..SimpleCommand::default() };
-    Ok(ParsedCommand { commands: vec![command], opaque: Vec::new(), needs_shell: false })
+    Ok(ParsedCommand {
+        commands: vec![command],
+        functions: Vec::new(),
+        variables: BTreeMap::new(),
+        opaque: Vec::new(),
+        needs_shell: false,
+    })
 }
 
 fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
-    limits::check_text(text)?;
-    // A mistake of the parser's that makes it panic is the text's problem, not the host's.
-    let program = std::panic::catch_unwind(|| program(text))
-        .unwrap_or_else(|_| Err(ParseError::new("the parser gave up on it")))?;
-    let mut tree = Tree { commands: Vec::new(), opaque: Vec::new(), compound: false };
-    for list in &program.complete_commands {
-        tree.list(list);
-    }
-    tree.compound |= program.complete_commands.len() > 1;
+    let mut tree = Tree::new(0);
+    tree.text(text)?;
     if tree.commands.is_empty() && tree.opaque.is_empty() {
         return Err(ParseError::new("it names no program"));
+    }
+    // A number is computed with; text is looked at once more, and may run what stands in it.
+    let unknown =
+        |name: &String| tree.variables.get(name).is_some_and(|value| *value != VariableValue::Number);
+    if tree.computed.iter().any(unknown) {
+        tree.opaque("an arithmetic expression over text");
     }
     let executable = |command: &SimpleCommand| {
         command.assignments.is_empty()
@@ -59,7 +65,13 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
                 .is_some_and(|words| words.first().is_some_and(|program| !SHELL_ONLY.contains(program)))
     };
     let simple = !tree.compound && tree.opaque.is_empty() && tree.commands.iter().all(executable);
-    Ok(ParsedCommand { commands: tree.commands, opaque: tree.opaque, needs_shell: !simple })
+    Ok(ParsedCommand {
+        commands: tree.commands,
+        functions: tree.functions,
+        variables: tree.variables,
+        opaque: tree.opaque,
+        needs_shell: !simple,
+    })
 }
 
 fn program(text: &str) -> Result<ast::Program, ParseError> {
@@ -137,19 +149,51 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Substitutions within substitutions.
+const MAX_SUBSTITUTION_DEPTH: usize = 6;
+
 struct Tree {
     commands: Vec<SimpleCommand>,
+    functions: Vec<String>,
+    variables: BTreeMap<String, VariableValue>,
     opaque: Vec<String>,
+    /// Variables whose values are computed with.
+    computed: Vec<String>,
     /// More than one simple command.
     compound: bool,
+    /// How many substitutions it stands in.
+    depth: usize,
 }
 
 impl Tree {
+    fn new(depth: usize) -> Self {
+        Self {
+            commands: Vec::new(),
+            functions: Vec::new(),
+            variables: BTreeMap::new(),
+            opaque: Vec::new(),
+            computed: Vec::new(),
+            compound: false,
+            depth,
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Result<(), ParseError> {
+        limits::check_text(text)?;
+        // A mistake of the parser's that makes it panic is the text's problem, not the host's.
+        let program = std::panic::catch_unwind(|| program(text))
+            .unwrap_or_else(|_| Err(ParseError::new("the parser gave up on it")))?;
+        for list in &program.complete_commands {
+            self.list(list);
+        }
+        self.compound |= program.complete_commands.len() > 1;
+        Ok(())
+    }
+
     fn list(&mut self, list: &ast::CompoundList) {
         for ast::CompoundListItem(and_or, separator) in &list.0 {
-            if matches!(separator, ast::SeparatorOperator::Async) {
-                self.opaque("a command in the background");
-            }
+            // It ends with the sandbox at the latest.
+            self.compound |= matches!(separator, ast::SeparatorOperator::Async);
             for (_, pipeline) in and_or.iter() {
                 self.pipeline(pipeline);
             }
@@ -172,39 +216,71 @@ impl Tree {
                 ast::Command::Compound(compound, redirects) => {
                     self.compound = true;
                     self.compound_command(compound);
-                    for redirect in redirects.iter().flat_map(|list| &list.0) {
-                        self.opaque(match redirect {
-                            ast::IoRedirect::File(..) | ast::IoRedirect::OutputAndError(..) => {
-                                "a redirection of a compound command"
-                            }
-                            _ => "input to a compound command",
-                        });
-                    }
+                    self.redirects(redirects.as_ref());
                 }
-                ast::Command::Function(function) => {
-                    self.opaque("a function definition");
-                    self.compound_command(&function.body.0);
+                ast::Command::Function(function) => self.function(function),
+                ast::Command::ExtendedTest(test, redirects) => {
+                    self.compound = true;
+                    self.test(&test.expr);
+                    // It runs no program, and is a command all the same.
+                    self.commands.push(SimpleCommand::default());
+                    self.redirects(redirects.as_ref());
                 }
-                ast::Command::ExtendedTest(..) => self.opaque("an extended test"),
             }
         }
     }
 
-    /// Loops and conditions hand values from one command to the next, which is not followed. The
-    /// commands in them are judged nevertheless: what is denied stays denied.
+    /// The redirections of a compound command belong to a command without words.
+    fn redirects(&mut self, redirects: Option<&ast::RedirectList>) {
+        let mut command = SimpleCommand::default();
+        for redirect in redirects.iter().flat_map(|list| &list.0) {
+            self.redirect(redirect, &mut command);
+        }
+        if !command.redirects.is_empty() {
+            self.commands.push(command);
+        }
+    }
+
+    /// The body is judged where it stands. What its parameters are is not known.
+    fn function(&mut self, function: &ast::FunctionDefinition) {
+        self.compound = true;
+        let name = function.fname.value.clone();
+        if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
+            self.functions.push(name);
+        } else {
+            self.opaque("a function of an unusual name");
+        }
+        for parameter in ["@", "*", "#", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+            self.sets(parameter, VariableValue::Unknown);
+        }
+        self.compound_command(&function.body.0);
+        self.redirects(function.body.1.as_ref());
+    }
+
     fn compound_command(&mut self, compound: &ast::CompoundCommand) {
         use ast::CompoundCommand as Compound;
         match compound {
             Compound::BraceGroup(group) => {
+                let before = self.commands.len();
                 self.list(&group.list);
                 // In `{ x=1 }` and `{ <x }` bash takes the brace for a program.
-                if self.commands.last().is_none_or(|command| command.words.is_empty()) {
+                let last = self.commands.get(before..).and_then(<[SimpleCommand]>::last);
+                if last.is_none_or(|command| command.words.is_empty()) {
                     self.opaque("a group that ends without a program");
                 }
-                return;
             }
-            Compound::Subshell(subshell) => return self.list(&subshell.list),
-            Compound::ForClause(clause) => self.list(&clause.body.list),
+            Compound::Subshell(subshell) => self.list(&subshell.list),
+            Compound::ForClause(clause) => {
+                let values = clause.values.as_deref().unwrap_or_default();
+                let mut known =
+                    if clause.values.is_some() { VariableValue::Number } else { VariableValue::Unknown };
+                for value in values {
+                    let word = self.word(value);
+                    known = known.max(value_of(&word));
+                }
+                self.sets(&clause.variable_name, known);
+                self.list(&clause.body.list);
+            }
             Compound::WhileClause(clause) | Compound::UntilClause(clause) => {
                 self.list(&clause.0);
                 self.list(&clause.1.list);
@@ -218,12 +294,89 @@ impl Tree {
                 }
             }
             Compound::CaseClause(clause) => {
-                clause.cases.iter().filter_map(|case| case.cmd.as_ref()).for_each(|list| self.list(list));
+                self.word(&clause.value);
+                for case in &clause.cases {
+                    case.patterns.iter().for_each(|pattern| drop(self.pattern(pattern)));
+                    case.cmd.iter().for_each(|list| self.list(list));
+                }
             }
-            Compound::ArithmeticForClause(clause) => self.list(&clause.body.list),
-            Compound::Coprocess(_) | Compound::Arithmetic(_) => {}
+            Compound::ArithmeticForClause(clause) => {
+                for part in [&clause.initializer, &clause.condition, &clause.updater].into_iter().flatten() {
+                    self.arithmetic(&part.value, true);
+                }
+                self.list(&clause.body.list);
+            }
+            Compound::Arithmetic(command) => {
+                self.arithmetic(&command.expr.value, true);
+                self.commands.push(SimpleCommand::default());
+            }
+            Compound::Coprocess(_) => self.opaque("a coprocess"),
         }
-        self.opaque("a loop, a condition or an arithmetic command");
+    }
+
+    fn test(&mut self, test: &ast::ExtendedTestExpr) {
+        use ast::{BinaryPredicate as Binary, ExtendedTestExpr as Test, UnaryPredicate as Unary};
+        match test {
+            Test::And(a, b) | Test::Or(a, b) => {
+                self.test(a);
+                self.test(b);
+            }
+            Test::Not(inner) | Test::Parenthesized(inner) => self.test(inner),
+            Test::UnaryTest(predicate, word) => {
+                let word = self.word(word);
+                let names = matches!(
+                    predicate,
+                    Unary::ShellVariableIsSetAndAssigned | Unary::ShellVariableIsSetAndNameRef
+                );
+                let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                if names && !word.literal().is_some_and(plain) {
+                    self.opaque("a test of a variable whose name is computed");
+                }
+            }
+            Test::BinaryTest(predicate, left, right) => {
+                let computes = matches!(
+                    predicate,
+                    Binary::ArithmeticEqualTo
+                        | Binary::ArithmeticNotEqualTo
+                        | Binary::ArithmeticLessThan
+                        | Binary::ArithmeticLessThanOrEqualTo
+                        | Binary::ArithmeticGreaterThan
+                        | Binary::ArithmeticGreaterThanOrEqualTo
+                );
+                let left = self.word(left);
+                let right = self.pattern(right);
+                if computes {
+                    // Bash computes both sides, and runs what stands in a subscript.
+                    self.arithmetic(left.as_written().trim_matches('"'), false);
+                    self.arithmetic(right.as_written().trim_matches('"'), false);
+                }
+            }
+        }
+    }
+
+    /// An expression that is computed. One whose variables may hold anything is not followed.
+    fn arithmetic(&mut self, expression: &str, may_set: bool) {
+        self.compound = true;
+        match word::arithmetic_variables(expression) {
+            None => self.opaque("an arithmetic expression that may do more"),
+            Some(names) => {
+                let sets = may_set
+                    || expression.contains('=')
+                    || expression.contains("++")
+                    || expression.contains("--");
+                for name in names {
+                    if sets {
+                        self.sets(&name, VariableValue::Number);
+                    }
+                    self.computed.push(name);
+                }
+            }
+        }
+    }
+
+    fn sets(&mut self, name: &str, value: VariableValue) {
+        let known = self.variables.entry(name.to_owned()).or_insert(value);
+        *known = (*known).max(value);
     }
 
     fn simple(&mut self, simple: &ast::SimpleCommand) {
@@ -238,7 +391,74 @@ impl Tree {
         for item in simple.suffix.iter().flat_map(|suffix| &suffix.0) {
             self.item(item, &mut command, false);
         }
+        self.set_by_builtin(&command);
         self.commands.push(command);
+    }
+
+    /// Builtins that set variables which their operands name.
+    fn set_by_builtin(&mut self, command: &SimpleCommand) {
+        let mut words = command.words.iter();
+        let Some(program) = words.next().and_then(Word::literal) else { return };
+        let program = if matches!(program, "command" | "builtin") {
+            words.next().and_then(Word::literal).unwrap_or_default()
+        } else {
+            program
+        };
+        let sets = matches!(
+            program,
+            "read"
+                | "mapfile"
+                | "readarray"
+                | "getopts"
+                | "printf"
+                | "export"
+                | "declare"
+                | "typeset"
+                | "local"
+                | "readonly"
+                | "let"
+                | "set"
+                | "unset"
+                | "wait"
+                | "shift"
+        );
+        if !sets {
+            return;
+        }
+        match program {
+            "set" | "shift" => {
+                for parameter in ["@", "*", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+                    self.sets(parameter, VariableValue::Unknown);
+                }
+            }
+            "read" => self.sets("REPLY", VariableValue::Unknown),
+            _ => {}
+        }
+        let words: Vec<Word> = words.cloned().collect();
+        for word in words {
+            match &word {
+                Word::Literal(text) => {
+                    let name = text.split(['=', '[', '+', '-', ' ']).next().unwrap_or_default();
+                    if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+                        self.sets(name, VariableValue::Unknown);
+                    } else if text.starts_with('-') {
+                        // `-vNAME` is one word.
+                        let attached = text.trim_start_matches('-').get(1..).unwrap_or_default();
+                        if program == "printf" && !attached.is_empty() {
+                            self.sets(attached, VariableValue::Unknown);
+                        }
+                    }
+                }
+                Word::Dynamic(dynamic) => {
+                    let name = dynamic.prefix.split_once('=').map(|(name, _)| name.to_owned());
+                    match name {
+                        Some(name) => self.sets(&name, VariableValue::Unknown),
+                        None if program == "printf" => {}
+                        None => self.opaque("a variable whose name is computed"),
+                    }
+                }
+            }
+        }
     }
 
     fn item(&mut self, item: &ast::CommandPrefixOrSuffixItem, command: &mut SimpleCommand, prefix: bool) {
@@ -257,21 +477,44 @@ impl Tree {
                 };
                 let value = match &assignment.value {
                     ast::AssignmentValue::Scalar(value) => self.word(value),
-                    ast::AssignmentValue::Array(_) => {
-                        self.opaque("an array");
-                        Word::Dynamic(word.value.clone())
+                    ast::AssignmentValue::Array(values) => {
+                        self.compound = true;
+                        for (subscript, value) in values {
+                            self.word(value);
+                            if subscript.is_some() {
+                                self.opaque("an array with subscripts");
+                            }
+                        }
+                        let written = word.value.clone();
+                        Word::Dynamic(DynamicWord { written, computed: true, ..DynamicWord::default() })
                     }
                 };
+                let known = if assignment.append { VariableValue::Unknown } else { value_of(&value) };
+                self.sets(&name, known);
                 command.assignments.push((name, value));
             }
             // `export A=b`, `make CC=gcc`: an argument like any other.
-            ast::CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
+            ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) => {
+                if matches!(assignment.value, ast::AssignmentValue::Array(_)) {
+                    self.opaque("an array among the arguments");
+                }
                 let word = self.word(word);
                 command.words.push(word);
             }
             ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => self.redirect(redirect, command),
-            ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) => self.opaque("a process substitution"),
+            ast::CommandPrefixOrSuffixItem::ProcessSubstitution(_, subshell) => {
+                let word = self.process_substitution(subshell);
+                command.words.push(word);
+            }
         }
+    }
+
+    /// The shell puts the name of a descriptor in its place.
+    fn process_substitution(&mut self, subshell: &ast::SubshellCommand) -> Word {
+        self.compound = true;
+        self.list(&subshell.list);
+        let (written, prefix) = ("<(…)".to_owned(), "/dev/fd/".to_owned());
+        Word::Dynamic(DynamicWord { written, prefix, computed: true, ..DynamicWord::default() })
     }
 
     fn redirect(&mut self, redirect: &ast::IoRedirect, command: &mut SimpleCommand) {
@@ -283,6 +526,9 @@ impl Tree {
             }
             ast::IoRedirect::File(_, Kind::DuplicateInput | Kind::DuplicateOutput, Target::Fd(_)) => {
                 self.compound = true;
+            }
+            ast::IoRedirect::File(_, _, Target::ProcessSubstitution(_, subshell)) => {
+                self.process_substitution(subshell);
             }
             ast::IoRedirect::File(_, kind, Target::Duplicate(word)) => {
                 let number = word.value.strip_suffix('-').unwrap_or(&word.value);
@@ -306,15 +552,18 @@ impl Tree {
             }
             ast::IoRedirect::HereString(_, word) => {
                 self.compound = true;
-                if self.word(word).literal().is_none() {
-                    self.opaque("a here-string with an expansion");
-                }
+                self.word(word);
             }
             ast::IoRedirect::HereDocument(_, document) => {
                 self.compound = true;
-                // A backslash joins lines, and with them the line that ends the document.
-                if document.requires_expansion && document.doc.value.contains(['$', '`', '\\']) {
-                    self.opaque("a here-document with an expansion or an escape");
+                if document.requires_expansion {
+                    let body = &document.doc.value;
+                    // A backslash joins lines, and with them the line that ends the document.
+                    if body.contains(['`', '\\']) {
+                        self.opaque("a here-document with an escape or a command in it");
+                    } else if body.contains('$') {
+                        self.scanned(word::scan_document(body));
+                    }
                 }
                 if !plain_delimiter(&document.here_end.value) {
                     self.opaque("a here-document with an unusual delimiter");
@@ -325,11 +574,55 @@ impl Tree {
     }
 
     fn word(&mut self, word: &ast::Word) -> Word {
-        let scanned = word::scan(&word.value);
+        self.scanned(word::scan(&word.value))
+    }
+
+    /// A pattern or a regular expression may hold what no word holds: parentheses and bars.
+    fn pattern(&mut self, word: &ast::Word) -> Word {
+        let plain = |c: char| !"$`\"'\\<".contains(c);
+        if word.value.chars().all(plain) {
+            return Word::Literal(word.value.clone());
+        }
+        self.word(word)
+    }
+
+    fn scanned(&mut self, scanned: word::Scanned) -> Word {
         if let Some(what) = scanned.opaque {
             self.opaque(what);
         }
+        for command in &scanned.commands {
+            self.substitution(command);
+        }
+        for expression in &scanned.arithmetic {
+            self.arithmetic(expression, false);
+        }
+        for name in &scanned.sets {
+            self.sets(name, VariableValue::Unknown);
+        }
+        self.compound |= matches!(scanned.word, Word::Dynamic(_));
         scanned.word
+    }
+
+    fn substitution(&mut self, command: &str) {
+        self.compound = true;
+        if self.depth >= MAX_SUBSTITUTION_DEPTH {
+            return self.opaque("substitutions nested too deeply");
+        }
+        // `$(<file)` reads a file.
+        if command.trim().is_empty() {
+            return;
+        }
+        let mut inner = Self::new(self.depth + 1);
+        if inner.text(command).is_err() {
+            return self.opaque("a command substitution that is not understood");
+        }
+        self.commands.append(&mut inner.commands);
+        self.functions.append(&mut inner.functions);
+        self.computed.append(&mut inner.computed);
+        for (name, value) in inner.variables {
+            self.sets(&name, value);
+        }
+        inner.opaque.iter().for_each(|what| self.opaque(what));
     }
 
     fn opaque(&mut self, what: &str) {
@@ -338,6 +631,35 @@ impl Tree {
             self.opaque.push(what.to_owned());
         }
     }
+}
+
+/// What is known of a variable that is given this word.
+fn value_of(word: &Word) -> VariableValue {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./,:@%+-".contains(&b);
+    match word {
+        Word::Literal(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            VariableValue::Number
+        }
+        Word::Literal(text) if !text.starts_with('-') && text.bytes().all(plain) => VariableValue::Plain,
+        // Whether the expression only computes is judged apart.
+        Word::Dynamic(word)
+            if word.written.starts_with("$((")
+                && word.written.ends_with("))")
+                && word.written.matches("$(").count() == 1 =>
+        {
+            VariableValue::Number
+        }
+        Word::Dynamic(word) if is_number_sequence(&word.written) => VariableValue::Number,
+        _ => VariableValue::Unknown,
+    }
+}
+
+/// `{1..9}`.
+fn is_number_sequence(written: &str) -> bool {
+    let inside = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| {
+        inside.split("..").all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    })
 }
 
 /// A word that every shell reads alike, bare or quoted as a whole.

@@ -1,0 +1,219 @@
+//! Approvals that hold for more than one run, bound to exactly what was approved.
+
+use super::Approval;
+use crate::command::CommandRequest;
+use codegenie_security::Session;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long an approval holds, and for whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GrantScope {
+    /// For the run that was asked about.
+    #[default]
+    Once,
+    /// For the same command in the same session, for so long.
+    Session(Duration),
+    /// For the same command of the same user and agent in any session, for so long.
+    User(Duration),
+}
+
+/// What an approval is bound to: the SHA-256 of the command, its input, its directory and its environment,
+/// and whose command it is. Another argument, another variable, another directory is another binding.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Binding {
+    digest: String,
+    session: String,
+    user: String,
+    agent: Option<String>,
+}
+
+impl Binding {
+    pub(crate) fn new(request: &CommandRequest, cwd: &Path, session: &Session) -> Self {
+        let mut hash = Sha256::new();
+        let mut part = |name: &str, bytes: &[u8]| {
+            hash.update((name.len() as u64).to_be_bytes());
+            hash.update(name.as_bytes());
+            hash.update((bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        match &request.line {
+            crate::CommandLine::Shell(text) => part("shell", text.as_bytes()),
+            crate::CommandLine::Argv(words) => {
+                words.iter().for_each(|word| part("argument", word.as_bytes()))
+            }
+        }
+        part("directory", cwd.as_os_str().as_encoded_bytes());
+        part("input", &request.stdin);
+        for (name, value) in &request.env {
+            part("name", name.as_bytes());
+            part("value", value.as_bytes());
+        }
+        let mut digest = String::new();
+        for byte in hash.finalize() {
+            let _ = write!(digest, "{byte:02x}");
+        }
+        Self {
+            digest,
+            session: session.id().to_string(),
+            user: session.user().to_owned(),
+            agent: session.agent().map(str::to_owned),
+        }
+    }
+}
+
+/// An approval that holds for later runs.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub struct Grant {
+    /// What it is bound to.
+    binding: Binding,
+    /// Whether it holds in other sessions of the same user and agent.
+    any_session: bool,
+    /// When it ends, in seconds since 1970.
+    expires: u64,
+    /// Who gave it.
+    pub approver: String,
+    /// What they said.
+    pub note: String,
+    /// The command, for people.
+    pub command: String,
+}
+
+/// The grants that hold. In memory, or also in a file, so that they outlive the host.
+#[derive(Debug, Default)]
+pub struct Grants {
+    held: Mutex<Vec<Grant>>,
+    file: Option<PathBuf>,
+}
+
+/// Why grants could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+#[error("grants in {path}: {problem}; correct or remove the file, until then nothing in it holds", path = .path.display())]
+pub struct GrantsError {
+    path: PathBuf,
+    problem: String,
+}
+
+const MOST: usize = 10_000;
+
+impl Grants {
+    /// Grants that end with the host.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// Grants in a file, which is made for its owner only, and refused where others may write it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, GrantsError> {
+        let path = path.into();
+        let error = |problem: String| GrantsError { path: path.clone(), problem };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => "[]".to_owned(),
+            Err(e) => return Err(error(format!("cannot be read: {e}"))),
+        };
+        #[cfg(unix)]
+        if let Ok(metadata) = std::fs::symlink_metadata(&path) {
+            use std::os::unix::fs::PermissionsExt;
+            if !metadata.is_file() || metadata.permissions().mode() & 0o022 != 0 {
+                return Err(error("others may write it, or it is no plain file".to_owned()));
+            }
+        }
+        let held: Vec<Grant> = serde_json::from_str(&text).map_err(|e| error(e.to_string()))?;
+        Ok(Self { held: Mutex::new(held), file: Some(path) })
+    }
+
+    /// The grants that hold now.
+    #[must_use]
+    pub fn list(&self) -> Vec<Grant> {
+        let now = now();
+        self.held().iter().filter(|grant| grant.expires > now).cloned().collect()
+    }
+
+    /// Ends every grant of a user.
+    pub fn revoke_user(&self, user: &str) -> Result<usize, GrantsError> {
+        let mut held = self.held();
+        let before = held.len();
+        held.retain(|grant| grant.binding.user != user);
+        self.keep(&held)?;
+        Ok(before - held.len())
+    }
+
+    /// The approval that holds for a command, if there is one.
+    pub(crate) fn find(&self, binding: &Binding) -> Option<Approval> {
+        let now = now();
+        let held = self.held();
+        let grant = held.iter().find(|grant| {
+            let same = grant.binding.digest == binding.digest
+                && grant.binding.user == binding.user
+                && grant.binding.agent == binding.agent;
+            same && grant.expires > now && (grant.any_session || grant.binding.session == binding.session)
+        })?;
+        let note = format!("granted before: {}", grant.note);
+        Some(Approval { granted: true, approver: grant.approver.clone(), note, scope: GrantScope::Once })
+    }
+
+    /// Keeps an approval that holds for more than its run.
+    pub(crate) fn insert(
+        &self,
+        binding: Binding,
+        approval: &Approval,
+        command: &str,
+    ) -> Result<(), GrantsError> {
+        let (any_session, time) = match approval.scope {
+            GrantScope::Once => return Ok(()),
+            GrantScope::Session(time) => (false, time),
+            GrantScope::User(time) => (true, time),
+        };
+        let now = now();
+        let mut held = self.held();
+        held.retain(|grant| grant.expires > now);
+        if held.len() >= MOST {
+            held.remove(0);
+        }
+        held.push(Grant {
+            binding,
+            any_session,
+            expires: now.saturating_add(time.as_secs()),
+            approver: approval.approver.clone(),
+            note: approval.note.clone(),
+            command: command.to_owned(),
+        });
+        self.keep(&held)
+    }
+
+    /// Replaces the file as a whole, so that a crash leaves the old one or the new one.
+    fn keep(&self, held: &[Grant]) -> Result<(), GrantsError> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let error = |problem: String| GrantsError { path: path.clone(), problem };
+        let text = serde_json::to_vec_pretty(held).map_err(|e| error(e.to_string()))?;
+        let new = path.with_extension("new");
+        let write = || {
+            let _ = std::fs::remove_file(&new);
+            let mut options = std::fs::OpenOptions::new();
+            options.write(true).create_new(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file = options.open(&new)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&new, path)
+        };
+        write().map_err(|e: std::io::Error| error(format!("cannot be written: {e}")))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Vec<Grant>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |time| time.as_secs())
+}

@@ -1,0 +1,108 @@
+//! The queue over a Unix socket, for a process that answers beside the host.
+
+use super::{Approval, ApprovalQueue, GrantScope};
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Longer requests end the connection.
+const MAX_LINE: u64 = 64 << 10;
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    id: u64,
+    granted: bool,
+    approver: String,
+    #[serde(default)]
+    note: String,
+    /// For how many seconds it holds in the session; without, for this run.
+    session_seconds: Option<u64>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Ask {
+    List,
+    Answer(Answer),
+}
+
+impl ApprovalQueue {
+    /// Answers to processes of the host's own user, and of root, until it is dropped. Others are turned
+    /// away by the kernel's word about who they are.
+    ///
+    /// One JSON value a line: `"list"` is answered by an array of the questions that wait;
+    /// `{"answer": {"id": 1, "granted": true, "approver": "ada", "note": ""}}` by `{"ok": true}`, or by
+    /// `{"ok": false, "problem": "…"}`. The listener's path belongs into a folder that the sandbox does not show.
+    pub async fn serve(&self, listener: UnixListener) -> io::Result<()> {
+        let own = own_user(&listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let user = stream.peer_cred()?.uid();
+            if user != own && user != 0 {
+                continue;
+            }
+            let queue = self.clone();
+            tokio::spawn(async move {
+                // Whoever asks badly loses the connection, and nothing else.
+                let _ = queue.converse(stream).await;
+            });
+        }
+    }
+
+    async fn converse(&self, stream: UnixStream) -> io::Result<()> {
+        let (read, mut write) = stream.into_split();
+        let mut reader = BufReader::new(read);
+        loop {
+            let mut line = Vec::new();
+            let length = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).await?;
+            if length == 0 || line.last() != Some(&b'\n') {
+                return Ok(());
+            }
+            let reply = match serde_json::from_slice(&line) {
+                Ok(Ask::List) => self.listed(),
+                Ok(Ask::Answer(answer)) => self.answered(answer),
+                Err(error) => serde_json::json!({"ok": false, "problem": error.to_string()}),
+            };
+            write.write_all(format!("{reply}\n").as_bytes()).await?;
+        }
+    }
+
+    fn listed(&self) -> serde_json::Value {
+        let rows = self.pending().into_iter().map(|pending| {
+            serde_json::json!({
+                "id": pending.id,
+                "operation": pending.request.operation.to_string(),
+                "user": pending.request.user,
+                "agent": pending.request.agent,
+                "command": pending.request.command,
+                "cwd": pending.request.cwd.display().to_string(),
+                "environment": pending.request.environment,
+                "verdict": pending.request.verdict,
+                "waiting_ms": u64::try_from(pending.waiting.as_millis()).unwrap_or(u64::MAX),
+            })
+        });
+        rows.collect()
+    }
+
+    fn answered(&self, answer: Answer) -> serde_json::Value {
+        let scope =
+            answer.session_seconds.map_or(GrantScope::Once, |s| GrantScope::Session(Duration::from_secs(s)));
+        let approval =
+            Approval { granted: answer.granted, approver: answer.approver, note: answer.note, scope };
+        match self.answer(answer.id, approval) {
+            Ok(()) => serde_json::json!({"ok": true}),
+            Err(error) => serde_json::json!({"ok": false, "problem": error.to_string()}),
+        }
+    }
+}
+
+/// Who owns the listener's file is who may answer.
+fn own_user(listener: &UnixListener) -> io::Result<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let address = listener.local_addr()?;
+    let path =
+        address.as_pathname().ok_or_else(|| io::Error::other("the socket has no path; bind it to one"))?;
+    Ok(std::fs::metadata(path)?.uid())
+}

@@ -1,0 +1,165 @@
+//! Asking a person at a terminal.
+
+use super::{Approval, ApprovalRequest, Approver, GrantScope};
+use std::io::{BufRead, Write};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Asks over a reader and a writer, one question at a time.
+///
+/// Every question has a number, and only an answer that names it counts: what was typed before the
+/// question was seen, or after its time was over, answers nothing. What the command holds is shown
+/// with its control characters replaced, so that it cannot draw over the question.
+#[derive(Clone, Debug)]
+pub struct PromptApprover {
+    questions: Arc<Mutex<mpsc::Sender<Question>>>,
+}
+
+#[derive(Debug)]
+struct Question {
+    text: String,
+    answer: oneshot::Sender<Approval>,
+}
+
+/// How long an answer `always` holds in its session.
+const SESSION: Duration = Duration::from_secs(8 * 3600);
+
+impl PromptApprover {
+    /// Asks on the process's terminal: `/dev/tty`, whatever its standard streams are.
+    pub fn terminal(approver: impl Into<String>) -> std::io::Result<Self> {
+        let tty = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let reader = std::io::BufReader::new(tty.try_clone()?);
+        Ok(Self::new(reader, tty, approver))
+    }
+
+    /// Asks over `writer`, reads answers from `reader`. `approver` is who sits there.
+    pub fn new(
+        reader: impl BufRead + Send + 'static,
+        writer: impl Write + Send + 'static,
+        approver: impl Into<String>,
+    ) -> Self {
+        let (questions, asked) = mpsc::channel();
+        let approver = approver.into();
+        // It ends when no handle is left; until then it may wait for a line.
+        std::thread::spawn(move || ask_in_turn(reader, writer, &approver, &asked));
+        Self { questions: Arc::new(Mutex::new(questions)) }
+    }
+}
+
+impl Approver for PromptApprover {
+    async fn decide(&self, request: &ApprovalRequest) -> Approval {
+        let (answer, answered) = oneshot::channel();
+        let question = Question { text: shown(request), answer };
+        let sent = self.questions.lock().unwrap_or_else(PoisonError::into_inner).send(question);
+        match (sent, answered.await) {
+            (Ok(()), Ok(approval)) => approval,
+            _ => Approval::refused("nobody", "the terminal is gone"),
+        }
+    }
+}
+
+/// Lines as they are typed, read apart so that a question whose time is over does not hold up the next.
+fn lines(mut reader: impl BufRead + Send + 'static) -> mpsc::Receiver<String> {
+    let (typed, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        loop {
+            let mut line = String::new();
+            match reader.read_line(&mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(_) if typed.send(line).is_err() => return,
+                Ok(_) => {}
+            }
+        }
+    });
+    lines
+}
+
+/// How often it is looked whether a question's time is over.
+const LOOK: Duration = Duration::from_millis(100);
+
+fn ask_in_turn(
+    reader: impl BufRead + Send + 'static,
+    mut writer: impl Write,
+    approver: &str,
+    questions: &mpsc::Receiver<Question>,
+) {
+    let lines = lines(reader);
+    for (number, question) in questions.iter().enumerate() {
+        let number = number + 1;
+        if question.answer.is_closed() {
+            continue;
+        }
+        let choice =
+            format!("  yes {number}: this once    always {number}: in this session    anything else: no\n> ");
+        if write!(writer, "{}\n{choice}", question.text).and_then(|()| writer.flush()).is_err() {
+            return;
+        }
+        let approval = loop {
+            if question.answer.is_closed() {
+                break None;
+            }
+            let line = match lines.recv_timeout(LOOK) {
+                Ok(line) => line,
+                Err(mpsc::RecvTimeoutError::Timeout) => continue,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            };
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let named = words.get(1).map(|text| text.parse::<usize>());
+            match (words.first().copied(), named) {
+                (Some("yes" | "y"), Some(Ok(named))) if named == number => {
+                    break Some(Approval::granted(approver));
+                }
+                (Some("always"), Some(Ok(named))) if named == number => {
+                    break Some(Approval {
+                        scope: GrantScope::Session(SESSION),
+                        ..Approval::granted(approver)
+                    });
+                }
+                // It was meant for another question.
+                (Some("yes" | "y" | "always"), _) => {
+                    if write!(writer, "this is question {number}: {choice}")
+                        .and_then(|()| writer.flush())
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+                _ => break Some(Approval::refused(approver, line.trim())),
+            }
+        };
+        if let Some(approval) = approval {
+            let _ = question.answer.send(approval);
+        }
+    }
+}
+
+fn shown(request: &ApprovalRequest) -> String {
+    let plain = |text: &str| {
+        text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect::<String>()
+    };
+    let mut text = format!(
+        "\n{} wants to run, in {}:\n",
+        plain(&request.user),
+        plain(&request.cwd.display().to_string())
+    );
+    for line in plain(&request.command).lines() {
+        text.push_str("    ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    for (name, value) in &request.environment {
+        text.push_str(&format!("  with {}={}\n", plain(name), plain(value).replace('\n', " ")));
+    }
+    for part in &request.verdict.parts {
+        if part.decision != crate::Decision::Allow {
+            text.push_str(&format!(
+                "  {}: {} ({})\n",
+                part.decision,
+                plain(&part.part).replace('\n', " "),
+                plain(&part.reason)
+            ));
+        }
+    }
+    text
+}

@@ -1,0 +1,330 @@
+//! What is known of programs, as data: tables of which program, subcommand and option does what.
+//!
+//! The tables are text, one line a program or subcommand, in `knowledge/`;
+//! `knowledge/FORMAT.md` describes them. They are read once, at their first use.
+
+use super::class::Class;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+const TABLES: &[(&str, &str)] = &[
+    ("core", include_str!("knowledge/core.table")),
+    ("develop", include_str!("knowledge/develop.table")),
+    ("services", include_str!("knowledge/services.table")),
+    ("tail", include_str!("knowledge/tail.table")),
+    ("text", include_str!("knowledge/text.table")),
+    ("files", include_str!("knowledge/files.table")),
+    ("shell", include_str!("knowledge/shell.table")),
+    ("system", include_str!("knowledge/system.table")),
+    ("disk", include_str!("knowledge/disk.table")),
+    ("hardware", include_str!("knowledge/hardware.table")),
+    ("virtual", include_str!("knowledge/virtual.table")),
+    ("network", include_str!("knowledge/network.table")),
+    ("packages", include_str!("knowledge/packages.table")),
+    ("vcs", include_str!("knowledge/vcs.table")),
+    ("languages", include_str!("knowledge/languages.table")),
+    ("build", include_str!("knowledge/build.table")),
+    ("containers", include_str!("knowledge/containers.table")),
+    ("cloud", include_str!("knowledge/cloud.table")),
+    ("data", include_str!("knowledge/data.table")),
+    ("media", include_str!("knowledge/media.table")),
+    ("documents", include_str!("knowledge/documents.table")),
+    ("misc", include_str!("knowledge/misc.table")),
+];
+
+/// What a program, or one of its subcommands, does.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    pub(super) effect: Effect,
+    /// Every option and operand is harmless.
+    pub(super) any: bool,
+    /// An option that is not listed is asked about.
+    pub(super) strict: bool,
+    /// Long options have one dash.
+    pub(super) single: bool,
+    /// It tells about the machine, its users or its network rather than about the project.
+    pub(super) discovery: bool,
+    pub(super) options: Vec<(&'static str, Role)>,
+    pub(super) most: usize,
+    pub(super) least: usize,
+    /// Its first operand may be a cluster of options without its dash.
+    pub(super) bundled: bool,
+    /// For a wrapper: how many operands of its own come before the command.
+    pub(super) skip: usize,
+    pub(super) operands: Option<Role>,
+    pub(super) last: Option<Role>,
+    pub(super) nth: Vec<(usize, Role)>,
+    pub(super) language: Option<Language>,
+    pub(super) subcommands: Vec<(&'static str, Program)>,
+}
+
+/// What a line of the table says of a use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// A use of this class.
+    Is(Class),
+    /// Reads from the remote service that its configuration names.
+    Remote,
+    /// Changes the files that its operands name, judged by where they are.
+    Writes,
+    /// Runs the command in its operands.
+    Wraps,
+    /// Joins its operands to a command line for a shell.
+    Joins,
+    /// Nothing is known without a subcommand.
+    Group,
+}
+
+/// What an option or an operand means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A harmless flag.
+    Flag,
+    /// A harmless option with a value.
+    Value,
+    /// Its value is a file that is written.
+    Write,
+    /// Its value is a command line.
+    Command,
+    /// Its value is a script in the program's language, in place of the first operand.
+    Script,
+    /// The files that its operands name are changed where they are.
+    InPlace,
+    /// It makes the use one that only reads.
+    Reads,
+    /// It makes the use one that only reads from the service that its configuration names.
+    Remote,
+    /// It makes the use one of this class.
+    Is(Class),
+}
+
+/// Languages that are read beyond their arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Language {
+    Awk,
+    Find,
+    Jq,
+    Sed,
+}
+
+impl Program {
+    fn new(effect: Effect) -> Self {
+        Self {
+            effect,
+            any: false,
+            strict: false,
+            single: false,
+            discovery: false,
+            bundled: false,
+            options: Vec::new(),
+            most: usize::MAX,
+            least: 0,
+            skip: 0,
+            operands: None,
+            last: None,
+            nth: Vec::new(),
+            language: None,
+            subcommands: Vec::new(),
+        }
+    }
+
+    /// The subcommand of this name, the most exact pattern first.
+    pub(super) fn subcommand(&self, name: &str) -> Option<&Self> {
+        let exact = self.subcommands.iter().find(|(pattern, _)| *pattern == name);
+        let matching = || {
+            let patterns = self.subcommands.iter().filter(|(pattern, _)| matches(pattern, name));
+            patterns.max_by_key(|(pattern, _)| pattern.len())
+        };
+        exact.or_else(matching).map(|(_, program)| program)
+    }
+}
+
+/// `*` stands for any text that does not begin with a dash.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
+    !name.starts_with('-')
+        && name.len() >= before.len() + after.len()
+        && name.starts_with(before)
+        && name.ends_with(after)
+}
+
+/// What is known of a program.
+pub(super) fn program(name: &str) -> Option<&'static Program> {
+    static KNOWN: OnceLock<HashMap<&'static str, Program>> = OnceLock::new();
+    KNOWN
+        .get_or_init(|| {
+            let mut known = HashMap::new();
+            for (_, text) in TABLES {
+                // A line that is not understood is left out, so that its program is asked about. A test
+                // reads every table without leaving out a line.
+                for (name, program) in read(text, &mut |_| {}) {
+                    known.entry(name).or_insert(program);
+                }
+            }
+            known
+        })
+        .get(name)
+}
+
+/// Reads a table, and tells of every line that is not understood.
+fn read(text: &'static str, problem: &mut dyn FnMut(String)) -> Vec<(&'static str, Program)> {
+    let lines: Vec<(usize, usize, &'static str)> = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+        .map(|(number, line)| (number + 1, line.len() - line.trim_start().len(), line.trim()))
+        .collect();
+    let mut rest = lines.as_slice();
+    let mut programs = Vec::new();
+    level(&mut rest, 0, &mut programs, problem);
+    programs
+}
+
+fn level(
+    rest: &mut &[(usize, usize, &'static str)],
+    indent: usize,
+    into: &mut Vec<(&'static str, Program)>,
+    problem: &mut dyn FnMut(String),
+) {
+    while let Some(((number, depth, line), after)) = rest.split_first() {
+        if *depth < indent {
+            return;
+        }
+        *rest = after;
+        let read = if *depth == indent { entry(line) } else { Err("its indentation is unexpected") };
+        let mut subcommands = Vec::new();
+        level(rest, indent + 2, &mut subcommands, problem);
+        match read {
+            Ok((names, mut program)) => {
+                program.subcommands = subcommands;
+                for name in names.split(',') {
+                    into.push((name, program.clone()));
+                }
+            }
+            Err(why) => problem(format!("line {number}: {why}: {line}")),
+        }
+    }
+}
+
+fn entry(line: &'static str) -> Result<(&'static str, Program), &'static str> {
+    let mut words = line.split_ascii_whitespace();
+    let names = words.next().ok_or("it is empty")?;
+    let effect = effect(words.next().unwrap_or_default()).ok_or("its class is not known")?;
+    let mut program = Program::new(effect);
+    for word in words {
+        match word {
+            "any" => program.any = true,
+            "strict" => program.strict = true,
+            "single" => program.single = true,
+            "discovery" => program.discovery = true,
+            "bundled" => program.bundled = true,
+            "lang:awk" => program.language = Some(Language::Awk),
+            "lang:find" => program.language = Some(Language::Find),
+            "lang:jq" => program.language = Some(Language::Jq),
+            "lang:sed" => program.language = Some(Language::Sed),
+            _ => attribute(&mut program, word)?,
+        }
+    }
+    Ok((names, program))
+}
+
+fn attribute(program: &mut Program, word: &'static str) -> Result<(), &'static str> {
+    let number = |text: &str| text.parse::<usize>().map_err(|_| "a number is expected");
+    if let Some(most) = word.strip_prefix("ops<=") {
+        program.most = number(most)?;
+        return Ok(());
+    }
+    if let Some(least) = word.strip_prefix("ops>=") {
+        program.least = number(least)?;
+        return Ok(());
+    }
+    if let Some(skip) = word.strip_prefix("skip=") {
+        program.skip = number(skip)?;
+        return Ok(());
+    }
+    let (what, name) = word.rsplit_once(':').ok_or("an attribute is not understood")?;
+    let role = role(name).ok_or("a role is not known")?;
+    if what == "ops" {
+        program.operands = Some(role);
+    } else if what == "last" {
+        program.last = Some(role);
+    } else if let Some(nth) = what.strip_prefix("op").filter(|nth| nth.bytes().all(|b| b.is_ascii_digit())) {
+        program.nth.push((number(nth)?, role));
+    } else {
+        for option in what.split(',') {
+            if !option.starts_with(['-', '+']) || option.len() < 2 {
+                return Err("an option begins with a dash");
+            }
+            program.options.push((option, role));
+        }
+    }
+    Ok(())
+}
+
+fn effect(name: &str) -> Option<Effect> {
+    Some(match name {
+        "reads" => Effect::Is(Class::ReadOnly),
+        "works" => Effect::Is(Class::WritesWorkspace),
+        "remote" => Effect::Remote,
+        "writes" => Effect::Writes,
+        "wraps" => Effect::Wraps,
+        "joins" => Effect::Joins,
+        "group" => Effect::Group,
+        name => Effect::Is(class(name)?),
+    })
+}
+
+fn class(name: &str) -> Option<Class> {
+    Some(match name {
+        "executes" | "exec" => Class::ExecutesCode,
+        "network" | "net" => Class::Network,
+        "changes" | "change" => Class::WritesOutside,
+        "escalates" | "escalate" => Class::Escalates,
+        "destroys" | "destroy" => Class::Destroys,
+        _ => return None,
+    })
+}
+
+fn role(name: &str) -> Option<Role> {
+    Some(match name {
+        "ok" => Role::Flag,
+        "val" | "read" => Role::Value,
+        "write" => Role::Write,
+        "cmd" => Role::Command,
+        "script" => Role::Script,
+        "inplace" => Role::InPlace,
+        "reads" => Role::Reads,
+        "remote" => Role::Remote,
+        name => Role::Is(class(name)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_every_table_is_understood() {
+        let mut problems = Vec::new();
+        for (name, text) in TABLES {
+            read(text, &mut |problem| problems.push(format!("{name}: {problem}")));
+        }
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
+
+    #[test]
+    fn the_tables_are_broad() {
+        let names: std::collections::HashSet<_> =
+            TABLES.iter().flat_map(|(_, text)| read(text, &mut |_| {})).map(|(name, _)| name).collect();
+        assert!(names.len() >= 400, "{}", names.len());
+    }
+
+    #[test]
+    fn a_line_that_is_not_understood_hides_its_program() {
+        let mut problems = 0;
+        let programs =
+            read("a reads\nb what\n  c reads\nd reads -x\n   e reads\nf reads", &mut |_| problems += 1);
+        assert_eq!(programs.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["a", "f"]);
+        assert_eq!(problems, 3);
+    }
+}

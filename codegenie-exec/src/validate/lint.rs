@@ -1,0 +1,88 @@
+//! Rules that can never decide anything, named before somebody relies on them.
+
+use super::judge::Decision;
+use super::permissions::{self, Tool};
+use super::policy::CommandPolicy;
+use std::fmt;
+
+/// A rule that has no effect, or another one than it seems to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PolicyLint {
+    /// The rule, such as `rule 3: git push` or `permissions.allow: Bash(ls *)`.
+    pub rule: String,
+    /// Why it has no effect.
+    pub problem: String,
+}
+
+impl fmt::Display for PolicyLint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.problem)
+    }
+}
+
+impl CommandPolicy {
+    /// Names every rule that can never decide anything.
+    #[must_use]
+    pub fn lint(&self) -> Vec<PolicyLint> {
+        let mut found = Vec::new();
+        let name = |at: usize, prefix: &[String]| format!("rule {}: {}", at + 1, prefix.join(" "));
+        for (at, rule) in self.rules.iter().enumerate() {
+            let mut add = |problem: String| found.push(PolicyLint { rule: name(at, &rule.prefix), problem });
+            let covers = |(other_at, other): &(usize, &super::CommandRule)| {
+                *other_at != at && rule.prefix.starts_with(&other.prefix)
+            };
+            let mut others = self.rules.iter().enumerate().filter(covers);
+            if let Some((other_at, other)) = others.clone().find(|(_, other)| other.decision > rule.decision)
+            {
+                let other = name(other_at, &other.prefix);
+                add(format!("can never decide: {other} matches all that it does, and is stricter"));
+            } else if let Some((other_at, other)) = others.find(|(other_at, other)| {
+                other.decision == rule.decision && (other.prefix != rule.prefix || *other_at < at)
+            }) {
+                let other = name(other_at, &other.prefix);
+                add(format!("changes nothing: {other} matches all that it does, and decides the same"));
+            }
+            if let Some(word) = rule.prefix.first().filter(|word| word.contains(char::is_whitespace)) {
+                add(format!(
+                    "can hardly match: {word:?} is one word; write each word of the command by itself"
+                ));
+            }
+            if let Some(word) =
+                rule.prefix.iter().find(|word| word.contains(['|', ';', '&', '>', '<', '$', '`', '*']))
+            {
+                add(format!(
+                    "can hardly match: {word:?} means something to a shell, and a prefix holds plain words"
+                ));
+            }
+        }
+        let rules: Vec<(Decision, &str)> = self.permissions.rules().collect();
+        for (at, (decision, text)) in rules.iter().enumerate() {
+            let list = match decision {
+                Decision::Allow => "allow",
+                Decision::Ask => "ask",
+                Decision::Deny => "deny",
+            };
+            let mut add = |problem: String| {
+                found.push(PolicyLint { rule: format!("permissions.{list}: {text}"), problem });
+            };
+            let Some(rule) = permissions::read(text) else {
+                add("is not of the form Tool or Tool(pattern)".to_owned());
+                continue;
+            };
+            if rule.tool == Tool::Other {
+                add("speaks about a tool that is not run here".to_owned());
+            }
+            let earlier = rules.iter().take(at).find(|(stricter, other)| {
+                let same = permissions::read(other).is_some_and(|other| {
+                    other.tool == rule.tool && (other.pattern.is_none() || other.pattern == rule.pattern)
+                });
+                same && (stricter >= decision)
+            });
+            if let Some((_, other)) = earlier {
+                add(format!("can never decide: {other} comes first and matches all that it does"));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,221 @@
+//! Where a path lies, as far as its text tells: the sandbox, not this, decides what it reaches.
+
+use super::judge::Context;
+use crate::command::Word;
+
+/// Where a file would be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A device that keeps nothing, or one of the command's own streams.
+    Nowhere,
+    /// Within the workspace, or in the sandbox's own `/tmp`.
+    Inside,
+    /// Within the workspace, and run or trusted by other programs.
+    Protected,
+    /// Elsewhere, or not known before the command runs.
+    Outside,
+}
+
+pub(super) fn of_word(word: &Word, context: &Context<'_>) -> Place {
+    match word {
+        Word::Literal(path) => of(path, context),
+        // A pattern within a directory of the workspace: what it becomes exists there.
+        Word::Dynamic(dynamic)
+            if dynamic.pattern && !dynamic.splits && dynamic.variables.is_empty() && !dynamic.computed =>
+        {
+            let climbs = dynamic.written.contains("..") || dynamic.written.contains("/.");
+            let anchored = !dynamic.prefix.starts_with(['~', '-', '/', '.']);
+            if climbs || !anchored { Place::Outside } else { of(&dynamic.written, context) }
+        }
+        Word::Dynamic(_) => Place::Outside,
+    }
+}
+
+pub(super) fn of(path: &str, context: &Context<'_>) -> Place {
+    if matches!(path, "/dev/null" | "/dev/stdout" | "/dev/stderr" | "/dev/tty" | "-") {
+        return Place::Nowhere;
+    }
+    // `host:path` is a file of another machine to programs that know such.
+    let remote = path.split('/').next().is_some_and(|first| first.contains(':'));
+    if path.is_empty() || remote || path.starts_with('~') || path.split('/').any(|part| part == "..") {
+        return Place::Outside;
+    }
+    if path.starts_with('/') {
+        return if path.starts_with("/tmp/") { Place::Inside } else { Place::Outside };
+    }
+    if context.moved {
+        return Place::Outside;
+    }
+    if is_protected(path) { Place::Protected } else { Place::Inside }
+}
+
+/// Files in a project that shells, editors and version control run or obey.
+fn is_protected(path: &str) -> bool {
+    const NAMES: &[&str] = &[
+        ".git",
+        ".hg",
+        ".svn",
+        ".vscode",
+        ".idea",
+        ".husky",
+        ".envrc",
+        ".bashrc",
+        ".bash_profile",
+        ".bash_login",
+        ".bash_logout",
+        ".profile",
+        ".zshrc",
+        ".zshenv",
+        ".zprofile",
+        ".kshrc",
+        ".cshrc",
+        ".tcshrc",
+        ".login",
+        ".inputrc",
+        ".gitconfig",
+        ".gitmodules",
+        ".gitattributes",
+        ".mailcap",
+        ".npmrc",
+        ".pypirc",
+        ".vimrc",
+        ".exrc",
+        ".nvimrc",
+        ".emacs",
+        ".emacs.d",
+        ".gdbinit",
+        ".lldbinit",
+        ".tmux.conf",
+        ".screenrc",
+        ".ssh",
+        ".gnupg",
+        ".aws",
+        ".config",
+        ".local",
+        ".cargo",
+        ".claude",
+        ".cursor",
+        ".mcp.json",
+        ".devcontainer",
+        ".direnv",
+        ".sqliterc",
+        ".psqlrc",
+        ".curlrc",
+        ".wgetrc",
+        ".netrc",
+        ".xinitrc",
+        ".xsession",
+        ".xprofile",
+        ".shrc",
+        ".fishrc",
+        ".pam_environment",
+        ".bash_history",
+        ".history",
+        ".zsh_history",
+        "authorized_keys",
+    ];
+    path.split('/').any(|part| NAMES.contains(&part.to_ascii_lowercase().as_str()))
+}
+
+/// Whether reading a path, or looking for it, tells secrets: what credentials are commonly called.
+pub(super) fn sensitive(path: &str) -> Option<&'static str> {
+    // Most words are none of it.
+    if path.len() < 3 || path.len() > 4096 {
+        return None;
+    }
+    let lower = path.to_ascii_lowercase();
+    const PARTS: &[&str] = &[
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/etc/sudoers",
+        "/etc/security/",
+        "/etc/pam.d",
+        "/etc/krb5",
+        "/etc/ssl/private",
+        "/etc/master.passwd",
+        "/etc/passwd",
+        "/etc/login.defs",
+        "/etc/shells",
+        "/etc/ssh/",
+        "/.ssh",
+        ".ssh/",
+        "id_rsa",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        "authorized_keys",
+        ".aws",
+        ".azure",
+        ".oci/",
+        "/.kube",
+        ".kube/config",
+        ".docker/config",
+        ".gnupg",
+        ".netrc",
+        ".pgpass",
+        ".my.cnf",
+        ".git-credentials",
+        ".npmrc",
+        ".pypirc",
+        "_history",
+        ".history",
+        ".mozilla",
+        "firefox",
+        "google-chrome",
+        "chromium",
+        "bookmarks",
+        "places.sqlite",
+        "brave-browser",
+        "vivaldi",
+        "login data",
+        "cookies.sqlite",
+        "key4.db",
+        "logins.json",
+        "keychain",
+        "keyring",
+        ".password-store",
+        "wallet.dat",
+        "serviceaccount",
+        "/proc/self/environ",
+        "/proc/kcore",
+        "/dev/mem",
+        "/dev/kmem",
+        "/dev/sd",
+        "/dev/nvme",
+        "/dev/vd",
+        "/dev/tcp/",
+        "/dev/udp/",
+        ".keytab",
+        "ntds.dit",
+        "krb5cc",
+        "application_default_credentials",
+        ".config/gcloud",
+        ".config/gh",
+        "/var/lib/sss",
+        "/run/secrets",
+    ];
+    const WORDS: &[&str] =
+        &["password", "passwd", "credential", "secret", "token", "apikey", "api_key", "private_key"];
+    if PARTS.iter().any(|part| lower.contains(part)) {
+        return Some("where secrets or accounts are kept");
+    }
+    if lower.starts_with("/proc/")
+        && (lower.ends_with("/environ") || lower.ends_with("/mem") || lower.ends_with("/maps"))
+    {
+        return Some("the memory or the environment of a process");
+    }
+    const OF_THE_MACHINE: &[&str] = &["/etc", "/var/log", "/var/spool", "/var/mail", "/boot", "/root"];
+    let path = lower.trim_start_matches('/');
+    if lower.starts_with('/')
+        && OF_THE_MACHINE.iter().any(|dir| {
+            path.strip_prefix(dir.trim_start_matches('/'))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    {
+        return Some("tells about the machine and its users");
+    }
+    WORDS
+        .iter()
+        .any(|word| lower == *word || lower.trim_matches(['*', '.', '/']) == *word)
+        .then_some("what secrets are called")
+}

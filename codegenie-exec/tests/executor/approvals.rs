@@ -1,0 +1,277 @@
+//! Who is asked, over which channel, and what an approval is worth afterwards.
+
+use super::*;
+use codegenie_exec::{ApprovalQueue, GrantScope, Grants, Privileges, PromptApprover};
+use std::io::{BufReader, Read, Write};
+
+/// Says yes for the session, and counts how often it was asked.
+fn counting(scope: GrantScope) -> (Arc<AtomicUsize>, impl Approver) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let approver = approve_with(move |_: &ApprovalRequest| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Approval::granted_for("bob", scope)
+    });
+    (asked, approver)
+}
+
+fn executor(
+    world: &World,
+    approver: impl Approver + 'static,
+    grants: Grants,
+) -> SecureExecutor<Arc<Fake>, Arc<Memory>> {
+    SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .approver(approver)
+        .grants(grants)
+        .build()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_approval_is_for_one_run_unless_it_says_more() {
+    let world = World::new();
+    let (asked, approver) = counting(GrantScope::Once);
+    let executor = executor(&world, approver, Grants::in_memory());
+    for _ in 0..2 {
+        executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_grant_holds_for_exactly_what_was_approved() {
+    let world = World::new();
+    let (asked, approver) = counting(GrantScope::Session(Duration::from_secs(600)));
+    let executor = executor(&world, approver, Grants::in_memory());
+    let run = |request: CommandRequest| {
+        let (executor, world) = (&executor, &world);
+        async move { executor.execute(&world.token, &request).await.unwrap() }
+    };
+    run(shell("unknown-tool a")).await;
+    run(shell("unknown-tool a")).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "the same command");
+    std::fs::create_dir(world.workspace.path().join("sub")).unwrap();
+    let different = [
+        shell("unknown-tool b"),
+        shell("unknown-tool  a"),
+        shell("unknown-tool a").env("LANG", "C"),
+        shell("unknown-tool a").stdin("x"),
+        shell("unknown-tool a").cwd(world.workspace.path().join("sub")),
+        CommandRequest::argv(["unknown-tool", "a"]),
+    ];
+    for (already, request) in different.into_iter().enumerate() {
+        run(request.clone()).await;
+        assert_eq!(asked.load(Ordering::SeqCst), already + 2, "{request:?}");
+    }
+    let (other, _) = world.access.open_session(SessionRequest::new("alice").agent("coder")).unwrap();
+    executor.execute(&other, &shell("unknown-tool a")).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 8, "another session");
+    let events = world.audit.events();
+    let approvals: Vec<_> = events.iter().filter(|event| event.class == EventClass::Approval).collect();
+    assert_eq!(approvals.len(), 9, "a run on an earlier grant is on record like the others");
+    assert!(
+        approvals
+            .iter()
+            .all(|event| event.details.iter().any(|(name, _)| name == "waited_ms")
+                && event.operation.is_some())
+    );
+}
+
+#[tokio::test]
+async fn a_denial_is_never_approved() {
+    let world = World::new();
+    let (asked, approver) = counting(GrantScope::User(Duration::from_secs(600)));
+    let executor = executor(&world, approver, Grants::in_memory());
+    let error = executor.execute(&world.token, &shell("sudo ls")).await.unwrap_err();
+    assert!(matches!(error, ExecError::Denied { .. }), "{error}");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn grants_in_a_file_outlive_the_host_and_can_be_revoked() {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("grants.json");
+    let (asked, approver) = counting(GrantScope::User(Duration::from_secs(600)));
+    let first = executor(&world, approver, Grants::open(&path).unwrap());
+    first.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    drop(first);
+
+    let second = executor(&world, codegenie_exec::RefuseAll, Grants::open(&path).unwrap());
+    second.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(second.grants().list().len(), 1);
+    assert_eq!(second.grants().revoke_user("alice").unwrap(), 1);
+    assert!(second.execute(&world.token, &shell("unknown-tool a")).await.is_err());
+    assert!(Grants::open(&path).unwrap().list().is_empty());
+
+    std::fs::write(&path, "not json").unwrap();
+    assert!(Grants::open(&path).unwrap_err().to_string().contains("nothing in it holds"));
+    std::fs::write(&path, "[]").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    assert!(Grants::open(&path).unwrap_err().to_string().contains("others may write it"));
+}
+
+#[tokio::test]
+async fn a_queue_is_answered_from_elsewhere() {
+    let world = World::new();
+    let queue = ApprovalQueue::new(2);
+    let executor = executor(&world, queue.clone(), Grants::in_memory());
+    let request = shell("unknown-tool a");
+    let run = executor.execute(&world.token, &request);
+    let answer = async {
+        let pending = loop {
+            if let Some(pending) = queue.pending().pop() {
+                break pending;
+            }
+            tokio::task::yield_now().await;
+        };
+        assert_eq!(pending.request.command, "unknown-tool a");
+        queue.answer(pending.id, Approval::granted("dashboard")).unwrap();
+        assert!(queue.answer(pending.id, Approval::granted("late")).is_err());
+    };
+    let (execution, ()) = tokio::join!(run, answer);
+    assert_eq!(execution.unwrap().approval.unwrap().approver, "dashboard");
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_waits_for_leaves_the_queue() {
+    let world = World::new();
+    let queue = ApprovalQueue::new(2);
+    let executor = world.approved_by(queue.clone());
+    let error = executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap_err();
+    assert!(matches!(error, ExecError::NotApproved { .. }), "{error}");
+    assert!(queue.pending().is_empty());
+}
+
+#[tokio::test]
+async fn a_queue_is_answered_by_another_process_over_a_socket() {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+    let world = World::new();
+    let queue = ApprovalQueue::new(2);
+    let executor = executor(&world, queue.clone(), Grants::in_memory());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("approvals");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = tokio::spawn(async move { queue.serve(listener).await });
+    let request = shell("unknown-tool 'a b'");
+    let run = executor.execute(&world.token, &request);
+    let answer = async {
+        let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        let (read, mut write) = stream.into_split();
+        let mut lines = tokio::io::BufReader::new(read).lines();
+        let id = loop {
+            write.write_all(b"\"list\"\n").await.unwrap();
+            let listed: serde_json::Value =
+                serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+            if let Some(first) = listed.as_array().unwrap().first() {
+                assert_eq!(first["command"], "unknown-tool 'a b'");
+                break first["id"].clone();
+            }
+        };
+        write.write_all(b"{\"answer\": 1}\n").await.unwrap();
+        assert!(lines.next_line().await.unwrap().unwrap().contains("\"ok\":false"));
+        let yes = serde_json::json!({"answer": {"id": id, "granted": true, "approver": "ada"}});
+        write.write_all(format!("{yes}\n").as_bytes()).await.unwrap();
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "{\"ok\":true}");
+    };
+    let (execution, ()) = tokio::join!(run, answer);
+    assert_eq!(execution.unwrap().approval.unwrap().approver, "ada");
+    serving.abort();
+}
+
+/// Both ends of a terminal that is none.
+fn prompt(answers: &str) -> (PromptApprover, Arc<Mutex<Vec<u8>>>) {
+    struct Screen(Arc<Mutex<Vec<u8>>>);
+    impl Write for Screen {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    /// A keyboard that is never closed.
+    struct Keyboard(std::io::Cursor<Vec<u8>>);
+    impl Read for Keyboard {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => {
+                    std::thread::park();
+                    Ok(0)
+                }
+                read => Ok(read),
+            }
+        }
+    }
+    let screen = Arc::new(Mutex::new(Vec::new()));
+    let keyboard = BufReader::new(Keyboard(std::io::Cursor::new(answers.as_bytes().to_vec())));
+    (PromptApprover::new(keyboard, Screen(Arc::clone(&screen)), "ada"), screen)
+}
+
+#[tokio::test]
+async fn a_prompt_counts_only_answers_to_its_own_question() {
+    let world = World::new();
+    let (approver, screen) = prompt("yes\nyes 2\nyes 1\nno\nalways 3\n");
+    let executor = executor(&world, approver, Grants::in_memory());
+    assert!(executor.execute(&world.token, &shell("unknown-tool a\u{1b}[2J")).await.is_ok());
+    assert!(executor.execute(&world.token, &shell("unknown-tool b")).await.is_err());
+    assert!(executor.execute(&world.token, &shell("unknown-tool c")).await.is_ok());
+    assert!(
+        executor.execute(&world.token, &shell("unknown-tool c")).await.is_ok(),
+        "granted for the session"
+    );
+    let shown = String::from_utf8(screen.lock().unwrap().clone()).unwrap();
+    assert!(shown.contains("unknown-tool a\u{fffd}[2J") && !shown.contains('\u{1b}'), "{shown}");
+    assert!(!shown.contains("question 4"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_command_gets_no_more_than_it_needs() {
+    let world = World::new();
+    let confinement = world.confinement().dangerous_full_network();
+    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), confinement)
+        .audit(world.audit.clone())
+        .command_policy(CommandPolicy::default().rule(CommandRule::new(["deploy"], Decision::Allow)))
+        .build()
+        .unwrap();
+    for (text, writes, network) in [
+        ("cat x", false, false),
+        ("cat x | sort", false, false),
+        ("gh pr list", false, true),
+        ("touch x", true, false),
+        ("cat x > y", true, false),
+        ("deploy", true, true),
+        ("cat x | deploy", true, true),
+    ] {
+        let execution = executor.execute(&world.token, &shell(text)).await.unwrap();
+        let Privileges { writes: may_write, network: may_connect, .. } = execution.privileges;
+        assert_eq!((may_write, may_connect), (writes, network), "{text}");
+        let requests = world.sandbox.requests.lock().unwrap();
+        let policy = &requests.last().unwrap().policy;
+        assert_eq!(!policy.write.is_empty(), writes, "{text}");
+        assert_eq!(policy.network != codegenie_exec::Network::None, network, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_file_is_followed_and_its_mistakes_are_on_record() {
+    let world = World::new();
+    let path = world.workspace.path().join("policy.toml");
+    let rule = |decision: &str| format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"{decision}\"\n");
+    std::fs::write(&path, rule("allow")).unwrap();
+    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .command_policy_file(codegenie_exec::PolicyFile::open(&path).unwrap())
+        .build()
+        .unwrap();
+    assert!(executor.execute(&world.token, &shell("tool")).await.is_ok());
+    std::fs::write(&path, rule("nonsense")).unwrap();
+    assert!(executor.execute(&world.token, &shell("tool")).await.is_ok());
+    let failed = world.audit.events().into_iter().find(|event| event.class == EventClass::Configuration);
+    assert_eq!(failed.unwrap().result, AuditResult::Failure);
+    std::fs::write(&path, rule("deny")).unwrap();
+    assert!(executor.execute(&world.token, &shell("tool")).await.is_err());
+}

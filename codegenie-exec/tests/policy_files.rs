@@ -1,0 +1,186 @@
+//! Policies that people already have, profiles, the linter, and files that change.
+
+#![cfg(feature = "executor")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, which fail by panicking"
+)]
+
+use codegenie_exec::{CommandPolicy, CommandRequest, CommandRule, Decision, PolicyFile, SandboxMode};
+
+fn decide(policy: &CommandPolicy, text: &str) -> Decision {
+    policy.judge(&CommandRequest::shell(text)).unwrap().decision
+}
+
+const SETTINGS: &str = r#"{
+    "model": "some-model",
+    "permissions": {
+        "allow": ["Bash(npm run test:*)", "Bash(make *)", "Bash(git push origin main)", "Read(docs/**)"],
+        "ask": ["Bash(git push *)"],
+        "deny": ["Bash(curl *)", "Read(.env)", "Read(./private/**)", "Edit(src/generated/**)", "WebFetch"],
+        "additionalDirectories": ["../docs"],
+        "defaultMode": "acceptEdits"
+    }
+}"#;
+
+#[test]
+fn claude_settings_are_taken_as_they_are() {
+    let policy = CommandPolicy::from_claude_settings(SETTINGS).unwrap();
+    for (text, expected) in [
+        ("npm run test", Decision::Allow),
+        ("npm run test:unit", Decision::Ask),
+        ("npm run test -- --watch", Decision::Allow),
+        ("npm run tests", Decision::Ask),
+        ("make all", Decision::Allow),
+        ("make", Decision::Allow),
+        ("makepkg", Decision::Ask),
+        // Deny comes first, then ask.
+        ("git push origin main", Decision::Ask),
+        ("curl http://localhost", Decision::Deny),
+        ("/usr/bin/curl x", Decision::Deny),
+        ("make all && curl x", Decision::Deny),
+        ("timeout 5 curl x", Decision::Deny),
+        ("cat .env", Decision::Deny),
+        ("cat ./.env", Decision::Deny),
+        ("cat sub/.env", Decision::Deny),
+        ("grep x --file=.env y", Decision::Deny),
+        ("cat < .env", Decision::Deny),
+        ("cat private/a/b", Decision::Deny),
+        ("cat .environment", Decision::Allow),
+        ("echo x > src/generated/a.rs", Decision::Deny),
+        ("touch src/generated/deep/a.rs", Decision::Deny),
+        ("cat src/generated/a.rs", Decision::Allow),
+        ("ls", Decision::Allow),
+    ] {
+        assert_eq!(decide(&policy, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_kept_are_refused() {
+    for (settings, expected) in [
+        (r#"{"permissions": {"allow": ["Bash(x"]}}"#, "not of the form"),
+        (r#"{"permissions": {"alow": []}}"#, "unknown field"),
+        (r#"{"permissions": {"defaultMode": "bypassPermissions"}}"#, "would check nothing"),
+        ("{}", "missing field"),
+    ] {
+        let error = CommandPolicy::from_claude_settings(settings).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn codex_rules_are_read_where_they_are_literal() {
+    let policy = CommandPolicy::from_codex_rules(
+        r#"
+        # comment
+        prefix_rule(pattern=["make", ["test", "check"]], decision="allow", match=["make test -j2", ["make", "check"]], not_match=["make"])
+        prefix_rule(
+            pattern = ['gh', 'pr'],
+            decision = "prompt",   # ask
+            justification = "people look at pull requests",
+        )
+        prefix_rule(pattern=["rm"], decision="forbidden")
+        "#,
+    )
+    .unwrap();
+    assert_eq!(decide(&policy, "make check"), Decision::Allow);
+    assert_eq!(decide(&policy, "make all"), Decision::Ask);
+    assert_eq!(decide(&policy, "gh pr list"), Decision::Ask);
+    assert_eq!(decide(&policy, "ls; rm x"), Decision::Deny);
+    for (text, expected) in [
+        ("prefix_rule(pattern=[\"a\"], match=[\"b\"])", "line 1: the rule does not match its example"),
+        ("\n\nx = 1", "line 3: only calls of prefix_rule"),
+        ("prefix_rule(pattern=[\"a\" + \"b\"])", "is expected"),
+        ("prefix_rule(decision=\"allow\")", "has no pattern"),
+        ("prefix_rule(pattern=[\"a\"], decision=\"maybe\")", "is not allow, prompt or forbidden"),
+        ("prefix_rule(pattern=[\"a", "is not closed"),
+        ("prefix_rule(pattern=[])", "the prefix is empty"),
+    ] {
+        let error = CommandPolicy::from_codex_rules(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn modes_and_profiles() {
+    let text = r#"
+        sandbox_mode = "workspace-write"
+        approval_policy = "on-request"
+        [profiles.look]
+        sandbox_mode = "read-only"
+        [profiles.batch]
+        approval_policy = "never"
+        [profiles.careful]
+        approval_policy = "untrusted"
+        [profiles.open]
+        sandbox_mode = "danger-full-access"
+    "#;
+    let policy = CommandPolicy::from_toml(text).unwrap();
+    let under = |profile: &str| policy.clone().with_profile(profile).unwrap();
+    for (profile, reads, writes, unknown) in [
+        ("look", Decision::Allow, Decision::Ask, Decision::Ask),
+        ("batch", Decision::Allow, Decision::Allow, Decision::Deny),
+        ("careful", Decision::Allow, Decision::Ask, Decision::Ask),
+        ("open", Decision::Allow, Decision::Allow, Decision::Ask),
+    ] {
+        let policy = under(profile);
+        assert_eq!(decide(&policy, "cat x"), reads, "{profile}");
+        assert_eq!(decide(&policy, "touch x"), writes, "{profile}");
+        assert_eq!(decide(&policy, "some-unknown-program"), unknown, "{profile}");
+    }
+    assert_eq!(decide(&policy, "echo x > /etc/x"), Decision::Ask);
+    assert_eq!(decide(&under("open"), "echo x > /etc/x"), Decision::Allow);
+    assert_eq!(decide(&under("open"), "sudo ls"), Decision::Deny);
+    let error = policy.with_profile("none").unwrap_err().to_string();
+    assert!(error.contains("batch, careful, look, open"), "{error}");
+    let chosen = CommandPolicy::from_toml(&format!("profile = \"look\"\n{text}")).unwrap();
+    assert_eq!(chosen.sandbox_mode, SandboxMode::ReadOnly);
+    assert!(CommandPolicy::from_toml("profile = \"none\"").is_err());
+}
+
+#[test]
+fn the_linter_names_rules_without_effect() {
+    let policy = CommandPolicy::default()
+        .rule(CommandRule::new(["git"], Decision::Ask))
+        .rule(CommandRule::new(["git", "status"], Decision::Allow))
+        .rule(CommandRule::new(["git", "push"], Decision::Ask))
+        .rule(CommandRule::new(["make"], Decision::Allow))
+        .rule(CommandRule::new(["git push"], Decision::Deny))
+        .rule(CommandRule::new(["ls", "|"], Decision::Deny));
+    let found: Vec<String> = policy.lint().iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found.iter().any(|lint| lint.starts_with("rule 2: git status: can never decide")), "{found:#?}");
+    assert!(found.iter().any(|lint| lint.starts_with("rule 3: git push: changes nothing")), "{found:#?}");
+    assert!(found.iter().any(|lint| lint.starts_with("rule 5: git push: can hardly match")), "{found:#?}");
+    let mut policy = CommandPolicy::default();
+    policy.permissions.deny = vec!["Bash(rm *)".into()];
+    policy.permissions.allow = vec!["Bash(rm *)".into(), "WebFetch".into(), "Bash(ls *)".into()];
+    let found: Vec<String> = policy.lint().iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), 2, "{found:#?}");
+}
+
+#[test]
+fn a_change_that_does_not_load_leaves_the_rules_as_they_were() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy.toml");
+    let rule = |decision: &str| format!("[[rules]]\nprefix = [\"make\"]\ndecision = \"{decision}\"\n");
+    std::fs::write(&path, rule("allow")).unwrap();
+    let file = PolicyFile::open(&path).unwrap();
+    assert_eq!(decide(&file.current(), "make"), Decision::Allow);
+    assert!(!file.refresh().unwrap());
+    std::fs::write(&path, rule("refuse it")).unwrap();
+    let error = file.refresh().unwrap_err().to_string();
+    assert!(error.contains("line 3"), "{error}");
+    assert_eq!(decide(&file.current(), "make"), Decision::Allow);
+    assert!(!file.refresh().unwrap(), "told once");
+    std::fs::write(&path, rule("deny") + "\n").unwrap();
+    assert!(file.refresh().unwrap());
+    assert_eq!(decide(&file.current(), "make"), Decision::Deny);
+    std::fs::remove_file(&path).unwrap();
+    assert!(file.refresh().is_err());
+    assert_eq!(decide(&file.current(), "make"), Decision::Deny);
+    assert!(PolicyFile::open(&path).is_err());
+}
