@@ -213,7 +213,7 @@ fn what_cannot_be_followed_is_asked() {
     ]);
     assert_allowed(&[
         "[[ -f x && $y == z* ]]",
-        "[[ $x =~ ^a(b|c)$ ]]",
+        "[[ $x =~ ^a(b|c) ]]",
         "echo ${x%.*} ${#x} ${x:-y} ${x/a/b}",
     ]);
 }
