@@ -172,7 +172,7 @@ struct Filter(BTreeMap<u32, Program>);
 
 impl Filter {
     fn refuse(&mut self, nr: libc::c_long, verdict: u32) {
-        self.only_for(nr, |p| p.give(verdict));
+        self.0.insert(number(nr), Program(vec![(RETURN, 0, 0, verdict)]));
     }
 
     /// `body` decides about one call; where it does not, the call is allowed.
@@ -207,16 +207,15 @@ impl Filter {
     }
 }
 
+/// Calls that are compared one after the other. What is installed for every start is kept short: the
+/// kernel compiles it each time.
+const COMPARED: usize = 6;
+
 /// Instructions that find a call's body among `calls`, ascending, and jump to it. The jumps are
 /// filled in later.
 fn search<'a>(calls: &[(&u32, &'a Program)], p: &mut Program, jumps: &mut Vec<(usize, &'a Program)>) {
-    if calls.len() <= 3 {
-        for (nr, body) in calls {
-            p.0.push((IF_EQUAL, 0, 1, **nr));
-            jumps.push((p.0.len(), body));
-            p.0.push((JUMP, 0, 0, 0));
-        }
-        p.give(ALLOW);
+    if calls.len() <= COMPARED {
+        compare(calls, p, jumps);
         return;
     }
     let (below, above) = calls.split_at(calls.len() / 2);
@@ -230,6 +229,33 @@ fn search<'a>(calls: &[(&u32, &'a Program)], p: &mut Program, jumps: &mut Vec<(u
         jump.1 = u8::try_from(distance).unwrap_or(u8::MAX);
     }
     search(above, p, jumps);
+}
+
+/// Those that are simply refused share the instruction that does so.
+fn compare<'a>(calls: &[(&u32, &'a Program)], p: &mut Program, jumps: &mut Vec<(usize, &'a Program)>) {
+    let mut refusals: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (nr, body) in calls {
+        let place = p.0.len();
+        if let [(RETURN, _, _, verdict)] = body.0.as_slice() {
+            p.0.push((IF_EQUAL, 0, 0, **nr));
+            refusals.entry(*verdict).or_default().push(place);
+        } else {
+            p.0.push((IF_EQUAL, 0, 1, **nr));
+            jumps.push((place + 1, body));
+            p.0.push((JUMP, 0, 0, 0));
+        }
+    }
+    p.give(ALLOW);
+    for (verdict, places) in refusals {
+        let target = p.0.len();
+        p.give(verdict);
+        for place in places {
+            if let Some(jump) = p.0.get_mut(place) {
+                // At most a few comparisons lie between.
+                jump.1 = u8::try_from(target - place - 1).unwrap_or(u8::MAX);
+            }
+        }
+    }
 }
 
 fn number(nr: libc::c_long) -> u32 {

@@ -11,8 +11,8 @@ const SYSTEM: [&str; 9] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/run/current-system"];
 
 /// A file of `/etc` up to this size is copied, and a directory with a few of them: a mount of its own
-/// costs several times as much.
-const COPIED_BYTES: u64 = 128 << 10;
+/// costs as much as copying that.
+const COPIED_BYTES: u64 = 16 << 10;
 const COPIED_ENTRIES: usize = 8;
 
 /// What programs need of `/etc` and what holds no secrets.
