@@ -37,7 +37,7 @@ use self::cgroup::Groups;
 use self::identity::OwnerMaps;
 use self::network::Wiring;
 use self::pool::Pool;
-use self::process::NativeProcess;
+use self::process::{Grouped, NativeProcess};
 use self::start::{Confined, Parts};
 use self::view::System;
 use crate::proxy::{ProxyLimits, Resolve};
@@ -90,7 +90,7 @@ impl NativeSandbox {
             owners: OwnerMaps::default(),
             landlock_abi: sys::landlock_abi().ok(),
             last_capability,
-            groups: Groups::look(),
+            groups: Arc::new(Groups::look()),
             witnessed: Mutex::default(),
         };
         Ok(Self { parts: Arc::new(parts), pool: None, wiring: Wiring::default() })
@@ -192,8 +192,15 @@ impl Sandbox for NativeSandbox {
             .wiring
             .serve(&request.policy.network, listener, request.observer.clone())
             .map_err(|error| SandboxError::system("cannot serve the command's connections", error))?;
-        let process = NativeProcess::supervise(started, told, group, outside, &request.policy.limits, since)
-            .map_err(watched)?;
+        let process = NativeProcess::supervise(
+            started,
+            told,
+            group.map(|group| Grouped::new(group, &self.parts.groups)),
+            outside,
+            &request.policy.limits,
+            since,
+        )
+        .map_err(watched)?;
         Ok(Running::new(process.with_proxy(proxy), report))
     }
 

@@ -1,6 +1,9 @@
 //! Control groups: limits on a whole tree, and accounts of it. Of version 2 where its controllers
 //! are at hand, else of version 1; nothing where the host may make no groups.
 
+mod spares;
+
+use self::spares::{GroupLimits, Spares};
 use super::sys;
 use crate::sandbox::Limits;
 use std::collections::BTreeMap;
@@ -56,6 +59,7 @@ pub(super) struct Groups {
     /// Tells this host's groups from others'.
     name: String,
     made: AtomicU64,
+    spares: Spares,
 }
 
 /// Why there are no groups.
@@ -82,11 +86,23 @@ impl Groups {
         if let Ok(hierarchy) = &hierarchy {
             sweep(hierarchy);
         }
-        Self { hierarchy, name, made: AtomicU64::new(0) }
+        Self { hierarchy, name, made: AtomicU64::new(0), spares: Spares::default() }
     }
 
-    /// Makes a group with the limits.
-    pub(super) fn make(&self, limits: &Limits) -> Result<Group, Unavailable> {
+    /// A group with the limits that nothing has been in, and the ways into it.
+    pub(super) fn make(&self, limits: &Limits) -> Result<(Group, Vec<OwnedFd>), Unavailable> {
+        // One that somebody has removed meanwhile is none.
+        while let Some(spare) = self.spares.take(&GroupLimits::from(limits)) {
+            if let (Ok(entrances), true) = (spare.entrances(), spare.exists()) {
+                return Ok((spare, entrances));
+            }
+        }
+        let group = self.fresh(limits)?;
+        let entrances = group.entrances().map_err(|error| Unavailable::new("open the group", &error))?;
+        Ok((group, entrances))
+    }
+
+    fn fresh(&self, limits: &Limits) -> Result<Group, Unavailable> {
         let hierarchy = self.hierarchy.as_ref().map_err(Clone::clone)?;
         let name = format!("{}-{}", self.name, self.made.fetch_add(1, Ordering::Relaxed));
         let mut group = Group { dirs: BTreeMap::new(), unified: None, missing: Vec::new() };
@@ -232,8 +248,13 @@ impl Group {
         self.unified.iter().chain(self.dirs.values())
     }
 
+    /// Opening the ways in has shown it for version 1.
+    fn exists(&self) -> bool {
+        self.unified.as_ref().is_none_or(|dir| dir.is_dir())
+    }
+
     /// Puts a process into the group. What it starts later is in it too. In version 1 it goes by itself,
-    /// through the [`entrances`](Self::entrances).
+    /// through the entrances that [`Groups::make`] gives.
     pub(super) fn add(&self, pid: i32) -> io::Result<()> {
         match &self.unified {
             Some(dir) => fs::write(dir.join("cgroup.procs"), pid.to_string()),
@@ -244,7 +265,7 @@ impl Group {
     /// Files by which a process of one thread puts itself into the group: it writes a 0. Moved by somebody
     /// else, it would be so under a lock that the kernel takes against every fork of the machine, which
     /// can take more than ten milliseconds. Empty in version 2, which has no such way.
-    pub(super) fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
+    fn entrances(&self) -> io::Result<Vec<OwnedFd>> {
         let mut dirs: Vec<&PathBuf> = self.dirs.values().collect();
         dirs.dedup();
         let open = |dir: &&PathBuf| File::options().write(true).open(dir.join("tasks"));

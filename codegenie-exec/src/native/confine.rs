@@ -63,11 +63,7 @@ impl Payload<'_> {
 pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payload<'_>) -> Plan {
     let mut plan = Plan::default();
     close_foreign_descriptors(&mut plan, setting.kept);
-    enter_groups(&mut plan, setting.entrances, optional(policy, Layer::ControlGroups));
     change_identity(&mut plan, &setting.identity);
-    // Not by the clone: the process has been put into its group since then, which is the root of what it
-    // sees from here on. The group's name tells of the host.
-    plan.call("hide the host's control groups", libc::SYS_unshare, &[libc::CLONE_NEWCGROUP.into()]);
     let terminal = payload.terminal();
     mounts::enter_view(&mut plan, setting.view, setting.prepared, &policy.limits, terminal.is_some());
     if policy.network != Network::DangerousFull {
@@ -79,6 +75,12 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     plan.section(Purpose::Layer(Layer::IpcNamespace), false);
     let name = plan.text("sandbox");
     plan.call("set the host name", libc::SYS_sethostname, &[name.into(), 7.into()]);
+    // Not before: the kernel's accounts of the view would take as long as making it.
+    enter_groups(&mut plan, setting.entrances, optional(policy, Layer::ControlGroups));
+    // Not by the clone: the process has been put into its group since then, which is the root of what it
+    // sees from here on. The group's name tells of the host.
+    plan.section(Purpose::Layer(Layer::UserNamespace), false);
+    plan.call("hide the host's control groups", libc::SYS_unshare, &[libc::CLONE_NEWCGROUP.into()]);
     watch_children(&mut plan);
     if let Some(size) = terminal {
         terminal::make(&mut plan, size);

@@ -1,7 +1,7 @@
 //! A started tree as the host sees it: output, input, limits, end.
 
 use super::abi::{KIND_ENDED, KIND_IO, KIND_USAGE, Op};
-use super::cgroup::{Group, GroupUsage};
+use super::cgroup::{Group, GroupUsage, Groups};
 use super::control;
 use super::launch::{Init, Started};
 use super::message::Usage;
@@ -112,7 +112,7 @@ impl NativeProcess {
     pub(super) fn supervise(
         started: Started,
         told: AsyncFd<Arc<OwnedFd>>,
-        group: Option<Group>,
+        group: Option<Grouped>,
         outside: Outside,
         limits: &Limits,
         since: Instant,
@@ -338,10 +338,30 @@ struct Tree {
     init: Init,
     shared: Arc<Shared>,
     // After `init`: a group can be removed once nothing is in it.
-    group: Option<Group>,
+    group: Option<Grouped>,
     outputs: Vec<Weak<OwnedFd>>,
     usage: Usage,
     limits: Limits,
+}
+
+/// A command's control group, and who makes the next one.
+#[derive(Debug)]
+pub(super) struct Grouped {
+    group: Group,
+    /// A host that is done with its sandbox needs no other group.
+    maker: Weak<Groups>,
+}
+
+impl Grouped {
+    pub(super) fn new(group: Group, maker: &Arc<Groups>) -> Self {
+        Self { group, maker: Arc::downgrade(maker) }
+    }
+
+    fn replace(self, limits: &Limits) {
+        if let Some(maker) = self.maker.upgrade() {
+            maker.replace(self.group, limits);
+        }
+    }
 }
 
 enum Event {
@@ -401,7 +421,10 @@ impl Tree {
         if idle.is_some_and(|idle| now >= idle) {
             self.shared.end(BY_IDLENESS);
         }
-        let cpu = limits.cpu.zip(self.group.as_ref()).filter(|(_, group)| group.counts_cpu());
+        let cpu = limits
+            .cpu
+            .zip(self.group.as_ref().map(|grouped| &grouped.group))
+            .filter(|(_, group)| group.counts_cpu());
         if cpu.is_some_and(|(cpu, group)| group.usage().cpu.is_some_and(|used| used >= cpu)) {
             self.shared.end(BY_CPU);
         }
@@ -420,7 +443,7 @@ impl Tree {
 
     /// How the command ended, and what it used. `ended`: its wait status, where init told it.
     fn status(&self, ended: Option<i64>) -> SandboxStatus {
-        let group = self.group.as_ref().map(Group::usage).unwrap_or_default();
+        let group = self.group.as_ref().map(|grouped| grouped.group.usage()).unwrap_or_default();
         let reason = match (self.shared.killer.load(Ordering::Acquire), ended.map(wait_status)) {
             (BY_OUTPUT, _) => EndReason::OutputLimit,
             (_, Some(reason)) if reason != EndReason::Signaled(libc::SIGKILL) => {
@@ -502,7 +525,12 @@ async fn supervise(
         // Removing control groups waits for the kernel. A runtime that shuts down drops the tree, which
         // does the same.
         drop(tokio::task::spawn_blocking(move || {
+            // All of it, and not only what is named here.
+            let mut tree = tree;
             let _ = tree.init.reap();
+            if let Some(group) = tree.group.take() {
+                group.replace(&tree.limits);
+            }
         }));
         return;
     }

@@ -1,6 +1,6 @@
 //! Starts commands: from the policy to a confined process, at once or in two halves.
 
-use super::cgroup::{Group, Groups, Unavailable};
+use super::cgroup::{Group, Groups};
 use super::confine::{self, Payload, Setting};
 use super::control;
 use super::identity::{Identity, OwnerMaps};
@@ -36,7 +36,7 @@ pub(super) struct Parts {
     pub(super) owners: OwnerMaps,
     pub(super) landlock_abi: Option<i64>,
     pub(super) last_capability: u32,
-    pub(super) groups: Groups,
+    pub(super) groups: Arc<Groups>,
     /// What witnesses found under the policies that were asked about last.
     pub(super) witnessed: Mutex<VecDeque<(SandboxPolicy, View, EnforcementReport)>>,
 }
@@ -274,11 +274,7 @@ impl Parts {
         if requirement == Requirement::Off {
             return Ok((None, Vec::new(), LayerStatus::Off));
         }
-        let made = self.groups.make(&policy.limits).and_then(|group| {
-            let entrances = group.entrances().map_err(|error| Unavailable::new("open the group", &error))?;
-            Ok((group, entrances))
-        });
-        match made {
+        match self.groups.make(&policy.limits) {
             Ok((group, entrances)) => {
                 let missing = group.missing().to_vec();
                 let status =
