@@ -87,6 +87,7 @@ fn options() -> Result<Options, String> {
                         cwd.get_or_insert(path()?);
                         // What the host runs on its own behalf in a workspace stays read-only.
                         let workspace = SandboxPolicy::workspace_write(path()?);
+                        policy.loopback = workspace.loopback;
                         policy.write.extend(workspace.write);
                         policy.read.extend(workspace.read);
                     }
@@ -94,7 +95,9 @@ fn options() -> Result<Options, String> {
                     "--cow" => {
                         cwd.get_or_insert(path()?);
                         cow = Some(path()?);
-                        policy.read.extend(SandboxPolicy::workspace_write(path()?).read);
+                        let workspace = SandboxPolicy::workspace_write(path()?);
+                        policy.loopback = workspace.loopback;
+                        policy.read.extend(workspace.read);
                     }
                     "--read" => policy = policy.read(path()?),
                     "--hide" => policy = policy.hide(path()?),

@@ -2,7 +2,7 @@
 
 use super::abi::{FD_CONTROL, FD_PLAN, KIND_IO, KIND_USAGE};
 use super::identity::Identity;
-use super::landlock;
+use super::landlock::{self, Tcp};
 use super::mounts::{self, Prepared};
 use super::network;
 use super::plan::{Arg, Plan, Purpose};
@@ -66,7 +66,7 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     change_identity(&mut plan, &setting.identity);
     let terminal = payload.terminal();
     mounts::enter_view(&mut plan, setting.view, setting.prepared, &policy.limits, terminal.is_some());
-    if policy.network != Network::DangerousFull {
+    if has_loopback(policy) {
         raise_loopback(&mut plan);
     }
     if let Network::Domains(_) = policy.network {
@@ -98,7 +98,8 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
         let (set, one, zero) = (libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), Arg::Value(0));
         plan.call("set no_new_privs", libc::SYS_prctl, &[set, one, zero, zero, zero]);
         if let Some(abi) = setting.landlock_abi {
-            landlock::restrict(plan, setting.view, abi, optional(policy, Layer::Landlock));
+            let (tcp, optional) = (Tcp::of(policy), optional(policy, Layer::Landlock));
+            landlock::restrict(plan, setting.view, abi, tcp, optional);
         }
         if policy.requirement(Layer::Seccomp) != Requirement::Off {
             seccomp::install(plan, optional(policy, Layer::Seccomp));
@@ -146,6 +147,15 @@ fn tell_usage(plan: &mut Plan) {
     let args = [Arg::Slot(IO), text.into(), (size as u64).into(), 0.into()];
     plan.call("ask for the tree's transfers", libc::SYS_pread64, &args).or_else();
     plan.report(record, size);
+}
+
+/// Whether the sandbox's own loopback is up: for the command's servers, or for the proxy.
+pub(super) fn has_loopback(policy: &SandboxPolicy) -> bool {
+    match &policy.network {
+        Network::None => policy.loopback,
+        Network::Domains(_) => true,
+        Network::DangerousFull => false,
+    }
 }
 
 fn optional(policy: &SandboxPolicy, layer: Layer) -> bool {

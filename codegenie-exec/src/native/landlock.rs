@@ -1,9 +1,10 @@
 //! Landlock: path rules that hold even where the view has a hole, and scopes for signals and
 //! abstract sockets. Applied to the command's process after the mounts are made.
 
+use super::network;
 use super::plan::{Arg, Plan, Purpose};
 use super::view::{Entry, Kind, View};
-use crate::sandbox::Layer;
+use crate::sandbox::{Layer, Network, SandboxPolicy};
 use std::path::Path;
 
 /// Rights on files and directories, by the bits of the kernel's `landlock.h`.
@@ -29,25 +30,56 @@ fn file_rights(abi: i64) -> u64 {
     (1 << bits) - 1
 }
 
+/// Binding and connecting TCP sockets, since ABI 4.
+const TCP_ABI: i64 = 4;
+const CONNECT_TCP: u64 = 1 << 1;
+const ALL_TCP: u64 = 1 | CONNECT_TCP;
+
+/// What a command may do with TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tcp {
+    /// Whatever its network namespace lets it.
+    Free,
+    /// Nothing.
+    Refused,
+    /// Connect to this port: every rule of Landlock's is about a port, whatever the address.
+    Connect(u16),
+}
+
+impl Tcp {
+    pub(super) fn of(policy: &SandboxPolicy) -> Self {
+        match &policy.network {
+            Network::DangerousFull => Self::Free,
+            _ if policy.loopback => Self::Free,
+            Network::Domains(_) => Self::Connect(network::PORT),
+            Network::None => Self::Refused,
+        }
+    }
+}
+
 /// Abstract Unix sockets and signals, since ABI 6.
 fn scopes(abi: i64) -> u64 {
     if abi >= 6 { 3 } else { 0 }
 }
 
 /// What an older kernel cannot restrict, in a few words each.
-pub(super) fn missing(abi: i64) -> Vec<String> {
+pub(super) fn missing(abi: i64, tcp: Tcp) -> Vec<String> {
+    let ports = (tcp != Tcp::Free).then_some((TCP_ABI, "TCP ports"));
     [(3, "truncation"), (5, "device ioctls"), (6, "signal and abstract socket scopes")]
         .into_iter()
+        .chain(ports)
         .filter(|(since, _)| abi < *since)
         .map(|(since, what)| format!("{what} (needs Landlock ABI {since}, this kernel has {abi})"))
         .collect()
 }
 
 /// Adds the rules of `view` and restricts the process that carries out the plan.
-pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, optional: bool) {
+pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, tcp: Tcp, optional: bool) {
     plan.section(Purpose::Layer(Layer::Landlock), optional);
     let all = file_rights(abi);
-    let attr = plan.words(&[all, 0, scopes(abi)]);
+    let tcp = if abi < TCP_ABI { Tcp::Free } else { tcp };
+    let handled_tcp = if tcp == Tcp::Free { 0 } else { ALL_TCP };
+    let attr = plan.words(&[all, handled_tcp, scopes(abi)]);
     let size = match abi {
         ..=3 => 8u64,
         4 | 5 => 16,
@@ -82,6 +114,16 @@ pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, optional: bool) {
         let wanted = if writable { write } else { read };
         let wanted = if dir { wanted } else { wanted & !right::READ_DIR };
         rule(plan, &entry.path, wanted, all);
+    }
+    if let Tcp::Connect(port) = tcp {
+        // struct landlock_net_port_attr: the rights, then the port in the host's order.
+        let attr = plan.words(&[CONNECT_TCP, port.into()]);
+        let net_port = 2;
+        plan.call(
+            "add a Landlock rule for the proxy",
+            libc::SYS_landlock_add_rule,
+            &[Arg::Slot(1), net_port.into(), attr.into(), 0.into()],
+        );
     }
     plan.call("restrict by Landlock", libc::SYS_landlock_restrict_self, &[Arg::Slot(1), 0.into()]);
     plan.call("close the ruleset", libc::SYS_close, &[Arg::Slot(1)]);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The number under which the listener is passed to the host.
 pub(super) const LISTENER: u32 = 2;
 /// Where the proxy is, on the sandbox's own loopback. The usual port of proxies.
-const PORT: u16 = 3128;
+pub(super) const PORT: u16 = 3128;
 const BACKLOG: i32 = 128;
 
 /// Listens on the sandbox's loopback, and passes the listener to the host. Init keeps nothing of it.

@@ -1,7 +1,7 @@
 //! What a start under a policy enforces, layer by layer, and what can be done about a refusal.
 
-use super::confine::Setting;
-use super::landlock;
+use super::confine::{Setting, has_loopback};
+use super::landlock::{self, Tcp};
 use super::launch::{StartError, Started};
 use super::mounts::OVERLAY_STAGE;
 use super::plan::{Plan, Purpose};
@@ -67,7 +67,7 @@ fn full_or_partial(
                 errno: libc::ENOSYS,
                 hint: hint(layer, libc::ENOSYS).to_owned(),
             },
-            Some(abi) => match landlock::missing(abi) {
+            Some(abi) => match landlock::missing(abi, Tcp::of(policy)) {
                 missing if missing.is_empty() => LayerStatus::Full,
                 missing => LayerStatus::Partial { missing },
             },
@@ -102,7 +102,8 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
             policy.hide.len()
         ),
         Layer::NetworkNamespace => match &policy.network {
-            Network::None => "own loopback; Unix sockets in granted paths".to_owned(),
+            Network::None if has_loopback(policy) => "own loopback; Unix sockets in granted paths".to_owned(),
+            Network::None => "no loopback; Unix sockets in granted paths".to_owned(),
             Network::Domains(rules) => {
                 let rules: Vec<&str> = rules.iter().map(DomainRule::as_str).collect();
                 format!("domains only, through a proxy: {}", rules.join(", "))
@@ -110,15 +111,20 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
             Network::DangerousFull => "the policy grants the host's network".to_owned(),
         },
         Layer::IpcNamespace => "with own host name".to_owned(),
-        Layer::Landlock => {
-            setting.landlock_abi.map_or_else(
-                || "not in this kernel".to_owned(),
-                |abi| {
-                    // TCP is left to the network namespace: a rule would have to name every port of the loopback.
-                    format!("ABI {abi}: files, devices, signals, abstract sockets")
-                },
-            )
-        }
+        Layer::Landlock => setting.landlock_abi.map_or_else(
+            || "not in this kernel".to_owned(),
+            |abi| {
+                let tcp = match Tcp::of(policy) {
+                    Tcp::Free if policy.network == Network::DangerousFull => {
+                        "TCP not restricted: the policy grants the host's network"
+                    }
+                    Tcp::Free => "TCP not restricted: the policy grants the sandbox's own loopback",
+                    Tcp::Refused => "TCP refused",
+                    Tcp::Connect(_) => "TCP refused but for connecting to the proxy's port",
+                };
+                format!("ABI {abi}: files, devices, signals, abstract sockets; {tcp}")
+            },
+        ),
         Layer::Seccomp => format!(
             "{} calls refused, set-user-id modes too; other architectures killed",
             seccomp::denied_count()

@@ -232,6 +232,9 @@ fn of_line(line: &str, policy: &SandboxPolicy, cwd: &Path) -> Vec<Denial> {
     let Some((text, cause)) = MESSAGES.iter().find(|(text, _)| line.contains(text)) else {
         return Vec::new();
     };
+    if let Some(denial) = of_loopback(line, text, policy) {
+        return vec![denial];
+    }
     match *cause {
         Cause::Path(access) => paths(line)
             .filter_map(|path| {
@@ -263,6 +266,16 @@ fn of_line(line: &str, policy: &SandboxPolicy, cwd: &Path) -> Vec<Denial> {
             vec![Denial::new(Layer::ResourceLimits, format!("limit {name}"), *text, rule)]
         }
     }
+}
+
+/// What Landlock says of a TCP socket is what it says of a file.
+fn of_loopback(line: &str, text: &str, policy: &SandboxPolicy) -> Option<Denial> {
+    let is_denied = !policy.loopback && policy.network != Network::DangerousFull;
+    let is_about = ["127.0.0.1", "localhost", "::1"].iter().any(|name| line.contains(name));
+    (text == "Permission denied" && is_denied && is_about).then(|| {
+        let why = "the policy grants no loopback of the command's own";
+        Denial::new(Layer::Landlock, "a TCP socket on the loopback", why, ".loopback(true)")
+    })
 }
 
 /// The host has the path, but the sandbox has a directory of its own there.

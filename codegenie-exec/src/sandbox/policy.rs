@@ -13,11 +13,12 @@ use std::time::Duration;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Network {
-    /// Its own loopback, which reaches nothing but the command itself.
+    /// Nothing outside; its own loopback where [`SandboxPolicy::loopback`] says so, which reaches nothing
+    /// but the command itself.
     #[default]
     None,
     /// The hosts that these rules name, over HTTP, CONNECT and SOCKS5, through a proxy of the sandbox's
-    /// that resolves names, checks addresses, and tells of every connection. Beside it its own loopback.
+    /// that resolves names, checks addresses, and tells of every connection.
     Domains(Vec<DomainRule>),
     /// Everything that the host reaches, the host's own services on loopback included.
     DangerousFull,
@@ -107,6 +108,10 @@ pub struct SandboxPolicy {
     pub hide: Vec<PathBuf>,
     /// What the command may reach.
     pub network: Network,
+    /// Whether the command may have servers of its own on its own loopback, as many tests do, and connect to
+    /// them. Off unless it is named or the profile is [`workspace_write`](Self::workspace_write). Without
+    /// effect on [`Network::DangerousFull`], which has the host's loopback.
+    pub loopback: bool,
     /// What the command may use.
     pub limits: Limits,
     /// The command's environment. Nothing is inherited from the host.
@@ -137,6 +142,7 @@ impl Default for SandboxPolicy {
             overlays: Vec::new(),
             hide: Vec::new(),
             network: Network::None,
+            loopback: false,
             limits: Limits::default(),
             environment: environment.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
             relaxed: BTreeMap::new(),
@@ -146,12 +152,13 @@ impl Default for SandboxPolicy {
 }
 
 impl SandboxPolicy {
-    /// The profile for looking: `workspace` is readable, nothing of the host is writable.
+    /// The profile for looking: `workspace` is readable, nothing of the host is writable, and there is no
+    /// loopback.
     pub fn read_only(workspace: impl Into<PathBuf>) -> Self {
         Self { read: vec![workspace.into()], ..Self::default() }
     }
 
-    /// The profile for working: `workspace` is writable, but for what a host executes on its own
+    /// The profile for working: the command has a loopback of its own, and `workspace` is writable, but for what a host executes on its own
     /// behalf when it works there: `.git` with its hooks and configuration, that of nested repositories four
     /// levels deep, start-up files, settings of editors and agents. Those
     /// of them that exist when this is called are read-only; [`write`](Self::write) names one that
@@ -165,7 +172,7 @@ impl SandboxPolicy {
         let workspace = workspace.into();
         let top = defaults::HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists());
         let read = top.chain(defaults::nested_repositories(&workspace)).collect();
-        Self { read, write: vec![workspace], ..Self::default() }
+        Self { read, write: vec![workspace], loopback: true, ..Self::default() }
     }
 
     /// Makes a path readable.
@@ -224,6 +231,15 @@ impl SandboxPolicy {
     #[must_use]
     pub fn hide(mut self, path: impl Into<PathBuf>) -> Self {
         self.hide.push(path.into());
+        self
+    }
+
+    /// Lets the command have servers on its own loopback and connect to them, or forbids it: then binding and
+    /// connecting a TCP socket is refused (by Landlock, of ABI 4 or later), but for the way to the proxy
+    /// where the policy names domains; without a proxy the loopback is not even up.
+    #[must_use]
+    pub fn loopback(mut self, allowed: bool) -> Self {
+        self.loopback = allowed;
         self
     }
 

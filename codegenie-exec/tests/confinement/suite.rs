@@ -332,3 +332,78 @@ async fn runs_side_by_side() {
         assert_eq!(output.stdout.len(), 1 << 20);
     }
 }
+
+/// A helper program: a server and a client of its own on the loopback, and what each step said.
+#[test]
+#[ignore = "a helper program of servers_on_the_loopback_are_granted_or_not, which runs it in the sandbox"]
+fn helper_serves_itself() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0");
+    println!("bind: {}", listener.is_ok());
+    // Where nobody may bind, connecting is refused all the same: not by who would answer.
+    let address = listener.as_ref().map_or_else(|_| ([127, 0, 0, 1], 9).into(), |l| l.local_addr().unwrap());
+    match std::net::TcpStream::connect(address) {
+        Ok(mut client) => {
+            let mut server = listener.unwrap().accept().unwrap().0;
+            server.write_all(b"hello").unwrap();
+            drop(server);
+            let mut text = String::new();
+            client.read_to_string(&mut text).unwrap();
+            println!("connect: {text}");
+        }
+        Err(error) => println!("connect: {}", error.raw_os_error().unwrap_or(0)),
+    }
+    let datagram = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| {
+        socket.connect(socket.local_addr()?)?;
+        socket.send(b"x")
+    });
+    println!("datagram: {}", datagram.is_ok());
+}
+
+#[tokio::test]
+async fn servers_on_the_loopback_are_granted_or_not() {
+    let host = Host::new(LAUNCHER);
+    let program = host.path("workspace/program");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let shown = async |policy: SandboxPolicy| {
+        let request = SandboxRequest::new(&program, policy).args(helper("suite::helper_serves_itself"));
+        let output = run(&request).await.unwrap();
+        let detail = |layer| {
+            let of = output.report.layers.iter().find(|report| report.layer == layer).unwrap();
+            of.detail.clone()
+        };
+        let report = [detail(Layer::Landlock), detail(Layer::NetworkNamespace)].join("; ");
+        let partial = output.report.status(Layer::Landlock).to_string();
+        (text(&output), report, partial)
+    };
+    let (output, report, partial) = shown(host.policy()).await;
+    assert!(output.contains("bind: true\nconnect: hello\ndatagram: true\n"), "{output}");
+    assert!(report.contains("TCP not restricted: the policy grants the sandbox's own loopback"), "{report}");
+    assert!(report.contains("; own loopback"), "{report}");
+    assert!(!partial.contains("TCP"), "{partial}");
+
+    let (output, report, partial) = shown(host.policy().loopback(false)).await;
+    assert!(output.contains("bind: false\nconnect: ") && output.contains("datagram: false\n"), "{output}");
+    assert!(!output.contains("hello"), "{output}");
+    assert!(report.contains("TCP refused; no loopback"), "{report}");
+    // By Landlock where it can, or else by there being no loopback.
+    let by_landlock = !partial.contains("TCP ports (needs Landlock ABI 4");
+    assert_eq!(output.contains("connect: 13\n"), by_landlock, "{output} {partial}");
+
+    // With a proxy the loopback is up, and the way to the proxy is the only one.
+    let (output, report, partial) = shown(host.policy().loopback(false).domains(["nowhere.test"])).await;
+    let by_landlock = !partial.contains("TCP ports (needs Landlock ABI 4");
+    assert!(report.contains("TCP refused but for connecting to the proxy's port"), "{report}");
+    assert_eq!(output.contains("bind: false\nconnect: 13\n"), by_landlock, "{output} {partial}");
+    let script = "exec 3<>/dev/tcp/127.0.0.1/3128 && echo reached; echo x > /dev/tcp/127.0.0.1/3129";
+    let policy = host.policy().loopback(false).domains(["nowhere.test"]);
+    let output = host.confined_under(policy.clone(), script).await;
+    assert!(text(&output).contains("reached"), "{}", text(&output));
+    if by_landlock {
+        let denials = output.denials(&policy, &host.path("workspace"));
+        assert!(denials.iter().any(|denial| denial.rule == ".loopback(true)"), "{}", text(&output));
+    }
+    // The profiles.
+    assert!(!SandboxPolicy::read_only("/").loopback && !SandboxPolicy::default().loopback);
+    assert!(SandboxPolicy::workspace_write("/").loopback);
+}
