@@ -12,6 +12,7 @@ mod journal;
 mod layer;
 mod recover;
 mod state;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -222,6 +223,10 @@ impl CowWorkspace {
     /// Recovers what ended processes have left below `state`: interrupted commits are completed, or
     /// undone where that is not possible; transactions that were not committed are rolled back. Those
     /// of living processes are left alone. A host calls it when it starts.
+    ///
+    /// Where somebody has changed, since the interruption, what the commit changes, nothing is overwritten: the
+    /// error is of the kind [`CowErrorKind::Drift`] and names the paths, the state stays, and once they are
+    /// moved out of the way it can be recovered. The others are recovered all the same.
     pub fn recover_in(state: impl AsRef<Path>) -> Result<Vec<Recovered>, CowError> {
         recover::all(state.as_ref())
     }

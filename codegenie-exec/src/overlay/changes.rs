@@ -117,7 +117,7 @@ pub(super) fn settle(
         let is_change = match (&difference.before, &difference.after) {
             (Some(before), Written::File { stat, attributes }) if before.kind == FileKind::File => {
                 difference.same_content =
-                    before.size == stat.size && same_bytes(workspace, upper, &path).map_err(failed)?;
+                    before.size == stat.size && same_in_both(workspace, upper, &path).map_err(failed)?;
                 let same = difference.same_content && before.mode == stat.mode && before.mtime == stat.mtime;
                 !same || attributes_of(workspace, &path, FileKind::File).map_err(failed)? != *attributes
             }
@@ -174,9 +174,13 @@ pub(super) fn open(root: &OwnedFd, path: &Path) -> io::Result<File> {
 }
 
 /// Whether the file has the same bytes in both trees. One that is gone meanwhile has not.
-fn same_bytes(a: &OwnedFd, b: &OwnedFd, path: &Path) -> io::Result<bool> {
-    let Ok(mut a) = open(a, path) else { return Ok(false) };
-    let mut b = open(b, path)?;
+fn same_in_both(a: &OwnedFd, b: &OwnedFd, path: &Path) -> io::Result<bool> {
+    let Ok(a) = open(a, path) else { return Ok(false) };
+    same_bytes(a, open(b, path)?)
+}
+
+/// Whether two files have the same bytes from where they are.
+pub(super) fn same_bytes(mut a: File, mut b: File) -> io::Result<bool> {
     let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
     loop {
         let (read_left, read_right) = (fill(&mut a, &mut left)?, fill(&mut b, &mut right)?);

@@ -13,6 +13,7 @@ use super::fault;
 use super::journal::{Attributes, Journal, Node, Step};
 use super::layer::Written;
 use super::state::{BEFORE, JOURNAL, State, UNDO};
+use super::strangers;
 use super::tree::{self, FileKind, Stat};
 use crate::native;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat2};
@@ -121,7 +122,9 @@ pub(super) fn prepare(
                     _ => {
                         keep(place.workspace, path, &before_dir, index)
                             .map_err(|error| failed("keep the content of", error))?;
-                        Node::File { attributes, same_as: None }
+                        let known = strangers::know(place.workspace, path)
+                            .map_err(|error| failed("look at", error))?;
+                        Node::File { attributes, same_as: None, known }
                     }
                 }
             }
@@ -141,7 +144,7 @@ pub(super) fn prepare(
                 let known = (stat.nlink > 1).then(|| names.get(&(stat.dev, stat.ino)).copied()).flatten();
                 names.entry((stat.dev, stat.ino)).or_insert(index);
                 let attributes = attributes(stat, old.unwrap_or(stat), extended.clone());
-                Node::File { attributes, same_as: known }
+                Node::File { attributes, same_as: known, known: None }
             }
         };
         steps.push(Step { path: path.clone(), before, after });
@@ -392,7 +395,7 @@ impl Converge<'_> {
                 let (from, other) = tree::open_parent(self.place.workspace, other.unwrap_or(Path::new("")))?;
                 linkat(&from, other, &parent, temporary, AtFlags::empty())?;
             }
-            Node::File { attributes, same_as: None } => {
+            Node::File { attributes, same_as: None, .. } => {
                 let file = self.fetch(index, step, &parent, temporary)?;
                 set(&file, attributes)?;
             }

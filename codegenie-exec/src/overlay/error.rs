@@ -13,7 +13,8 @@ pub enum CowErrorKind {
     Unsuitable,
     /// A command, another commit or another process is at work with it.
     Busy,
-    /// The workspace was changed by somebody else where the commit would write; see [`CowError::paths`].
+    /// The workspace was changed by somebody else where the commit would write, or since it was interrupted;
+    /// see [`CowError::paths`].
     Drift,
     /// The layer holds what is not taken over: special files, set-id modes, forged attributes.
     Refused,
@@ -55,15 +56,22 @@ impl CowError {
     }
 
     pub(super) fn drift(paths: Vec<PathBuf>) -> Self {
-        const SHOWN: usize = 8;
-        let mut list: Vec<String> = paths.iter().take(SHOWN).map(|path| show(path)).collect();
-        if let Some(more) = paths.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-            list.push(format!("and {more} more"));
-        }
         let message = format!(
             "the workspace was changed since the transaction began, where the commit would write: {}; nothing was \
              changed; commit nothing, or roll back and run again",
-            list.join(", ")
+            list(&paths)
+        );
+        Self { kind: CowErrorKind::Drift, message, paths, source: None }
+    }
+
+    /// Paths that an interrupted commit changes and that are neither as they were nor as they were to be.
+    pub(super) fn strangers(paths: Vec<PathBuf>, workspace: &Path, state: &Path) -> Self {
+        let message = format!(
+            "the interrupted commit into {} is not recovered: since then somebody changed {}; nothing is overwritten or \
+             lost; move it out of the way, then recover (what was there and what was to come is kept in {})",
+            show(workspace),
+            list(&paths),
+            show(state)
         );
         Self { kind: CowErrorKind::Drift, message, paths, source: None }
     }
@@ -84,6 +92,16 @@ impl CowError {
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
     }
+}
+
+/// The first few of them.
+fn list(paths: &[PathBuf]) -> String {
+    const SHOWN: usize = 8;
+    let mut list: Vec<String> = paths.iter().take(SHOWN).map(|path| show(path)).collect();
+    if let Some(more) = paths.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        list.push(format!("and {more} more"));
+    }
+    list.join(", ")
 }
 
 /// A path in a message: one line whatever its name is.

@@ -1,15 +1,17 @@
 //! The journal of a commit: every path that it changes, as it was and as it is to be.
 //!
 //! It is on stable storage, whole, before the first of them is changed. The bytes of files are not in
-//! it: those to come are in the layer, those that were are kept as pre-images. Version 1, integers
-//! little endian, byte strings with their length before them, FNV-1a 64 of all at the end.
+//! it: those to come are in the layer, those that were are kept as pre-images. Version 2, integers
+//! little endian, byte strings with their length before them, FNV-1a 64 of all at the end. Version 1,
+//! which did not say what a file that was there is known by, can still be read.
 
 use super::layer::Attribute;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-const MAGIC: &[u8; 8] = b"CGCOW\0\0\x01";
+const MAGIC: &[u8; 8] = b"CGCOW\0\0\x02";
+const MAGIC_1: &[u8; 8] = b"CGCOW\0\0\x01";
 /// What a journal may be read from: far above what the limits on entries lead to.
 pub(super) const MAX_BYTES: u64 = 2 << 30;
 
@@ -23,6 +25,16 @@ pub(super) struct Attributes {
     pub(super) extended: Vec<Attribute>,
 }
 
+/// By what a file that was there is known again, beside its attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) dev: u64,
+    pub(super) ino: u64,
+    pub(super) size: u64,
+    /// Where nothing that the commit does changes it.
+    pub(super) ctime: Option<(i64, i64)>,
+}
+
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
@@ -31,6 +43,8 @@ pub(super) enum Node {
         attributes: Attributes,
         /// The step, an earlier one, of which this is another name.
         same_as: Option<u32>,
+        /// Of what was there only.
+        known: Option<Known>,
     },
     Symlink {
         attributes: Attributes,
@@ -86,7 +100,11 @@ impl Journal {
 
     /// What [`parse`](Self::parse) does once the checksum is right.
     pub(super) fn parse_body(body: &[u8]) -> Option<Self> {
-        let mut from = Reader(body.strip_prefix(MAGIC)?);
+        let (bytes, version) = match body.strip_prefix(MAGIC) {
+            Some(bytes) => (bytes, 2),
+            None => (body.strip_prefix(MAGIC_1)?, 1),
+        };
+        let mut from = Reader { bytes, version };
         let workspace = PathBuf::from(OsStr::from_bytes(from.bytes()?));
         if !workspace.is_absolute() {
             return None;
@@ -101,13 +119,16 @@ impl Journal {
                 return None;
             }
             let (before, after) = (from.node(index)?, from.node(index)?);
+            if matches!(after, Node::File { known: Some(_), .. }) {
+                return None;
+            }
             let directory = |node: &Node| matches!(node, Node::Directory { .. });
             if path.as_os_str().is_empty() && !(directory(&before) && directory(&after)) {
                 return None;
             }
             steps.push(Step { path, before, after });
         }
-        from.0.is_empty().then_some(Self { workspace, root, steps })
+        from.bytes.is_empty().then_some(Self { workspace, root, steps })
     }
 }
 
@@ -150,10 +171,11 @@ fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
 fn put_node(out: &mut Vec<u8>, node: &Node) {
     match node {
         Node::Absent => out.push(0),
-        Node::File { attributes, same_as } => {
+        Node::File { attributes, same_as, known } => {
             out.push(1);
             put_attributes(out, attributes);
             put(out, same_as.map_or(u64::MAX, u64::from));
+            put_known(out, known.as_ref());
         }
         Node::Symlink { attributes, target } => {
             out.push(2);
@@ -167,12 +189,28 @@ fn put_node(out: &mut Vec<u8>, node: &Node) {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
+/// What follows: 0 nothing, 1 all but the time of change, 2 all.
+fn put_known(out: &mut Vec<u8>, known: Option<&Known>) {
+    let Some(Known { dev, ino, size, ctime }) = known else { return out.push(0) };
+    out.push(if ctime.is_some() { 2 } else { 1 });
+    for number in [dev, ino, size] {
+        put(out, *number);
+    }
+    if let Some((seconds, nanoseconds)) = ctime {
+        put(out, seconds.cast_unsigned());
+        put(out, nanoseconds.cast_unsigned());
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    version: u8,
+}
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let (taken, rest) = self.bytes.split_at_checked(length)?;
+        self.bytes = rest;
         Some(taken)
     }
 
@@ -207,6 +245,24 @@ impl<'a> Reader<'a> {
         Some(Attributes { mode, uid, gid, mtime, extended })
     }
 
+    #[allow(clippy::option_option, reason = "the outer one says that the journal is none")]
+    fn known(&mut self) -> Option<Option<Known>> {
+        let kind = match self.version {
+            1 => 0,
+            _ => *self.take(1)?.first()?,
+        };
+        if kind == 0 {
+            return Some(None);
+        }
+        let (dev, ino, size) = (self.number()?, self.number()?, self.number()?);
+        let ctime = match kind {
+            1 => None,
+            2 => Some((self.number()?.cast_signed(), self.number()?.cast_signed())),
+            _ => return None,
+        };
+        Some(Some(Known { dev, ino, size, ctime }))
+    }
+
     /// The node of step `index`, which may be another name of an earlier one only.
     fn node(&mut self, index: u64) -> Option<Node> {
         let [kind] = self.take(1)? else { return None };
@@ -219,7 +275,7 @@ impl<'a> Reader<'a> {
                     other if other < index => Some(u32::try_from(other).ok()?),
                     _ => return None,
                 };
-                Some(Node::File { attributes, same_as })
+                Some(Node::File { attributes, same_as, known: self.known()? })
             }
             2 => {
                 let attributes = self.attributes()?;

@@ -5,6 +5,7 @@ use super::error::{CowError, CowErrorKind};
 use super::fault;
 use super::journal::{self, Journal};
 use super::state::{self, JOURNAL, State, UNDO};
+use super::strangers;
 use super::tree;
 use crate::native::Locked;
 use std::io;
@@ -32,17 +33,21 @@ pub(super) fn all(root: &Path) -> Result<Vec<Recovered>, CowError> {
     }
     let (root_fd, root) = state::open_root(root)?;
     let failed = |error: io::Error| CowError::system("recover the transactions in", &root, error);
-    let mut recovered = Vec::new();
+    // One that needs a person does not keep the others from being recovered.
+    let (mut recovered, mut failure) = (Vec::new(), None);
     for name in state::transactions(&root_fd).map_err(failed)? {
         match State::adopt(&root_fd, &root, &name) {
-            Ok(Some(state)) => recovered.extend(one(&state)?),
+            Ok(Some(state)) => match one(&state) {
+                Ok(outcome) => recovered.extend(outcome),
+                Err(error) => failure = failure.or(Some(error)),
+            },
             Ok(None) => {}
             // Removed by its owner since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
+            Err(error) => failure = failure.or(Some(failed(error))),
         }
     }
-    Ok(recovered)
+    failure.map_or(Ok(recovered), Err)
 }
 
 fn one(state: &State) -> Result<Option<Recovered>, CowError> {
@@ -88,14 +93,21 @@ fn one(state: &State) -> Result<Option<Recovered>, CowError> {
     let _lock = lock_workspace(&journal.workspace)?;
     let upper = state.upper()?;
     let place = Place { workspace: &root, upper: &upper, state };
-    let forward = !state.has(UNDO).map_err(failed)?;
-    let outcome = if forward {
-        finish(&place, &journal, None)?
+    let undo = if state.has(UNDO).map_err(failed)? {
+        Some(commit::parse_spared(&state.read(UNDO, journal::MAX_BYTES).map_err(failed)?))
     } else {
-        let spared = state.read(UNDO, journal::MAX_BYTES).map_err(failed)?;
-        commit::converge(&place, &journal, Side::Before, None, &mut commit::parse_spared(&spared))?;
+        None
+    };
+    let strange = strangers::find(&place, &journal, undo.as_ref())?;
+    if !strange.is_empty() {
+        return Err(CowError::strangers(strange, &journal.workspace, &state.path));
+    }
+    let outcome = if let Some(mut spared) = undo {
+        commit::converge(&place, &journal, Side::Before, None, &mut spared)?;
         commit::conclude(&place)?;
         Err(CowError::new(CowErrorKind::Interrupted, "undone"))
+    } else {
+        finish(&place, &journal, None)?
     };
     state.remove()?;
     let workspace = journal.workspace;

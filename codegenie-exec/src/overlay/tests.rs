@@ -1,7 +1,7 @@
 //! Tests of private seams: a commit that fails or ends at every point, and the readers over random input.
 
 use super::fault::{Fault, arm};
-use super::journal::{Attributes, Journal, Node, Step};
+use super::journal::{Attributes, Journal, Known, Node, Step};
 use super::{CowLimits, CowWorkspace, Recovered, fuzzing, tree};
 use crate::native;
 use nix::sys::stat::{Mode, SFlag, mknod};
@@ -196,6 +196,136 @@ fn nothing_begins_on_an_interrupted_commit() {
     CowWorkspace::begin_in(scene.workspace(), scene.state(), CowLimits::default()).unwrap();
 }
 
+/// What somebody may do to a path of the scene between a crash and the recovery. Each is an edit that must stay.
+const EDITS: [(&str, fn(&Path)); 9] = [
+    ("kept/changed", |path| fs::write(path, "somebody's").unwrap()),
+    // Into the very file that the pre-image is another name of, and as long as what was there.
+    ("kept/changed", |path| {
+        use std::io::Write;
+        let length = fs::metadata(path).unwrap().len();
+        let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+        file.write_all(&vec![b'!'; usize::try_from(length).unwrap()]).unwrap();
+    }),
+    ("kept/changed", |path| {
+        // By another file in its place, as editors do.
+        let other = path.with_extension("tmp");
+        fs::write(&other, "somebody's").unwrap();
+        fs::rename(other, path).unwrap();
+    }),
+    ("kept/changed", |path| fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap()),
+    ("link", |path| {
+        let _ = fs::remove_file(path);
+        symlink("elsewhere", path).unwrap();
+    }),
+    ("to-dir", |path| {
+        let _ = fs::remove_dir_all(path);
+        let _ = fs::remove_file(path);
+        fs::write(path, "somebody's").unwrap();
+    }),
+    ("gone", |path| {
+        let _ = fs::remove_dir_all(path);
+        fs::write(path, "somebody's").unwrap();
+    }),
+    ("opaque/z", |path| fs::write(path, "somebody's").unwrap()),
+    ("new", |path| {
+        let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+        let _ = open(path).map(|()| fs::remove_dir_all(path).unwrap());
+        fs::write(path, "somebody's").unwrap();
+    }),
+];
+
+#[test]
+fn what_somebody_did_before_the_recovery_is_not_overwritten() {
+    let (after, mut stopped) = (committed(), 0);
+    for (name, edit) in EDITS {
+        // Where the journal is, early, in the middle and late.
+        for point in (20..75).step_by(9) {
+            let scene = Scene::new();
+            let mut cow = scene.begin();
+            arm(Fault::Die(point));
+            let ended = cow.commit().is_ok();
+            arm(Fault::None);
+            drop(cow);
+            let journal = fs::read_dir(scene.state())
+                .unwrap()
+                .any(|entry| entry.unwrap().path().join("journal").exists());
+            let path = scene.workspace().join(name);
+            // Something that is not there at this point can be made only where its directory is.
+            if ended || !journal || !path.parent().unwrap().is_dir() {
+                continue;
+            }
+            if name.starts_with("kept/") && !path.exists() {
+                continue;
+            }
+            edit(&path);
+            let edited = scene.picture();
+            let error = CowWorkspace::recover_in(scene.state()).unwrap_err();
+            assert_eq!(error.kind(), super::CowErrorKind::Drift, "{name}, point {point}: {error}");
+            assert!(error.paths().contains(&PathBuf::from(name)), "{name}, point {point}: {error}");
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(scene.picture(), edited, "{name}, point {point}: nothing is overwritten");
+            assert_eq!(scene.left_behind(), 1);
+            stopped += 1;
+            // Out of the way, and the recovery is what it would have been.
+            fs::rename(&path, scene.root.path().join("saved")).unwrap();
+            assert!(matches!(scene.recover().as_slice(), [Recovered::Completed(_)]));
+            assert_eq!(without_times(&scene.picture()), after, "{name}, point {point}");
+            assert_eq!(scene.left_behind(), 0);
+        }
+    }
+    assert!(stopped > 30, "{stopped}");
+}
+
+#[test]
+fn one_that_needs_a_person_does_not_hold_up_the_others() {
+    let (stuck, other) = (Scene::new(), Scene::new());
+    let mut cow = stuck.begin();
+    arm(Fault::Die(40));
+    assert!(cow.commit().is_err());
+    arm(Fault::None);
+    drop(cow);
+    fs::write(stuck.workspace().join("kept/changed"), "somebody's").unwrap();
+    // Another transaction in the same directory of state, interrupted too.
+    let mut cow = CowWorkspace::begin_in(other.workspace(), stuck.state(), CowLimits::default()).unwrap();
+    fs::write(cow.state().join("layers/upper/new"), "agent").unwrap();
+    arm(Fault::Die(6));
+    let _ = cow.commit();
+    arm(Fault::None);
+    drop(cow);
+    assert!(CowWorkspace::recover_in(stuck.state()).is_err());
+    assert_eq!(stuck.left_behind(), 1);
+    CowWorkspace::begin_in(other.workspace(), stuck.state(), CowLimits::default()).unwrap();
+}
+
+#[test]
+fn journals_of_version_1_are_read() {
+    let mut journal = sample();
+    for step in &mut journal.steps {
+        if let Node::File { known, .. } = &mut step.before {
+            *known = None;
+        }
+    }
+    // Version 1 has no byte that says what a file is known by: here the zeros before which a `same_as` ends.
+    let bytes = journal.encode();
+    let body = &bytes[..bytes.len() - 8];
+    assert_eq!(Journal::parse_body(body), Some(journal.clone()));
+    let mut old = body.to_vec();
+    old[7] = 1;
+    let mut from = 0;
+    let mut without = Vec::new();
+    // Each file's node: its `same_as`, and the zero behind it.
+    for (at, word) in body.windows(9).enumerate() {
+        let same_as = &word[..8];
+        let is_end = same_as == [0xff; 8] || same_as == 3u64.to_le_bytes() && at > body.len() - 20;
+        if is_end && at >= from {
+            without.extend_from_slice(&old[from..at + 8]);
+            from = at + 9;
+        }
+    }
+    without.extend_from_slice(&old[from..]);
+    assert_eq!(Journal::parse_body(&without), Some(journal));
+}
+
 #[test]
 fn a_removal_knows_no_depth() {
     let root = tempfile::tempdir().unwrap();
@@ -225,16 +355,22 @@ fn sample() -> Journal {
         mtime: (5, 6),
         extended: vec![(b"user.own".to_vec(), b"value".to_vec())],
     };
-    let file = |same_as| Node::File { attributes: attributes.clone(), same_as };
+    let file = |same_as| Node::File { attributes: attributes.clone(), same_as, known: None };
+    let known = |ctime| Node::File {
+        attributes: attributes.clone(),
+        same_as: None,
+        known: Some(Known { dev: 3, ino: 4, size: 5, ctime }),
+    };
     let steps = vec![
         Step {
             path: "a".into(),
             before: Node::Directory { attributes: attributes.clone() },
             after: Node::Symlink { attributes: attributes.clone(), target: "target".into() },
         },
-        Step { path: "a/b".into(), before: file(None), after: Node::Absent },
+        Step { path: "a/b".into(), before: known(None), after: Node::Absent },
+        Step { path: "b".into(), before: known(Some((9, 10))), after: file(None) },
         Step { path: "c".into(), before: Node::Absent, after: file(None) },
-        Step { path: "d".into(), before: Node::Absent, after: file(Some(2)) },
+        Step { path: "d".into(), before: Node::Absent, after: file(Some(3)) },
     ];
     Journal { workspace: "/workspace".into(), root: (1, 2), steps }
 }
