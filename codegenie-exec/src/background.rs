@@ -45,10 +45,9 @@ enum Order {
     Kill,
 }
 
-/// Counts what has happened, so that one can wait for more.
+/// The end; every change of it, and every output, wakes those that wait.
 #[derive(Clone, Debug, Default)]
 struct State {
-    printed: u64,
     end: Option<Result<SandboxStatus, Arc<SandboxError>>>,
 }
 
@@ -213,9 +212,9 @@ async fn attend(
         };
         match event {
             Event::Output(Some(chunk)) => {
-                let length = chunk.bytes.len() as u64;
                 lock(&recent).push(chunk);
-                changed.send_modify(|state| state.printed += length);
+                // Whoever waits for output looks at what is kept.
+                changed.send_modify(|_| {});
             }
             Event::Output(None) => is_printing = false,
             Event::Order(Some(Order::Kill)) => running.kill(),

@@ -13,6 +13,7 @@ mod connect;
 mod conversation;
 mod denials;
 mod http;
+mod open;
 mod relay;
 mod resolve;
 mod rules;
@@ -25,6 +26,7 @@ pub use self::resolve::{HostResolver, Resolve, Resolving};
 pub use self::socks::{SocksError, SocksRequest, parse_greeting, parse_request};
 
 use self::denials::Denials;
+use self::open::Open;
 use self::rules::Rules;
 use crate::sandbox::{ConnectionObserver, Denial, DomainRule};
 use std::fmt;
@@ -123,6 +125,7 @@ impl Proxy {
             attempts: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             denials: Denials::default(),
+            open: Open::default(),
         });
         let task = runtime.spawn(accept(listener, Arc::clone(&shared))).abort_handle();
         Ok(ProxyHandle { task, shared })
@@ -152,6 +155,8 @@ impl fmt::Debug for ProxyHandle {
 impl Drop for ProxyHandle {
     fn drop(&mut self) {
         self.task.abort();
+        // Those that the task holds are dropped with it, at some later time.
+        self.shared.open.cut_off(self.shared.observer.as_deref());
     }
 }
 
@@ -177,6 +182,7 @@ struct Shared {
     attempts: AtomicU64,
     bytes: AtomicU64,
     denials: Denials,
+    open: Open,
 }
 
 /// Takes connections as long as there is room for them. The set ends them all when this is dropped.

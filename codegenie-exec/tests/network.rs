@@ -646,19 +646,28 @@ mod recorded {
         takes_connections: bool,
         script: &str,
     ) -> (Result<Execution, ExecError>, Vec<AuditEvent>) {
+        let sink = Arc::new(Sink { events: Mutex::default(), takes_connections });
+        let execution = execute_into(world, policy, Arc::clone(&sink), script).await;
+        let events = sink.events.lock().unwrap().clone();
+        (execution, events)
+    }
+
+    async fn execute_into(
+        world: &World,
+        policy: SandboxPolicy,
+        sink: Arc<Sink>,
+        script: &str,
+    ) -> Result<Execution, ExecError> {
         let role = Role::new("developer").allow("execute:**");
         let access =
             AccessControl::new(Policy::builder().role(role).user("alice", ["developer"]).build().unwrap());
         let (token, _) = access.open_session(SessionRequest::new("alice").agent("coder")).unwrap();
-        let sink = Arc::new(Sink { events: Mutex::default(), takes_connections });
         let executor = SecureExecutor::builder(world.sandbox(), access, policy)
-            .audit(Arc::clone(&sink))
+            .audit(sink)
             .approver(approve_with(|_: &ApprovalRequest| Approval::granted("a test")))
             .build()
             .unwrap();
-        let execution = executor.execute(&token, &CommandRequest::argv(["bash", "-c", script])).await;
-        let events = sink.events.lock().unwrap().clone();
-        (execution, events)
+        executor.execute(&token, &CommandRequest::argv(["bash", "-c", script])).await
     }
 
     #[tokio::test]
@@ -698,6 +707,65 @@ mod recorded {
         let outcome = events.last().unwrap();
         assert_eq!((outcome.class, outcome.result), (EventClass::Command, AuditResult::Success));
         assert!(format!("{:?}", detail(outcome, "refused")).contains("connect to other.test:80"));
+    }
+
+    /// The command ends, or its execution is dropped, while its tunnel is open.
+    #[tokio::test]
+    async fn the_end_of_a_tunnel_that_the_run_cuts_off() {
+        for dropped in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let world = World::new(&[("allowed.test", "127.0.0.1")]);
+            let target = format!("allowed.test:{port}");
+            let more = if dropped { "cat <&3" } else { "true" };
+            let script = format!(
+                "exec 3<>/dev/tcp/127.0.0.1/3128 && printf 'CONNECT {target} HTTP/1.1\\r\\nHost: {target}\\r\\n\\r\\n' >&3 \
+                 && read -r line <&3 && printf hello >&3 && read -r line <&3 && read -r line <&3 && {more}"
+            );
+            let (heard, hears) = tokio::sync::oneshot::channel();
+            // Holds the connection open until the test is over.
+            let serving = std::thread::spawn(move || {
+                let (mut server, _) = listener.accept().unwrap();
+                let mut hello = [0; 5];
+                server.read_exact(&mut hello).unwrap();
+                server.write_all(b"answer\n").unwrap();
+                heard.send(()).unwrap();
+                let _ = server.read(&mut hello);
+            });
+            let policy = world.policy([private("allowed.test", port)]);
+            let sink = Arc::new(Sink { events: Mutex::default(), takes_connections: true });
+            {
+                let executing = execute_into(&world, policy, Arc::clone(&sink), &script);
+                let mut executing = std::pin::pin!(executing);
+                if dropped {
+                    tokio::select! {
+                        _ = &mut executing => panic!("it has not ended"),
+                        heard = hears => heard.unwrap(),
+                    }
+                } else {
+                    executing.await.unwrap();
+                }
+            }
+            tokio::task::spawn_blocking(|| serving.join().unwrap()).await.unwrap();
+            let events = sink.events.lock().unwrap().clone();
+            let closed: Vec<usize> = (0..events.len())
+                .filter(|at| {
+                    events[*at].class == EventClass::NetworkActivity
+                        && events[*at].result == AuditResult::Success
+                })
+                .collect();
+            assert_eq!(closed.len(), 1, "dropped {dropped}: {events:?}");
+            let detail = |name: &str| {
+                let of = &events[closed[0]].details;
+                of.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+            };
+            assert_eq!(detail("sent_bytes"), Some(AuditValue::from(5u64)), "{events:?}");
+            if !dropped {
+                assert_eq!(detail("received_bytes"), Some(AuditValue::from(7u64)), "{events:?}");
+            }
+            // Before the outcome.
+            assert_eq!(events.last().unwrap().class, EventClass::Command);
+        }
     }
 
     #[tokio::test]

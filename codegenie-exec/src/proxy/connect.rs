@@ -1,9 +1,11 @@
 //! The decision about one connection, and its opening.
 
 use super::Shared;
+use super::open::Counts;
 use crate::sandbox::{ConnectionEvent, ConnectionStage, Denial, DomainRule, HostName, Layer, rule_for};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -49,7 +51,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// Decides, and opens the connection to the server.
-    pub(super) async fn open(&mut self, host: &HostName, port: u16) -> Result<TcpStream, Refusal> {
+    pub(super) async fn open(
+        &mut self,
+        host: &HostName,
+        port: u16,
+        counts: &Arc<Counts>,
+    ) -> Result<TcpStream, Refusal> {
         self.event.target = Some((host.clone(), port));
         self.check_attempts().await?;
         let shared = self.shared;
@@ -76,6 +83,9 @@ impl<'a> Attempt<'a> {
                     self.event.address = Some(address);
                     // Only speed depends on it.
                     let _ = stream.set_nodelay(true);
+                    if !shared.open.add(&self.event, counts) {
+                        return Err(self.fail("the command has ended").await);
+                    }
                     return Ok(stream);
                 }
                 Ok(Err(error)) => last = error,
@@ -170,8 +180,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// The connection has ended.
-    pub(super) async fn closed(&mut self, sent: u64, received: u64) {
-        self.tell(ConnectionStage::Closed { sent, received }).await;
+    pub(super) async fn closed(&mut self, counts: &Counts) {
+        if self.shared.open.remove(self.event.attempt) {
+            self.tell(counts.closed()).await;
+        }
     }
 
     async fn tell(&mut self, stage: ConnectionStage) -> bool {

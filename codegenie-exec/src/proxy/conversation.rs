@@ -93,7 +93,7 @@ impl Conversation<'_> {
         match request {
             HttpRequest::Connect { host, port } => {
                 attempt.protocol("connect");
-                let mut server = match attempt.open(&host, port).await {
+                let mut server = match attempt.open(&host, port, traffic.counts()).await {
                     Ok(server) => server,
                     Err(refusal) => return refuse(client, &refusal).await,
                 };
@@ -102,17 +102,17 @@ impl Conversation<'_> {
                     Ok(()) => traffic.tunnel(client, &mut server, &early).await,
                     Err(error) => Err(error),
                 };
-                attempt.closed(traffic.sent(), traffic.received()).await;
+                attempt.closed(traffic.counts()).await;
                 result
             }
             HttpRequest::Forward(forward) => {
-                let mut server = match attempt.open(&forward.host, forward.port).await {
+                let mut server = match attempt.open(&forward.host, forward.port, traffic.counts()).await {
                     Ok(server) => server,
                     Err(refusal) => return refuse(client, &refusal).await,
                 };
                 let head = forward.head();
                 let result = traffic.exchange(client, &mut server, &head, forward.body, &early).await;
-                attempt.closed(traffic.sent(), traffic.received()).await;
+                attempt.closed(traffic.counts()).await;
                 result?;
                 linger(client).await;
                 Ok(())
@@ -145,20 +145,20 @@ impl Conversation<'_> {
             }
         };
         self.read.drain(..used);
-        let mut server = match attempt.open(&request.host, request.port).await {
+        let traffic = Traffic::new(self.shared);
+        let mut server = match attempt.open(&request.host, request.port, traffic.counts()).await {
             Ok(server) => server,
             Err(refusal) => {
                 let code = if refusal.kind == Kind::Unreachable { 4 } else { 2 };
                 return self.tell(client, &socks::reply(code)).await;
             }
         };
-        let traffic = Traffic::new(self.shared);
         let early = std::mem::take(&mut self.read);
         let result = match self.tell(client, &socks::reply(0)).await {
             Ok(()) => traffic.tunnel(client, &mut server, &early).await,
             Err(error) => Err(error),
         };
-        attempt.closed(traffic.sent(), traffic.received()).await;
+        attempt.closed(traffic.counts()).await;
         result
     }
 

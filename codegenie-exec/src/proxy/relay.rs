@@ -3,9 +3,11 @@
 use super::Shared;
 use super::chunked::{Chunked, Piece};
 use super::http::Body;
+use super::open::Counts;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -22,8 +24,7 @@ pub(super) struct Traffic<'a> {
     since: Instant,
     /// Milliseconds from `since` to the last byte.
     last: AtomicU64,
-    sent: AtomicU64,
-    received: AtomicU64,
+    counts: Arc<Counts>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,16 +35,11 @@ enum Direction {
 
 impl<'a> Traffic<'a> {
     pub(super) fn new(shared: &'a Shared) -> Self {
-        let zero = || AtomicU64::new(0);
-        Self { shared, since: Instant::now(), last: zero(), sent: zero(), received: zero() }
+        Self { shared, since: Instant::now(), last: AtomicU64::new(0), counts: Arc::default() }
     }
 
-    pub(super) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+    pub(super) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
     }
 
     fn count(&self, direction: Direction, bytes: usize) -> io::Result<()> {
@@ -53,8 +49,8 @@ impl<'a> Traffic<'a> {
             return Err(io::Error::other("the run has sent and received more than its limit"));
         }
         match direction {
-            Direction::ToServer => self.sent.fetch_add(bytes, Ordering::Relaxed),
-            Direction::ToClient => self.received.fetch_add(bytes, Ordering::Relaxed),
+            Direction::ToServer => self.counts.sent.fetch_add(bytes, Ordering::Relaxed),
+            Direction::ToClient => self.counts.received.fetch_add(bytes, Ordering::Relaxed),
         };
         Ok(())
     }

@@ -22,7 +22,7 @@ pub enum ConnectionStage {
         /// Why.
         error: String,
     },
-    /// It has ended. Not told where the command's end cut it off.
+    /// It has ended: by itself, or because the command did.
     Closed {
         /// Bytes from the command to the server.
         sent: u64,
@@ -77,4 +77,8 @@ pub type Observed<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 pub trait ConnectionObserver: fmt::Debug + Send + Sync {
     /// Takes one event. A slow answer holds up that connection alone.
     fn observe<'a>(&'a self, event: &'a ConnectionEvent) -> Observed<'a>;
+
+    /// Takes the [`ConnectionStage::Closed`] of a connection that was open when the command's handle was dropped,
+    /// in the middle of that drop. It must not wait. By default it is lost.
+    fn cut_off(&self, _event: &ConnectionEvent) {}
 }
