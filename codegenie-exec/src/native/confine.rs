@@ -36,6 +36,8 @@ pub(super) struct Setting<'a> {
     /// The kernel's Landlock ABI; `None`: it has none, and the policy does not require it.
     pub(super) landlock_abi: Option<i64>,
     pub(super) last_capability: u32,
+    /// Whether a control group holds the memory of the whole tree.
+    pub(super) grouped: bool,
 }
 
 /// What the command's process does once it is confined.
@@ -76,7 +78,7 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     let name = plan.text("sandbox");
     plan.call("set the host name", libc::SYS_sethostname, &[name.into(), 7.into()]);
     // Not before: the kernel's accounts of the view would take as long as making it.
-    enter_groups(&mut plan, setting.entrances, optional(policy, Layer::ControlGroups));
+    enter_groups(&mut plan, setting.entrances);
     // Not by the clone: the process has been put into its group since then, which is the root of what it
     // sees from here on. The group's name tells of the host.
     plan.section(Purpose::Layer(Layer::UserNamespace), false);
@@ -92,7 +94,7 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
         if terminal.is_some() {
             terminal::control(plan);
         }
-        limit_resources(plan, &policy.limits, optional(policy, Layer::ResourceLimits));
+        limit_resources(plan, &policy.limits, setting.grouped, optional(policy, Layer::ResourceLimits));
         drop_capabilities(plan, setting.last_capability);
         plan.section(Purpose::Layer(Layer::NoNewPrivileges), false);
         let (set, one, zero) = (libc::PR_SET_NO_NEW_PRIVS.into(), 1.into(), Arg::Value(0));
@@ -176,8 +178,9 @@ fn close_foreign_descriptors(plan: &mut Plan, kept: &[RawFd]) {
     plan.call("close descriptors", libc::SYS_close_range, &[next.into(), last, 0.into()]);
 }
 
-fn enter_groups(plan: &mut Plan, entrances: &[RawFd], is_optional: bool) {
-    plan.section(Purpose::Layer(Layer::ControlGroups), is_optional);
+/// Never optional: a limit that a group holds is not set elsewhere. Who can do without starts again.
+fn enter_groups(plan: &mut Plan, entrances: &[RawFd]) {
+    plan.section(Purpose::Layer(Layer::ControlGroups), false);
     let myself = plan.text("0");
     for fd in entrances {
         let args = [(*fd).into(), myself.into(), 1.into()];
@@ -268,12 +271,14 @@ fn own_session(plan: &mut Plan) {
     plan.call("set the file mode mask", libc::SYS_umask, &[0o022.into()]);
 }
 
-fn limit_resources(plan: &mut Plan, limits: &Limits, is_optional: bool) {
+fn limit_resources(plan: &mut Plan, limits: &Limits, grouped: bool, is_optional: bool) {
     plan.section(Purpose::Layer(Layer::ResourceLimits), is_optional);
     let cpu = limits.cpu.map(|cpu| cpu.as_secs().max(1).saturating_add(1));
     for (what, resource, value) in [
         ("limit processes", libc::RLIMIT_NPROC, Some(limits.processes)),
-        ("limit memory", libc::RLIMIT_DATA, Some(limits.memory_bytes)),
+        // It counts what is reserved and never touched, as the terabytes of a sanitizer's shadow; a group
+        // counts what is used.
+        ("limit memory", libc::RLIMIT_DATA, (!grouped).then_some(limits.memory_bytes)),
         ("limit file size", libc::RLIMIT_FSIZE, Some(limits.file_bytes)),
         ("limit descriptors", libc::RLIMIT_NOFILE, Some(limits.open_files)),
         ("limit cpu time", libc::RLIMIT_CPU, cpu),

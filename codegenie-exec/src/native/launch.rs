@@ -103,7 +103,7 @@ pub(super) enum StartError {
 pub(super) struct Launch<'a> {
     pub(super) init: &'a OwnedFd,
     pub(super) plan: OwnedFd,
-    pub(super) stdio: [OwnedFd; 3],
+    pub(super) stdio: &'a [OwnedFd; 3],
     /// Descriptors that the plan uses by their present numbers, all above init's own.
     pub(super) kept: Vec<OwnedFd>,
     pub(super) namespaces: c_int,
@@ -119,7 +119,7 @@ impl Launch<'_> {
     pub(super) fn start(self, admit: impl FnOnce(i32) -> bool) -> Result<Started, StartError> {
         let system = |what| move |error: io::Error| StartError::System(what, error);
         let (control, inside) = control::pair().map_err(system("cannot make the control socket"))?;
-        let [stdin, stdout, stderr] = &self.stdio;
+        let [stdin, stdout, stderr] = self.stdio;
         let targets = [
             (stdin.as_raw_fd(), 0),
             (stdout.as_raw_fd(), 1),

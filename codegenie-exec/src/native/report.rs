@@ -132,9 +132,12 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         Layer::NoNewPrivileges => String::new(),
         Layer::Capabilities => "all dropped, bounding set included".to_owned(),
         Layer::ResourceLimits => format!(
-            "{} processes, {} MiB private to each, {} s, {} MiB of output",
+            "{} processes, {}, {} s, {} MiB of output",
             limits.processes,
-            mib(limits.memory_bytes),
+            match setting.grouped {
+                true => "memory by the control group alone".to_owned(),
+                false => format!("{} MiB private to each", mib(limits.memory_bytes)),
+            },
             limits.timeout.as_secs(),
             mib(limits.output_bytes)
         ),

@@ -184,6 +184,34 @@ impl Parts {
         payload: &Payload<'_>,
         stdio: Inside,
     ) -> Result<Tree, SandboxError> {
+        let (group, groups) = self.group(policy)?;
+        let Some(group) = group else {
+            return self.launch_in(policy, view, identity, payload, &stdio, None, groups);
+        };
+        match self.launch_in(policy, view, identity, payload, &stdio, Some(group), groups) {
+            // The group was made and cannot be entered: nothing has run yet.
+            Err(error)
+                if error.layer() == Some(Layer::ControlGroups)
+                    && policy.requirement(Layer::ControlGroups) == Requirement::BestEffort =>
+            {
+                let groups = report::no_groups(&format!("enter the group ({error})"), 0);
+                self.launch_in(policy, view, identity, payload, &stdio, None, groups)
+            }
+            result => result,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what a start is made from")]
+    fn launch_in(
+        &self,
+        policy: &SandboxPolicy,
+        view: &View,
+        identity: Identity,
+        payload: &Payload<'_>,
+        stdio: &Inside,
+        group: Option<(Group, Vec<OwnedFd>)>,
+        groups: LayerStatus,
+    ) -> Result<Tree, SandboxError> {
         let landlock_abi = match policy.requirement(Layer::Landlock) {
             Requirement::Off => None,
             Requirement::Required if self.landlock_abi.is_none() => {
@@ -203,7 +231,8 @@ impl Parts {
                     .map_err(|error| SandboxError::system("cannot keep a workspace's lock", error))?,
             );
         }
-        let (mut group, entrances, mut groups) = self.group(policy)?;
+        let (group, entrances) = group.unzip();
+        let entrances = entrances.unwrap_or_default();
         let entrance_numbers: Vec<_> = entrances.iter().map(AsRawFd::as_raw_fd).collect();
         let mut kept: Vec<_> =
             prepared.iter().map(|(_, fd)| fd).chain(&locks).map(AsRawFd::as_raw_fd).collect();
@@ -217,6 +246,7 @@ impl Parts {
             identity,
             landlock_abi,
             last_capability: self.last_capability,
+            grouped: group.is_some(),
         };
         let plan = confine::plan(policy, &setting, payload);
         let launch = Launch {
@@ -243,50 +273,44 @@ impl Parts {
             .start(|pid| match group.as_ref().map(|group| group.add(pid)) {
                 Some(Err(error)) => {
                     refused = Some(error);
-                    policy.requirement(Layer::ControlGroups) != Requirement::Required
+                    false
                 }
                 _ => true,
             })
             .map_err(|error| report::of_failure(error, &plan, &program));
         if let Some(error) = refused {
-            groups = report::no_groups("move the process into its group", error.raw_os_error().unwrap_or(0));
-            group = None;
-            if policy.requirement(Layer::ControlGroups) == Requirement::Required {
-                return Err(report::groups_missing(&groups));
-            }
+            let errno = error.raw_os_error().unwrap_or(0);
+            return Err(report::groups_missing(&report::no_groups("move the process into its group", errno)));
         }
         let started = started?;
-        if let Some((stage, errno)) = report::degraded(Layer::ControlGroups, &plan, &started) {
-            groups = report::no_groups(&stage, errno);
-            group = None;
-        }
         let version = group.as_ref().map(Group::version);
         let report = report::of_start(policy, &setting, &plan, &started, &groups, version);
         Ok(Tree { started, group, report, plan })
     }
 
-    /// The command's control group, the ways into it, and what there is to report of it.
+    /// The command's control group with the ways into it, and what there is to report of it.
+    #[allow(clippy::type_complexity, reason = "said in the line above")]
     fn group(
         &self,
         policy: &SandboxPolicy,
-    ) -> Result<(Option<Group>, Vec<OwnedFd>, LayerStatus), SandboxError> {
+    ) -> Result<(Option<(Group, Vec<OwnedFd>)>, LayerStatus), SandboxError> {
         let requirement = policy.requirement(Layer::ControlGroups);
         if requirement == Requirement::Off {
-            return Ok((None, Vec::new(), LayerStatus::Off));
+            return Ok((None, LayerStatus::Off));
         }
         match self.groups.make(&policy.limits) {
             Ok((group, entrances)) => {
                 let missing = group.missing().to_vec();
                 let status =
                     if missing.is_empty() { LayerStatus::Full } else { LayerStatus::Partial { missing } };
-                Ok((Some(group), entrances, status))
+                Ok((Some((group, entrances)), status))
             }
             Err(unavailable) => {
                 let status = report::no_groups(&unavailable.stage, unavailable.errno);
                 if requirement == Requirement::Required {
                     return Err(report::groups_missing(&status));
                 }
-                Ok((None, Vec::new(), status))
+                Ok((None, status))
             }
         }
     }

@@ -36,7 +36,7 @@ pub struct Limits {
     /// Processes and threads at one time.
     pub processes: u64,
     /// Memory of the whole tree where control groups can be made, what it keeps in `/tmp` included;
-    /// everywhere the private writable memory of each process. In bytes.
+    /// elsewhere the private writable memory of each process, reserved or used. In bytes.
     pub memory_bytes: u64,
     /// The size of one file, in bytes.
     pub file_bytes: u64,
