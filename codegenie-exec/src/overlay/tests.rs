@@ -196,8 +196,11 @@ fn nothing_begins_on_an_interrupted_commit() {
     CowWorkspace::begin_in(scene.workspace(), scene.state(), CowLimits::default()).unwrap();
 }
 
+/// A path, and what is done to it.
+type Edit = (&'static str, fn(&Path));
+
 /// What somebody may do to a path of the scene between a crash and the recovery. Each is an edit that must stay.
-const EDITS: [(&str, fn(&Path)); 9] = [
+const EDITS: [Edit; 9] = [
     ("kept/changed", |path| fs::write(path, "somebody's").unwrap()),
     // Into the very file that the pre-image is another name of, and as long as what was there.
     ("kept/changed", |path| {

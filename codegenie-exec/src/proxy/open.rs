@@ -22,9 +22,12 @@ impl Counts {
     }
 }
 
+/// By the numbers of their attempts.
+type Connections = BTreeMap<u64, (ConnectionEvent, Arc<Counts>)>;
+
 /// `None`: all were cut off, and none is opened any more.
 #[derive(Debug)]
-pub(super) struct Open(Mutex<Option<BTreeMap<u64, (ConnectionEvent, Arc<Counts>)>>>);
+pub(super) struct Open(Mutex<Option<Connections>>);
 
 impl Default for Open {
     fn default() -> Self {
