@@ -472,7 +472,9 @@ impl Tree {
     fn of_command(&self, reason: EndReason, group: &GroupUsage) -> EndReason {
         // Anybody may send the signal, or end with the number that stands for it.
         let used = group.cpu.max(self.usage.cpu).unwrap_or_default();
-        let cpu_limited = self.limits.cpu.is_some_and(|limit| used + CPU_INTERVAL >= limit);
+        // The kernel sends it by a count of ticks, and tells what was used by the clock: on a busy machine
+        // they differ.
+        let cpu_limited = self.limits.cpu.is_some_and(|limit| used + CPU_INTERVAL + limit / 4 >= limit);
         match reason {
             EndReason::Signaled(libc::SIGXCPU) if cpu_limited => EndReason::CpuLimit,
             EndReason::Signaled(libc::SIGKILL) if group.oom_kills > 0 => EndReason::OutOfMemory,
