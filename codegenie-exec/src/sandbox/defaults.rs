@@ -15,6 +15,8 @@ pub(super) const HOST_EXECUTED: &[&str] = &[
     ".devcontainer",
     ".envrc",
     ".exrc",
+    ".hg",
+    ".jj",
     ".husky",
     ".cargo/config",
     ".cargo/config.toml",

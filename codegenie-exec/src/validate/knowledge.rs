@@ -16,20 +16,9 @@ const TABLES: &[(&str, &str)] = &[
     ("files", include_str!("knowledge/files.table")),
     ("shell", include_str!("knowledge/shell.table")),
     ("system", include_str!("knowledge/system.table")),
-    ("disk", include_str!("knowledge/disk.table")),
-    ("hardware", include_str!("knowledge/hardware.table")),
-    ("virtual", include_str!("knowledge/virtual.table")),
     ("network", include_str!("knowledge/network.table")),
     ("packages", include_str!("knowledge/packages.table")),
     ("vcs", include_str!("knowledge/vcs.table")),
-    ("languages", include_str!("knowledge/languages.table")),
-    ("build", include_str!("knowledge/build.table")),
-    ("containers", include_str!("knowledge/containers.table")),
-    ("cloud", include_str!("knowledge/cloud.table")),
-    ("data", include_str!("knowledge/data.table")),
-    ("media", include_str!("knowledge/media.table")),
-    ("documents", include_str!("knowledge/documents.table")),
-    ("misc", include_str!("knowledge/misc.table")),
 ];
 
 /// What a program, or one of its subcommands, does.
