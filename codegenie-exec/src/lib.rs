@@ -9,10 +9,21 @@
 mod approval;
 #[cfg(feature = "native")]
 mod background;
+#[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
+mod beneath;
+#[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
+mod codec;
 #[cfg(feature = "executor")]
 mod command;
+#[cfg(feature = "edit")]
+mod edit;
 #[cfg(feature = "executor")]
 mod executor;
+mod gate;
+#[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
+#[allow(unsafe_code, reason = "a system call that no crate wraps so; every block says why it is sound")]
+#[path = "native/lock.rs"]
+mod lock;
 #[cfg(codegenie_native)]
 #[allow(unsafe_code, reason = "system calls that no crate wraps; every block says why it is sound")]
 mod native;
@@ -20,6 +31,8 @@ mod native;
 mod overlay;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
+mod quoted;
 mod sandbox;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -29,6 +42,10 @@ mod unavailable;
 mod unconfined;
 #[cfg(feature = "executor")]
 mod validate;
+#[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
+#[allow(unsafe_code, reason = "system calls that no crate here wraps; every block says why it is sound")]
+#[path = "native/xattr.rs"]
+mod xattr;
 
 #[cfg(feature = "executor")]
 pub use approval::{
@@ -47,10 +64,16 @@ pub use validate::{
     PolicyFile, PolicyFileError, PolicyLint, PolicyProfile, SandboxMode, UnknownCommand, Verdict,
 };
 
+#[cfg(feature = "edit")]
+pub use edit::{
+    Applied, BadHash, BadUndoId, ContentHash, Edit, EditError, EditLimits, Editor, FileChange, FilePatch,
+    HunkPlace, Patch, PatchError, PatchLimits, Patched, Preview, Recovery, Refusal, UndoId,
+};
 #[cfg(feature = "executor")]
 pub use executor::{
     BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, Privileges, SecureExecutor,
 };
+pub use gate::{ContentGate, GateFinding, GateSeverity};
 /// What the fuzz targets call; there under `--cfg fuzzing` only.
 #[cfg(all(codegenie_native, fuzzing))]
 #[doc(hidden)]

@@ -13,7 +13,6 @@ mod control;
 mod identity;
 mod landlock;
 mod launch;
-mod lock;
 mod message;
 mod mounts;
 mod network;
@@ -28,10 +27,9 @@ mod sys;
 mod terminal;
 mod view;
 mod witness;
-mod xattr;
 
-pub(crate) use self::lock::{Locked, try_lock};
-pub(crate) use self::xattr::{attribute, attributes, set_attribute};
+pub(crate) use crate::lock::{Locked, try_lock};
+pub(crate) use crate::xattr::{attribute, attributes, set_attribute};
 
 use self::cgroup::Groups;
 use self::identity::OwnerMaps;

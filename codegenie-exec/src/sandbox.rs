@@ -4,7 +4,7 @@
 //! party no dependency.
 
 mod connection;
-mod defaults;
+pub(crate) mod defaults;
 mod denial;
 mod domain;
 mod erased;

@@ -52,3 +52,11 @@ pub(crate) fn set_attribute(file: impl AsFd, name: &CStr, value: &[u8]) -> io::R
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Removes one attribute.
+#[cfg(feature = "edit")]
+pub(crate) fn remove_attribute(file: impl AsFd, name: &CStr) -> io::Result<()> {
+    // SAFETY: the name is NUL-terminated, and the descriptor is open as long as it is borrowed.
+    let result = unsafe { libc::fremovexattr(file.as_fd().as_raw_fd(), name.as_ptr()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

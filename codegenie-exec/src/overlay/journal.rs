@@ -6,6 +6,8 @@
 //! which did not say what a file that was there is known by, can still be read.
 
 use super::layer::Attribute;
+pub(super) use crate::codec::Attributes;
+use crate::codec::{self, checksum, put, put_attributes, put_bytes};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -14,16 +16,6 @@ const MAGIC: &[u8; 8] = b"CGCOW\0\0\x02";
 const MAGIC_1: &[u8; 8] = b"CGCOW\0\0\x01";
 /// What a journal may be read from: far above what the limits on entries lead to.
 pub(super) const MAX_BYTES: u64 = 2 << 30;
-
-/// Mode, owner and the like.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Attributes {
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) mtime: (i64, i64),
-    pub(super) extended: Vec<Attribute>,
-}
 
 /// By what a file that was there is known again, beside its attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,16 +96,16 @@ impl Journal {
             Some(bytes) => (bytes, 2),
             None => (body.strip_prefix(MAGIC_1)?, 1),
         };
-        let mut from = Reader { bytes, version };
-        let workspace = PathBuf::from(OsStr::from_bytes(from.bytes()?));
+        let mut from = Reader { from: codec::Reader::new(bytes), version };
+        let workspace = PathBuf::from(OsStr::from_bytes(from.from.bytes()?));
         if !workspace.is_absolute() {
             return None;
         }
-        let root = (from.number()?, from.number()?);
-        let count = from.number()?;
+        let root = (from.from.number()?, from.from.number()?);
+        let count = from.from.number()?;
         let mut steps: Vec<Step> = Vec::new();
         for index in 0..count {
-            let path = PathBuf::from(OsStr::from_bytes(from.bytes()?));
+            let path = PathBuf::from(OsStr::from_bytes(from.from.bytes()?));
             let sorted = steps.last().is_none_or(|last| last.path < path);
             if !sorted || !is_inside(&path) {
                 return None;
@@ -128,7 +120,7 @@ impl Journal {
             }
             steps.push(Step { path, before, after });
         }
-        from.bytes.is_empty().then_some(Self { workspace, root, steps })
+        from.from.is_empty().then_some(Self { workspace, root, steps })
     }
 }
 
@@ -137,35 +129,6 @@ fn is_inside(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();
     let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     plain && !bytes.contains(&0) && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str()
-}
-
-/// FNV-1a, 64 bits: finds what is torn, not what is forged; the directory is private.
-fn checksum(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-fn put(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(&number.to_le_bytes());
-}
-
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes) {
-    for number in [attributes.mode, attributes.uid, attributes.gid] {
-        put(out, number.into());
-    }
-    put(out, attributes.mtime.0.cast_unsigned());
-    put(out, attributes.mtime.1.cast_unsigned());
-    put(out, attributes.extended.len() as u64);
-    for (name, value) in &attributes.extended {
-        put_bytes(out, name);
-        put_bytes(out, value);
-    }
 }
 
 fn put_node(out: &mut Vec<u8>, node: &Node) {
@@ -203,61 +166,30 @@ fn put_known(out: &mut Vec<u8>, known: Option<&Known>) {
 }
 
 struct Reader<'a> {
-    bytes: &'a [u8],
+    from: codec::Reader<'a>,
     version: u8,
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(length)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    fn small(&mut self) -> Option<u32> {
-        u32::try_from(self.number()?).ok()
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        self.take(length)
-    }
-
+impl Reader<'_> {
     fn attributes(&mut self) -> Option<Attributes> {
-        let mode = self.small().filter(|mode| *mode <= 0o7777)?;
-        let (uid, gid) = (self.small()?, self.small()?);
-        let mtime = (self.number()?.cast_signed(), self.number()?.cast_signed());
-        if !(0..1_000_000_000).contains(&mtime.1) {
-            return None;
-        }
-        let mut extended = Vec::new();
-        for _ in 0..self.number()? {
-            let (name, value) = (self.bytes()?, self.bytes()?);
-            if !super::layer::is_taken_over(name) {
-                return None;
-            }
-            extended.push((name.to_vec(), value.to_vec()));
-        }
-        Some(Attributes { mode, uid, gid, mtime, extended })
+        let attributes = self.from.attributes()?;
+        let taken_over = |(name, _): &Attribute| super::layer::is_taken_over(name);
+        attributes.extended.iter().all(taken_over).then_some(attributes)
     }
 
     #[allow(clippy::option_option, reason = "the outer one says that the journal is none")]
     fn known(&mut self) -> Option<Option<Known>> {
         let kind = match self.version {
             1 => 0,
-            _ => *self.take(1)?.first()?,
+            _ => *self.from.take(1)?.first()?,
         };
         if kind == 0 {
             return Some(None);
         }
-        let (dev, ino, size) = (self.number()?, self.number()?, self.number()?);
+        let (dev, ino, size) = (self.from.number()?, self.from.number()?, self.from.number()?);
         let ctime = match kind {
             1 => None,
-            2 => Some((self.number()?.cast_signed(), self.number()?.cast_signed())),
+            2 => Some((self.from.number()?.cast_signed(), self.from.number()?.cast_signed())),
             _ => return None,
         };
         Some(Some(Known { dev, ino, size, ctime }))
@@ -265,12 +197,12 @@ impl<'a> Reader<'a> {
 
     /// The node of step `index`, which may be another name of an earlier one only.
     fn node(&mut self, index: u64) -> Option<Node> {
-        let [kind] = self.take(1)? else { return None };
+        let [kind] = self.from.take(1)? else { return None };
         match kind {
             0 => Some(Node::Absent),
             1 => {
                 let attributes = self.attributes()?;
-                let same_as = match self.number()? {
+                let same_as = match self.from.number()? {
                     u64::MAX => None,
                     other if other < index => Some(u32::try_from(other).ok()?),
                     _ => return None,
@@ -279,7 +211,7 @@ impl<'a> Reader<'a> {
             }
             2 => {
                 let attributes = self.attributes()?;
-                let target = self.bytes().filter(|target| !target.is_empty() && !target.contains(&0))?;
+                let target = self.from.bytes().filter(|target| !target.is_empty() && !target.contains(&0))?;
                 Some(Node::Symlink { attributes, target: OsStr::from_bytes(target).into() })
             }
             3 => Some(Node::Directory { attributes: self.attributes()? }),

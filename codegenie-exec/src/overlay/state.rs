@@ -12,6 +12,7 @@
 
 use super::error::{CowError, CowErrorKind};
 use super::tree::{self, Stat};
+use crate::beneath;
 use crate::native::{self, Locked};
 use crate::sandbox::{Overlay, SandboxError, SandboxErrorKind};
 use nix::fcntl::{OFlag, openat};
@@ -47,11 +48,8 @@ impl State {
     /// Makes a transaction's directory below `root` for a workspace that looks like `stat`.
     pub(super) fn create(root: &Path, workspace: &Path, stat: &Stat) -> Result<Self, CowError> {
         let root = open_root(root)?;
-        let mut id = [0u8; 16];
-        File::open("/dev/urandom")
-            .and_then(|mut source| source.read_exact(&mut id))
+        let id = beneath::random_name()
             .map_err(|error| CowError::system("read", Path::new("/dev/urandom"), error))?;
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
         let path = root.1.join(&id);
         let failed = |error: io::Error| CowError::system("make the state directory", &path, error);
         let name = OsStr::new(&id);

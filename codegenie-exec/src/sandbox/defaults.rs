@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// What a host runs on its own behalf when it works on a tree: an agent that may change them could
 /// leave a command for the host to run. All of `.git`, since several files in it, and files that are
 /// not yet there, lead git to other configuration and hooks.
-pub(super) const HOST_EXECUTED: &[&str] = &[
+pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".git",
     ".vscode",
     ".idea",
@@ -43,7 +43,7 @@ pub(super) const HOST_EXECUTED: &[&str] = &[
 
 /// What holds keys and credentials below a home directory. None of it is seen inside, even where a
 /// policy grants the home directory or a part of it, unless the policy names it itself.
-const CREDENTIALS: &[&str] = &[
+pub(crate) const CREDENTIALS: &[&str] = &[
     ".ssh",
     ".gnupg",
     ".aws",

@@ -1,0 +1,40 @@
+//! Editing files beneath a root: checked, all or nothing, with undo.
+
+#[cfg(target_os = "linux")]
+mod commit;
+#[cfg(target_os = "linux")]
+mod editor;
+mod error;
+mod limits;
+#[cfg(target_os = "linux")]
+mod name;
+mod outcome;
+mod patch;
+#[cfg(target_os = "linux")]
+mod place;
+#[cfg(target_os = "linux")]
+mod plan;
+#[cfg(target_os = "linux")]
+mod protected;
+#[cfg(target_os = "linux")]
+mod record;
+mod request;
+#[cfg(target_os = "linux")]
+mod store;
+mod text;
+#[cfg(not(target_os = "linux"))]
+mod unavailable;
+#[cfg(target_os = "linux")]
+mod unified;
+
+#[cfg(target_os = "linux")]
+pub use self::commit::Recovery;
+#[cfg(target_os = "linux")]
+pub use self::editor::Editor;
+pub use self::error::{EditError, Refusal};
+pub use self::limits::EditLimits;
+pub use self::outcome::{Applied, BadUndoId, FileChange, Preview, UndoId};
+pub use self::patch::{FilePatch, HunkPlace, Patch, PatchError, PatchLimits, Patched};
+pub use self::request::{BadHash, ContentHash, Edit};
+#[cfg(not(target_os = "linux"))]
+pub use self::unavailable::{Editor, Recovery};

@@ -1,0 +1,267 @@
+//! The editor, where there is one.
+
+use super::commit::{self, Recovery};
+use super::error::{EditError, Refusal};
+use super::limits::EditLimits;
+use super::name;
+use super::outcome::{Applied, FileChange, Preview, UndoId};
+use super::plan::{Change, Dress, Planner, Target};
+use super::protected::Protected;
+use super::record::{Record, Stage};
+use super::request::Edit;
+use super::store::{Entry, Store};
+use crate::beneath;
+use crate::gate::{ContentGate, GateSeverity};
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Edits files beneath one directory, in transactions that are all or nothing and can be undone.
+///
+/// ```
+/// use codegenie_exec::{Edit, Editor};
+///
+/// # #[cfg(target_os = "linux")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (workspace, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
+/// let editor = Editor::open(workspace.path(), state.path())?;
+/// let made = editor.apply(&[
+///     Edit::create("src/lib.rs", "pub fn one() -> u8 {\n    0\n}\n"),
+///     Edit::replace("src/lib.rs", "    0\n", "    1\n"),
+/// ])?;
+/// print!("{}", String::from_utf8_lossy(&made.diff()));
+/// editor.undo(&made.undo)?;
+/// assert!(!workspace.path().join("src").exists());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(target_os = "linux"))]
+/// # fn main() {}
+/// ```
+///
+/// **Paths** are looked up beneath the root by the kernel (`openat2`, or else name by name), through no link and no mount, and
+/// from then on only descriptors are used. Links, files with several names, devices, FIFOs, sockets, set-id files, `..`,
+/// names that hold invisible or reordering characters, and new names that differ from one beside them in case or
+/// Unicode form only are refused. So is what programs of the host run or trust (`.git`, start-up files, tasks of
+/// code editors, credentials), at any depth; a host gives it free by
+/// [`dangerously_allow_protected`](Self::dangerously_allow_protected).
+///
+/// **All or nothing.** New content is written beside the old and synced, and both change places at once
+/// (`renameat2`). If somebody else has changed a file since it was read, everything goes back. What an ended process left in
+/// the middle is taken back when an editor is opened. Where a stranger has changed a file in between, nothing is
+/// overwritten: the error says what to move out of the way.
+///
+/// **Kept** are mode, owner, extended attributes (access lists and security labels among them), line endings, byte order
+/// mark and the state of the last line. Where owner or attributes cannot be kept the edit is refused.
+///
+/// **One transaction at a time** in a workspace, whichever process makes it; others wait, see
+/// [`EditLimits::lock_wait`]. Programs that do not lock can still write to a file between its last check and its
+/// exchange only by holding it open: what they write then is lost with the old file.
+///
+/// All methods block; in asynchronous code call them from `spawn_blocking`.
+pub struct Editor {
+    pub(super) root: PathBuf,
+    pub(super) root_fd: OwnedFd,
+    root_id: (u64, u64),
+    store: Store,
+    pub(super) protected: Protected,
+    pub(super) gate: Option<(Box<dyn ContentGate>, GateSeverity)>,
+    pub(super) limits: EditLimits,
+    recovered: Vec<Recovery>,
+}
+
+impl Editor {
+    /// Opens an editor on the directory `root`, with its journal below `state`, and recovers what ended processes
+    /// have left. `state` must lie outside of the root and be the host's alone (mode 0700); it is made where it is
+    /// missing.
+    pub fn open(root: impl AsRef<Path>, state: impl AsRef<Path>) -> Result<Self, EditError> {
+        Self::open_with(root, state, EditLimits::default())
+    }
+
+    /// The same, with limits of the host's.
+    pub fn open_with(
+        root: impl AsRef<Path>,
+        state: impl AsRef<Path>,
+        limits: EditLimits,
+    ) -> Result<Self, EditError> {
+        let given = root.as_ref();
+        let failed = |error: io::Error| EditError::system("open", given, error);
+        let root = given.canonicalize().map_err(failed)?;
+        let root_fd = OwnedFd::from(
+            std::fs::OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+                .open(&root)
+                .map_err(failed)?,
+        );
+        let stat = beneath::stat_fd(&root_fd).map_err(failed)?;
+        let root_id = (stat.dev, stat.ino);
+        let store = Store::open(state.as_ref(), &root, root_id)?;
+        let protected = Protected::below(&root);
+        let mut editor =
+            Self { root, root_fd, root_id, store, protected, gate: None, limits, recovered: Vec::new() };
+        editor.recovered = editor.recover()?;
+        Ok(editor)
+    }
+
+    /// Has `gate` look at new content. A finding of `threshold` or more refuses the transaction.
+    #[must_use]
+    pub fn gate(mut self, gate: impl ContentGate + 'static, threshold: GateSeverity) -> Self {
+        self.gate = Some((Box::new(gate), threshold));
+        self
+    }
+
+    /// Lets `path`, relative to the root, be edited though programs of the host run or trust it, and whatever is below
+    /// it: an agent may then have the host run commands of its own.
+    #[must_use]
+    pub fn dangerously_allow_protected(mut self, path: impl Into<PathBuf>) -> Self {
+        self.protected.allowed.push(path.into());
+        self
+    }
+
+    /// The directory beneath which it edits, without links in its path.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What became of transactions that were found interrupted when it was opened.
+    #[must_use]
+    pub fn recovered(&self) -> &[Recovery] {
+        &self.recovered
+    }
+
+    /// What the edits would do, without doing it. Nothing is locked: it holds for the files as they are read.
+    pub fn preview(&self, edits: &[Edit]) -> Result<Preview, EditError> {
+        Ok(Preview { files: self.plan(edits)?.1 })
+    }
+
+    /// Makes the edits, in order, as one transaction.
+    pub fn apply(&self, edits: &[Edit]) -> Result<Applied, EditError> {
+        let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
+        commit::recover(&self.root_fd, self.root_id, &self.store)?;
+        let (changes, files) = self.plan(edits)?;
+        self.make(changes, files, None, Vec::new())
+    }
+
+    /// Takes a transaction back: content, mode, owner, attributes and times. Refused where one of its files has changed since.
+    /// It is a transaction itself, all or nothing, and can be undone too.
+    pub fn undo(&self, id: &UndoId) -> Result<Applied, EditError> {
+        let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
+        commit::recover(&self.root_fd, self.root_id, &self.store)?;
+        let nothing = || EditError::NothingToUndo(id.to_string());
+        let entry = match self.store.entry(&id.0) {
+            Ok(entry) => entry,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(nothing()),
+            Err(error) => return Err(EditError::system("open the journal of", &self.root, error)),
+        };
+        let record = entry.read()?.filter(|record| record.stage == Stage::Kept).ok_or_else(nothing)?;
+        let (changes, files) = self.plan_undo(&entry, &record)?;
+        let leaves = record.made.iter().rev().cloned().collect();
+        self.make(changes, files, Some(entry.id.clone()), leaves)
+    }
+
+    /// What can be undone, the oldest first.
+    pub fn undoable(&self) -> Result<Vec<UndoId>, EditError> {
+        let mut ids = Vec::new();
+        for entry in self.store.entries()? {
+            if entry.read()?.is_some_and(|record| record.stage == Stage::Kept) {
+                ids.push(UndoId(entry.id));
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Takes back, or completes, what an ended process has left in the middle. Opening an editor, and every transaction,
+    /// does it too.
+    pub fn recover(&self) -> Result<Vec<Recovery>, EditError> {
+        let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
+        commit::recover(&self.root_fd, self.root_id, &self.store)
+    }
+
+    fn plan(&self, edits: &[Edit]) -> Result<(Vec<Change>, Vec<FileChange>), EditError> {
+        if edits.len() > self.limits.edits {
+            return Err(EditError::TooLarge(format!(
+                "{} edits are more than the {} that a transaction may have",
+                edits.len(),
+                self.limits.edits
+            )));
+        }
+        let mut planner = Planner::new(self);
+        edits.iter().try_for_each(|edit| planner.edit(edit))?;
+        planner.finish()
+    }
+
+    fn plan_undo(&self, entry: &Entry, record: &Record) -> Result<(Vec<Change>, Vec<FileChange>), EditError> {
+        let mut planner = Planner::new(self);
+        let mut drifted = Vec::new();
+        for step in &record.steps {
+            match planner.look(&step.path) {
+                Ok(()) => {}
+                // It is not what it was made, whatever it is.
+                Err(EditError::Refused { refusal, .. })
+                    if !matches!(refusal, Refusal::Protected | Refusal::TooLarge) =>
+                {
+                    drifted.push(step.path.clone());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            let now = planner
+                .found(&step.path)
+                .map(|found| (found.hash, found.stat.mode, (found.stat.uid, found.stat.gid)));
+            if now != step.after.as_ref().map(|after| (after.hash, after.mode, after.owner)) {
+                drifted.push(step.path.clone());
+            }
+        }
+        if !drifted.is_empty() {
+            return Err(EditError::Drift { paths: drifted });
+        }
+        // What goes makes room for what comes, where names differ in case only.
+        let (gone, there): (Vec<_>, Vec<_>) =
+            record.steps.iter().enumerate().partition(|(_, step)| step.before.is_none());
+        for (index, step) in gone.into_iter().chain(there) {
+            let target = match &step.before {
+                None => None,
+                Some(before) => Some(Target {
+                    content: entry.kept(index, &before.hash)?,
+                    dress: Dress::Like(before.attributes.clone(), true),
+                }),
+            };
+            planner.restore(&step.path, target)?;
+        }
+        planner.finish()
+    }
+
+    fn make(
+        &self,
+        changes: Vec<Change>,
+        files: Vec<FileChange>,
+        undoes: Option<String>,
+        leaves: Vec<PathBuf>,
+    ) -> Result<Applied, EditError> {
+        let coming = changes.iter().filter_map(|change| change.before.as_ref());
+        let coming = coming.map(|found| found.content.len() as u64).sum();
+        if undoes.is_none() {
+            self.store.make_room(self.limits.undo_transactions, self.limits.undo_bytes, coming)?;
+        }
+        let entry = commit::make(&self.root_fd, self.root_id, &self.store, changes, undoes, leaves)?;
+        Ok(Applied { undo: UndoId(entry.id), files })
+    }
+
+    /// The path that `given` means, relative to the root: by its text alone.
+    pub(crate) fn relative(&self, given: &Path) -> Result<PathBuf, EditError> {
+        name::relative(&self.root, given)
+    }
+}
+
+impl fmt::Debug for Editor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Editor")
+            .field("root", &self.root)
+            .field("limits", &self.limits)
+            .field("gate", &self.gate.as_ref().map(|(_, threshold)| threshold))
+            .finish_non_exhaustive()
+    }
+}
