@@ -1,0 +1,275 @@
+//! The parent and the child of the crash test.
+
+use codegenie_exec::{Edit, Editor, UndoId};
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+const ACT: &str = "CODEGENIE_EDIT_CRASH_ACT";
+
+/// What the child does.
+fn act() -> Option<()> {
+    let act = env::var(ACT).ok()?;
+    let mut args = env::args_os().skip(1);
+    let (workspace, state) = (PathBuf::from(args.next()?), PathBuf::from(args.next()?));
+    if act == "recover" {
+        stop();
+        Editor::open(workspace, state).unwrap();
+        return Some(());
+    }
+    let editor = Editor::open(workspace, state).unwrap();
+    let edits = edits();
+    let last = editor.undoable().unwrap().pop();
+    stop();
+    match act.as_str() {
+        "apply" => drop(editor.apply(&edits).unwrap()),
+        "undo" => drop(editor.undo(&last?).unwrap()),
+        other => panic!("{other}"),
+    }
+    Some(())
+}
+
+fn stop() {
+    ptrace::traceme().unwrap();
+    raise(Signal::SIGSTOP).unwrap();
+}
+
+fn edits() -> Vec<Edit> {
+    vec![
+        Edit::create("new/file", "created\n"),
+        Edit::replace("replaced", "two", "2"),
+        Edit::delete("deleted"),
+        Edit::rename("renamed", "sub/renamed"),
+    ]
+}
+
+type Seen = BTreeMap<PathBuf, (Vec<u8>, u32, (i64, i64))>;
+
+struct Place {
+    workspace: PathBuf,
+    state: PathBuf,
+    _held: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let held = tempfile::tempdir().unwrap();
+        let place = Self { workspace: held.path().join("w"), state: held.path().join("s"), _held: held };
+        for (path, content) in
+            [("replaced", "one two three\n"), ("deleted", "d\n"), ("renamed", "r\n"), ("sub/stays", "s\n")]
+        {
+            let path = place.workspace.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o640)).unwrap();
+        }
+        place
+    }
+
+    fn editor(&self) -> Editor {
+        Editor::open(&self.workspace, &self.state).unwrap()
+    }
+
+    fn seen(&self) -> Seen {
+        let mut seen = Seen::new();
+        let mut waiting = vec![self.workspace.clone()];
+        while let Some(directory) = waiting.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                let meta = path.symlink_metadata().unwrap();
+                let below = path.strip_prefix(&self.workspace).unwrap().to_path_buf();
+                if meta.is_dir() {
+                    waiting.push(path);
+                    seen.insert(below, (Vec::new(), meta.mode(), (0, 0)));
+                } else {
+                    let content = fs::read(&path).unwrap();
+                    seen.insert(below, (content, meta.mode(), (meta.mtime(), meta.mtime_nsec())));
+                }
+            }
+        }
+        seen
+    }
+
+    fn spawn(&self, act: &str) -> Child {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.arg0("edit_crash").arg(&self.workspace).arg(&self.state).env(ACT, act).spawn().unwrap()
+    }
+
+    /// Lets a child act up to its system call of this number, and kills it there. Whether it came so far.
+    fn killed_at(&self, act: &str, call: usize) -> bool {
+        let mut child = self.spawn(act);
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let mut at = 0;
+        match waitpid(pid, None).unwrap() {
+            WaitStatus::Stopped(_, Signal::SIGSTOP) => {}
+            other => panic!("the child did not stop before it acted: {other:?}"),
+        }
+        ptrace::setoptions(pid, ptrace::Options::PTRACE_O_EXITKILL | ptrace::Options::PTRACE_O_TRACESYSGOOD)
+            .unwrap();
+        let mut entering = false;
+        let came = loop {
+            ptrace::syscall(pid, None).unwrap();
+            match waitpid(pid, None).unwrap() {
+                WaitStatus::PtraceSyscall(_) => entering = !entering,
+                WaitStatus::Exited(_, 0) => break false,
+                other => panic!("{act} ended by itself: {other:?}"),
+            }
+            if entering {
+                if at == call {
+                    // It has asked the kernel for this call, which is not made.
+                    nix::sys::signal::kill(pid, Signal::SIGKILL).unwrap();
+                    break true;
+                }
+                at += 1;
+            }
+        };
+        if came {
+            loop {
+                match waitpid(pid, None).unwrap() {
+                    WaitStatus::Signaled(_, Signal::SIGKILL, _) => break,
+                    WaitStatus::PtraceEvent(..) | WaitStatus::PtraceSyscall(_) | WaitStatus::Stopped(..) => {}
+                    other => panic!("the child did not end: {other:?}"),
+                }
+            }
+        }
+        // It has been waited for already.
+        let _ = child.try_wait();
+        came
+    }
+}
+
+/// What the transaction leads to: times of new files aside.
+fn without_times(seen: &Seen) -> BTreeMap<&Path, (&[u8], u32)> {
+    seen.iter().map(|(path, (content, mode, _))| (path.as_path(), (content.as_slice(), *mode))).collect()
+}
+
+fn apply_is_all_or_nothing() -> (usize, usize) {
+    let (mut nothing, mut all) = (0, 0);
+    let mut stages = Vec::new();
+    for call in 0.. {
+        let place = Place::new();
+        let before = place.seen();
+        drop(place.editor());
+        let came = place.killed_at("apply", call);
+        let editor = place.editor();
+        let after = place.seen();
+        if after == before {
+            assert!(came, "the transaction ended well and did nothing");
+            assert!(editor.undoable().unwrap().is_empty(), "call {call}");
+            nothing += 1;
+        } else {
+            is_applied(&after, call);
+            let undo: UndoId = editor.undoable().unwrap().pop().unwrap();
+            editor.undo(&undo).unwrap();
+            assert_eq!(place.seen(), before, "call {call}");
+            all += 1;
+        }
+        if !came {
+            break;
+        }
+        stages.push(call);
+    }
+    assert!(nothing > 20 && all > 2, "{nothing} {all}");
+    // Recovery is killed too, on what the first half, the middle and the end of a transaction have left.
+    let mut recoveries = 0;
+    for part in 4..10 {
+        recoveries += recovery_is_all_or_nothing(stages.len() * part / 10);
+    }
+    println!("recovery was killed at {recoveries} system calls");
+    (nothing, all)
+}
+
+fn is_applied(after: &Seen, call: usize) {
+    let expected: [(&str, &[u8]); 6] = [
+        ("new", b""),
+        ("new/file", b"created\n"),
+        ("replaced", b"one 2 three\n"),
+        ("sub", b""),
+        ("sub/renamed", b"r\n"),
+        ("sub/stays", b"s\n"),
+    ];
+    let found: Vec<(&str, &[u8])> =
+        after.iter().map(|(path, (content, ..))| (path.to_str().unwrap(), content.as_slice())).collect();
+    assert_eq!(found, expected, "killed at system call {call}");
+}
+
+fn recovery_is_all_or_nothing(first: usize) -> usize {
+    for call in 0.. {
+        let place = Place::new();
+        let before = place.seen();
+        drop(place.editor());
+        assert!(place.killed_at("apply", first));
+        let came = place.killed_at("recover", call);
+        drop(place.editor());
+        let after = place.seen();
+        if after != before {
+            is_applied(&after, call);
+        }
+        if !came {
+            return call;
+        }
+    }
+    0
+}
+
+fn undo_is_all_or_nothing() -> (usize, usize) {
+    let (mut nothing, mut all) = (0, 0);
+    for call in 0.. {
+        let place = Place::new();
+        let before = place.seen();
+        place.editor().apply(&edits()).unwrap();
+        let applied = place.seen();
+        let came = place.killed_at("undo", call);
+        let editor = place.editor();
+        let after = place.seen();
+        assert_eq!(editor.undoable().unwrap().len(), 1, "call {call}");
+        if after == applied {
+            assert!(came, "the undo ended well and did nothing");
+            nothing += 1;
+        } else {
+            assert_eq!(after, before, "killed at system call {call} of the undo");
+            all += 1;
+        }
+        // Either way it can be taken back from here.
+        let undo = editor.undoable().unwrap().pop().unwrap();
+        editor.undo(&undo).unwrap();
+        let back = place.seen();
+        if after == applied {
+            assert_eq!(back, before, "call {call}");
+        } else {
+            assert_eq!(without_times(&back), without_times(&applied), "call {call}");
+        }
+        if !came {
+            break;
+        }
+    }
+    assert!(nothing > 20 && all > 2, "{nothing} {all}");
+    (nothing, all)
+}
+
+pub(crate) fn main() {
+    if act().is_some() {
+        return;
+    }
+    if env::args().any(|arg| arg == "--list") {
+        return;
+    }
+    let (nothing, all) = apply_is_all_or_nothing();
+    println!(
+        "a transaction was killed at {} system calls: {nothing} times nothing, {all} times all of it was made",
+        nothing + all - 1
+    );
+    let (nothing, all) = undo_is_all_or_nothing();
+    println!(
+        "an undo was killed at {} system calls: {nothing} times nothing, {all} times all of it was made",
+        nothing + all - 1
+    );
+}
