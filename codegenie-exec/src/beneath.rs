@@ -142,10 +142,12 @@ mod by_parts {
                 _ => return Err(Errno::EXDEV.into()),
             };
             let between = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let flags = if parts.peek().is_some() { between } else { last };
+            let inner = parts.peek().is_some();
+            let flags = if inner { between } else { last };
             let next = openat(&here, name, flags, Mode::empty()).map_err(|error| {
-                // A link and a file are both said to be no directory.
-                let link = error == Errno::ENOTDIR
+                // On the way a link and a file are both said to be no directory.
+                let link = inner
+                    && error == Errno::ENOTDIR
                     && super::stat_at(&here, name)
                         .is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == super::FileKind::Symlink));
                 if link { Errno::ELOOP } else { error }

@@ -3,7 +3,6 @@
 use super::commit::{self, Recovery};
 use super::error::{EditError, Refusal};
 use super::limits::EditLimits;
-use super::name;
 use super::outcome::{Applied, FileChange, Preview, UndoId};
 use super::plan::{Change, Dress, Planner, Target};
 use super::protected::Protected;
@@ -248,11 +247,6 @@ impl Editor {
         }
         let entry = commit::make(&self.root_fd, self.root_id, &self.store, changes, undoes, leaves)?;
         Ok(Applied { undo: UndoId(entry.id), files })
-    }
-
-    /// The path that `given` means, relative to the root: by its text alone.
-    pub(crate) fn relative(&self, given: &Path) -> Result<PathBuf, EditError> {
-        name::relative(&self.root, given)
     }
 }
 

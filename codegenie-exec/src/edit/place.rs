@@ -27,11 +27,8 @@ pub(super) fn directory(root: &OwnedFd, path: &Path, shown: &Path) -> Result<Opt
         Ok(dir) => Ok(Some(dir)),
         Err(error) => match error.raw_os_error() {
             Some(libc::ENOENT) => Ok(None),
-            Some(libc::ELOOP) => Err(EditError::refused(
-                shown,
-                Refusal::Symlink,
-                "a symbolic link is on the way: give the path that it leads to, if that is below the root",
-            )),
+            Some(libc::ELOOP) => Err(link_on_the_way(shown)),
+            Some(libc::ENOTDIR) if is_link(root, path) => Err(link_on_the_way(shown)),
             Some(libc::ENOTDIR) => Err(EditError::refused(
                 shown,
                 Refusal::NotAFile,
@@ -45,6 +42,17 @@ pub(super) fn directory(root: &OwnedFd, path: &Path, shown: &Path) -> Result<Opt
             _ => Err(EditError::system("open the directory of", shown, error)),
         },
     }
+}
+
+fn link_on_the_way(shown: &Path) -> EditError {
+    let why = "a symbolic link is on the way: give the path that it leads to, if that is below the root";
+    EditError::refused(shown, Refusal::Symlink, why)
+}
+
+/// For the message alone: the kernel says of a link in the last place only that it is no directory.
+fn is_link(root: &OwnedFd, path: &Path) -> bool {
+    let stat = beneath::open_parent(root, path).and_then(|(parent, name)| beneath::stat_at(&parent, name));
+    stat.is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == FileKind::Symlink))
 }
 
 /// Reads what `name` in `dir` is; `None`: nothing. What must not be edited is an error.

@@ -13,7 +13,7 @@ pub(super) fn hunks(old: &[u8], new: &[u8], out: &mut Vec<u8>) -> (usize, usize)
     let (old, new) = (text::lines(old), text::lines(new));
     let ops = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(Instant::now() + DIFF_TIME));
     let (mut added, mut removed) = (0, 0);
-    for group in group_diff_ops(ops, CONTEXT) {
+    for group in group_diff_ops(in_sequence(ops), CONTEXT) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { continue };
         let old_range = first.old_range().start..last.old_range().end;
         let new_range = first.new_range().start..last.new_range().end;
@@ -33,6 +33,25 @@ pub(super) fn hunks(old: &[u8], new: &[u8], out: &mut Vec<u8>) -> (usize, usize)
         }
     }
     (added, removed)
+}
+
+/// The same, each beginning where the one before it ends: on the side on which nothing happens the algorithm does
+/// not always say so.
+fn in_sequence(ops: Vec<DiffOp>) -> Vec<DiffOp> {
+    let (mut old_index, mut new_index) = (0, 0);
+    let mut sequence = Vec::with_capacity(ops.len());
+    for op in ops {
+        let (old_len, new_len) = (op.old_range().len(), op.new_range().len());
+        sequence.push(match op {
+            DiffOp::Equal { len, .. } => DiffOp::Equal { old_index, new_index, len },
+            DiffOp::Delete { .. } => DiffOp::Delete { old_index, old_len, new_index },
+            DiffOp::Insert { .. } => DiffOp::Insert { old_index, new_index, new_len },
+            DiffOp::Replace { .. } => DiffOp::Replace { old_index, old_len, new_index, new_len },
+        });
+        old_index += old_len;
+        new_index += new_len;
+    }
+    sequence
 }
 
 fn numbers(range: &std::ops::Range<usize>) -> String {

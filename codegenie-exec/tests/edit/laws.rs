@@ -49,7 +49,7 @@ fn files() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>, u32)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// undo(apply(x)) = x, undo(undo(apply(x))) = apply(x), preview(x) = apply(x), and a transaction
     /// that fails leaves x.

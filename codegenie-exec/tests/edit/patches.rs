@@ -156,7 +156,7 @@ fn diff_of(place: &Place, old: &str, new: &str) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_bytes_keep_the_parsers_promises(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -200,8 +200,11 @@ fn by(program: &str, args: &[&str], text: &str, diff: &[u8]) -> Option<Vec<u8>> 
 }
 
 fn differs_nowhere(program: &'static str, args: &'static [&'static str], fuzz: usize) {
-    let mut runner =
-        proptest::test_runner::TestRunner::new(ProptestConfig { cases: 200, ..ProptestConfig::default() });
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
     let (both, refused) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let cases = (text(), changes(), changes());
     runner

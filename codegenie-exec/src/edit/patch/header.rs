@@ -15,7 +15,7 @@ pub(super) fn read(diff: &[u8]) -> Result<Vec<FilePatch>, PatchError> {
         } else if reader.has_header() {
             let (old, new) = reader.names()?;
             let mut file = FilePatch { old, new, renames: false, executable: false, hunks: Vec::new() };
-            reader.hunks(&mut file)?;
+            reader.hunks(&mut file, true)?;
             files.push(file);
             after_hunk = true;
         } else if line.starts_with(b"@@ -") {
@@ -102,7 +102,8 @@ impl<'a> Reader<'a> {
             return Err(self.malformed("a rename takes both rename from and rename to"));
         }
         let (mut old, mut new) = if renames { (from, to) } else { named.unzip() };
-        if self.has_header() {
+        let has_header = self.has_header();
+        if has_header {
             let names = self.names()?;
             if renames {
                 if names.0.is_none() || names.1.is_none() {
@@ -127,7 +128,7 @@ impl<'a> Reader<'a> {
             return Err(self.malformed("the names and the modes disagree on whether the file is there"));
         }
         let mut file = FilePatch { old, new, renames, executable, hunks: Vec::new() };
-        self.hunks(&mut file)?;
+        self.hunks(&mut file, has_header)?;
         Ok(Some(file))
     }
 
@@ -175,7 +176,7 @@ impl<'a> Reader<'a> {
         path(bytes).ok_or_else(|| self.malformed("a name that this system has not"))
     }
 
-    fn hunks(&mut self, file: &mut FilePatch) -> Result<(), PatchError> {
+    fn hunks(&mut self, file: &mut FilePatch, must: bool) -> Result<(), PatchError> {
         while let Some(line) = self.peek().filter(|line| line.starts_with(b"@@ -")) {
             let [old_start, old_len, new_start, new_len] =
                 numbers(line).ok_or_else(|| self.malformed("not of the form @@ -l,n +l,n @@"))?;
@@ -185,6 +186,9 @@ impl<'a> Reader<'a> {
             self.at += 1;
             let hunk = self.hunk(old_start, old_len, new_len)?;
             file.hunks.push(hunk);
+        }
+        if must && file.hunks.is_empty() {
+            return Err(self.malformed("a file without hunks: @@ -l,n +l,n @@ is to follow its names"));
         }
         let side_is_empty = |len: fn(&Hunk) -> usize| file.hunks.iter().all(|hunk| len(hunk) == 0);
         if (file.old.is_none() && !side_is_empty(|hunk| hunk.old_len))

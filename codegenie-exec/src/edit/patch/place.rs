@@ -188,20 +188,31 @@ fn find(
                 wanted == line
             })
         };
-        if (from..=highest).contains(&expected) && fits(expected) {
+        let low = expected.saturating_sub(limits.offset).max(from);
+        let mut high = expected.saturating_add(limits.offset).min(highest);
+        // With less context before than after the change it was made at the beginning of the file, and belongs there.
+        if fuzz + prefix < most && hunk.old_start <= 1 {
+            high = 0;
+        }
+        let ambiguous = |a: usize, b: usize| {
+            format!(
+                "it fits at lines {} and {}: give more context, or the right line",
+                a.min(b) + 1,
+                a.max(b) + 1
+            )
+        };
+        if (low..=high).contains(&expected) && fits(expected) {
+            // With less context after it, it was made at the end.
+            if fuzz + suffix < most && highest != expected && fits(highest) {
+                return Err(ambiguous(expected, highest));
+            }
             return Ok((expected, fuzz));
         }
-        let low = expected.saturating_sub(limits.offset).max(from);
-        let high = expected.saturating_add(limits.offset).min(highest);
         let mut found = None;
         for at in low..=high {
             if at != expected && fits(at) {
                 if let Some(first) = found.replace(at) {
-                    return Err(format!(
-                        "it does not fit at its line, but at lines {} and {}: give more context, or the right line",
-                        first + 1,
-                        at + 1
-                    ));
+                    return Err(ambiguous(first, at));
                 }
             }
         }
@@ -212,5 +223,5 @@ fn find(
             return Ok((at, fuzz));
         }
     }
-    Err("its lines are not in the file near its place: read the file again".to_owned())
+    Err("its lines are not in the file near its place: read the file again, and give as much context after the change as before it".to_owned())
 }
