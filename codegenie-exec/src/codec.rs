@@ -1,5 +1,8 @@
 //! The bytes of journals: integers little endian, byte strings with their length before them.
 
+/// An extended attribute: name and value.
+pub(crate) type Attribute = (Vec<u8>, Vec<u8>);
+
 /// Mode, owner and the like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attributes {
@@ -7,7 +10,7 @@ pub(crate) struct Attributes {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) mtime: (i64, i64),
-    pub(crate) extended: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) extended: Vec<Attribute>,
 }
 
 /// FNV-1a, 64 bits: finds what is torn, not what is forged; the directory is private.

@@ -4,7 +4,7 @@ use super::error::{EditError, Refusal};
 use super::limits::EditLimits;
 use super::request::ContentHash;
 use crate::beneath::{self, FileKind, Stat};
-use crate::codec::Attributes;
+use crate::codec::{Attribute, Attributes};
 use crate::xattr;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -119,7 +119,7 @@ pub(super) fn file(
 }
 
 /// A file's extended attributes, which its next version gets too.
-fn extended(file: &OwnedFd, shown: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>, EditError> {
+fn extended(file: &OwnedFd, shown: &Path) -> Result<Vec<Attribute>, EditError> {
     let system = |error: io::Error| EditError::system("read the attributes of", shown, error);
     let mut extended = Vec::new();
     for name in xattr::attributes(file).map_err(system)? {

@@ -249,7 +249,7 @@ fn differs_nowhere(program: &'static str, args: &'static [&'static str], fuzz: u
 #[test]
 #[ignore = "needs GNU patch"]
 fn gnu_patch_makes_the_same_of_a_diff() {
-    differs_nowhere("patch", &["-p1", "--batch", "--silent", "--fuzz=2", "--no-backup-if-mismatch", "f"], 2);
+    differs_nowhere("patch", &["-p1", "--forward", "--silent", "--fuzz=2", "--no-backup-if-mismatch", "f"], 2);
 }
 
 #[test]

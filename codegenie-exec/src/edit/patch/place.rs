@@ -210,10 +210,11 @@ fn find(
         }
         let mut found = None;
         for at in low..=high {
-            if at != expected && fits(at) {
-                if let Some(first) = found.replace(at) {
-                    return Err(ambiguous(first, at));
-                }
+            if at != expected
+                && fits(at)
+                && let Some(first) = found.replace(at)
+            {
+                return Err(ambiguous(first, at));
             }
         }
         if *work > WORK {
