@@ -130,7 +130,7 @@ pub(super) fn apply(patch: &FilePatch, before: &[u8], limits: &PatchLimits) -> R
                 }
             }
         }
-        next = here;
+        next = here.min(file.len());
         if out.last().is_some_and(|last| *last != b'\n') && out.len() > mark.len() && next < file.len() {
             return Err(fail("its last line has no line feed, but the file goes on".to_owned()));
         }
@@ -171,9 +171,6 @@ fn find(
     let prefix = context(&mut hunk.lines.iter());
     let suffix = context(&mut hunk.lines.iter().rev());
     let most = prefix.max(suffix);
-    let Some(highest) = file.len().checked_sub(old.len()).filter(|highest| *highest >= from) else {
-        return Err("the file has fewer lines".to_owned());
-    };
     for fuzz in 0..=limits.fuzz.min(most) {
         // At the end that has less context than the other, less is left out.
         let head = (fuzz + prefix).saturating_sub(most).min(prefix);
@@ -187,6 +184,11 @@ fn find(
                 *work += 1;
                 wanted == line
             })
+        };
+        // Context that is left out of account may be missing at the file's end.
+        let Some(highest) = file.len().checked_sub(old.len() - tail).filter(|highest| *highest >= from)
+        else {
+            continue;
         };
         let low = expected.saturating_sub(limits.offset).max(from);
         let mut high = expected.saturating_add(limits.offset).min(highest);
