@@ -18,7 +18,10 @@ fn numbered(count: usize) -> String {
 const CHANGES_FIVE: &str =
     "--- a/f\n+++ b/f\n@@ -3,5 +3,5 @@\n line 3\n line 4\n-line 5\n+FIVE\n line 6\n line 7\n";
 
-fn applied(diff: &str, text: &str) -> Result<(String, Vec<(usize, isize, usize)>), PatchError> {
+/// Line, offset and fuzz of a hunk.
+type Hunk = (usize, isize, usize);
+
+fn applied(diff: &str, text: &str) -> Result<(String, Vec<Hunk>), PatchError> {
     let patched = Patch::parse(diff)?.files()[0].apply(text.as_bytes(), &PatchLimits::default())?;
     let hunks = patched.hunks.iter().map(|hunk| (hunk.line, hunk.offset, hunk.fuzz)).collect();
     Ok((String::from_utf8(patched.content).unwrap(), hunks))

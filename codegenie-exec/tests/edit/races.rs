@@ -8,6 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// What somebody else does at the root.
+type Way = fn(&Path);
+
 /// Does something at the moment between reading and writing.
 struct Meanwhile<F>(F);
 
@@ -27,7 +30,7 @@ fn what_is_changed_between_reading_and_writing_is_not_overwritten() {
         Edit::delete("c"),
         Edit::create("d", "4\n"),
     ];
-    let ways: [(&str, fn(&Path)); 5] = [
+    let ways: [(&str, Way); 5] = [
         ("b", |root| fs::write(root.join("b"), "theirs\n").unwrap()),
         ("b", |root| {
             fs::write(root.join("other"), "theirs\n").unwrap();

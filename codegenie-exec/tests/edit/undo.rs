@@ -5,6 +5,9 @@ use codegenie_exec::{Edit, EditError, Editor, UndoId};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+/// What somebody else does.
+type Way = fn(&Place);
+
 fn edits() -> Vec<Edit> {
     vec![
         Edit::replace("a", "1", "one"),
@@ -28,7 +31,7 @@ fn an_undo_brings_everything_back_and_can_be_undone() {
     let after = place.seen();
     // By another editor, as after a restart.
     let editor = place.editor();
-    assert_eq!(editor.undoable().unwrap(), [made.undo.clone()]);
+    assert_eq!(editor.undoable().unwrap(), std::slice::from_ref(&made.undo));
     let undone = editor.undo(&made.undo.to_string().parse().unwrap()).unwrap();
     assert_eq!(place.seen(), before);
     assert!(matches!(editor.undo(&made.undo), Err(EditError::NothingToUndo(_))));
@@ -39,7 +42,7 @@ fn an_undo_brings_everything_back_and_can_be_undone() {
 
 #[test]
 fn what_somebody_has_changed_since_is_not_undone() {
-    let changes: [(&str, fn(&Place)); 6] = [
+    let changes: [(&str, Way); 6] = [
         ("a", |place| fs::write(place.at("a"), "theirs\n").unwrap()),
         ("a", |place| fs::set_permissions(place.at("a"), fs::Permissions::from_mode(0o777)).unwrap()),
         ("b", |place| fs::write(place.at("b"), "again\n").unwrap()),
