@@ -1,5 +1,5 @@
 //! A process that is killed at any of its system calls, while it edits, undoes or recovers, leaves all of the
-//! transaction or nothing.
+//! transaction or nothing. And what is mounted in a workspace is not edited: that too takes a process of its own.
 //!
 //! This program is its own victim: as a child it stops itself, and from there on the parent lets it go from one
 //! system call to the next and kills it at the one whose turn it is.

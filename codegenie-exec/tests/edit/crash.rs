@@ -1,6 +1,6 @@
 //! The parent and the child of the crash test.
 
-use codegenie_exec::{Edit, Editor, UndoId};
+use codegenie_exec::{Edit, Editor, Refusal, UndoId};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -20,6 +20,10 @@ fn act() -> Option<()> {
     let act = env::var(ACT).ok()?;
     let mut args = env::args_os().skip(1);
     let (workspace, state) = (PathBuf::from(args.next()?), PathBuf::from(args.next()?));
+    if act == "mount" {
+        mount_is_not_crossed(&workspace, &state);
+        return Some(());
+    }
     if act == "recover" {
         stop();
         Editor::open(workspace, state).unwrap();
@@ -35,6 +39,34 @@ fn act() -> Option<()> {
         other => panic!("{other}"),
     }
     Some(())
+}
+
+/// In namespaces of its own, with another file system on a directory and another file on a file.
+fn mount_is_not_crossed(workspace: &Path, state: &Path) {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).unwrap();
+    fs::write("/proc/self/setgroups", "deny").unwrap();
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1")).unwrap();
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1")).unwrap();
+    let (on, file) = (workspace.join("sub"), workspace.join("replaced"));
+    mount(Some("none"), &on, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+    fs::write(on.join("f"), "plain code is led there\n").unwrap();
+    mount(Some(&workspace.join("renamed")), &file, None::<&str>, MsFlags::MS_BIND, None::<&str>).unwrap();
+    fs::write(&file, "plain code is led there\n").unwrap();
+    let editor = Editor::open(workspace, state).unwrap();
+    let edits = [
+        Edit::overwrite("sub/f", "crossed\n"),
+        Edit::create("sub/new", "crossed\n"),
+        Edit::overwrite("replaced", "crossed\n"),
+        Edit::rename("deleted", "sub/moved"),
+    ];
+    for edit in edits {
+        let error = editor.apply(std::slice::from_ref(&edit)).unwrap_err();
+        assert_eq!(error.refusal(), Some(Refusal::Outside), "{edit:?}: {error}");
+    }
+    assert_eq!(fs::read(on.join("f")).unwrap(), b"plain code is led there\n");
 }
 
 fn stop() {
@@ -101,6 +133,10 @@ impl Place {
     fn spawn(&self, act: &str) -> Child {
         let mut command = Command::new(env::current_exe().unwrap());
         command.arg0("edit_crash").arg(&self.workspace).arg(&self.state).env(ACT, act).spawn().unwrap()
+    }
+
+    fn spawn_and_wait(&self, act: &str) -> bool {
+        self.spawn(act).wait().unwrap().success()
     }
 
     /// Lets a child act up to its system call of this number, and kills it there. Whether it came so far.
@@ -262,6 +298,8 @@ pub(crate) fn main() {
     if env::args().any(|arg| arg == "--list") {
         return;
     }
+    let mounted = Place::new().spawn_and_wait("mount");
+    assert!(mounted, "a mount was crossed, or could not be made");
     let (nothing, all) = apply_is_all_or_nothing();
     println!(
         "a transaction was killed at {} system calls: {nothing} times nothing, {all} times all of it was made",
