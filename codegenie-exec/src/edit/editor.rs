@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// # #[cfg(target_os = "linux")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let (workspace, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
-/// let editor = Editor::open(workspace.path(), state.path())?;
+/// let editor = Editor::open(workspace.path(), state.path().join("edits"))?;
 /// let made = editor.apply(&[
 ///     Edit::create("src/lib.rs", "pub fn one() -> u8 {\n    0\n}\n"),
 ///     Edit::replace("src/lib.rs", "    0\n", "    1\n"),
