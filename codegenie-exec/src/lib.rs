@@ -11,6 +11,8 @@ mod approval;
 mod background;
 #[cfg(feature = "executor")]
 mod command;
+#[cfg(all(feature = "container", unix))]
+mod container;
 #[cfg(feature = "executor")]
 mod executor;
 #[cfg(codegenie_native)]
@@ -29,6 +31,8 @@ mod unavailable;
 mod unconfined;
 #[cfg(feature = "executor")]
 mod validate;
+#[cfg(any(codegenie_native, all(feature = "container", unix)))]
+mod view;
 
 #[cfg(feature = "executor")]
 pub use approval::{
@@ -56,6 +60,8 @@ pub use executor::{
 #[doc(hidden)]
 pub use overlay::fuzzing;
 
+#[cfg(all(feature = "container", unix))]
+pub use container::{ContainerSandbox, ContainerSandboxBuilder};
 #[cfg(codegenie_native)]
 pub use native::NativeSandbox;
 #[cfg(codegenie_native)]

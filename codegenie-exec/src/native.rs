@@ -26,7 +26,6 @@ mod start;
 mod streams;
 mod sys;
 mod terminal;
-mod view;
 mod witness;
 mod xattr;
 
@@ -39,7 +38,7 @@ use self::network::Wiring;
 use self::pool::Pool;
 use self::process::{Grouped, NativeProcess};
 use self::start::{Confined, Parts};
-use self::view::System;
+use crate::view::System;
 use crate::proxy::{ProxyLimits, Resolve};
 use crate::sandbox::{EnforcementReport, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest};
 use std::fs::File;

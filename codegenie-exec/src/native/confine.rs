@@ -8,7 +8,7 @@ use super::network;
 use super::plan::{Arg, Plan, Purpose};
 use super::seccomp;
 use super::terminal;
-use super::view::View;
+use crate::view::View;
 use super::witness;
 use crate::sandbox::{
     Layer, Limits, Network, Requirement, SandboxPolicy, SandboxRequest, Stdio, TerminalSize,

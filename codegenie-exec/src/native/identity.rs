@@ -5,7 +5,7 @@
 
 use super::launch;
 use super::sys::{self, MOUNT_ATTR_IDMAP, MountAttr};
-use super::view::{Kind, View};
+use crate::view::{Kind, View};
 use crate::sandbox::{Layer, SandboxError};
 use std::collections::HashMap;
 use std::ffi::CString;

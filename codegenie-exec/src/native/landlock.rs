@@ -3,7 +3,7 @@
 
 use super::network;
 use super::plan::{Arg, Plan, Purpose};
-use super::view::{Entry, Kind, View};
+use crate::view::{Entry, Kind, View};
 use crate::sandbox::{Layer, Network, SandboxPolicy};
 use std::path::Path;
 

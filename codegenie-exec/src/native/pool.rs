@@ -2,7 +2,7 @@
 
 use super::identity::Identity;
 use super::start::{Parts, Waiting};
-use super::view::View;
+use crate::view::View;
 use crate::sandbox::{SandboxError, SandboxPolicy};
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, Sender};

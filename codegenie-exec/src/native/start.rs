@@ -11,7 +11,7 @@ use super::pool::Pool;
 use super::streams::{self, Inside, Outside};
 use super::sys;
 use super::terminal;
-use super::view::{System, View};
+use crate::view::{System, View};
 use super::{report, witness};
 use crate::overlay::claim_for_command;
 use crate::sandbox::{
