@@ -157,10 +157,12 @@ pub(super) fn profile(machine: &str) -> Option<String> {
         let domain = masked(0, LOW, AF_NETLINK);
         rules.push(rule(&["socket"], EPROTONOSUPPORT, &[domain, masked(2, LOW, protocol)]));
     }
-    // Asking for the present personality has every bit set. Bit 31 is in no other, so one that has a bit
-    // beside ADDR_NO_RANDOMIZE (18) and not that one is refused.
-    for bit in (0..31).filter(|bit| *bit != 18).map(|bit| 1u64 << bit) {
-        rules.push(rule(&["personality"], EPERM, &[masked(0, bit | 1 << 31, bit)]));
+    // Only asking for the present personality, which has every bit set, and the plain one. Bit 18,
+    // ADDR_NO_RANDOMIZE, is free. Of the others in a ring, some are set and some not exactly where one that
+    // is set is followed by one that is not.
+    let ring: Vec<u64> = (0..32).filter(|bit| *bit != 18).map(|bit| 1 << bit).collect();
+    for (bit, next) in ring.iter().zip(ring.iter().cycle().skip(1)) {
+        rules.push(rule(&["personality"], EPERM, &[masked(0, bit | next, *bit)]));
     }
     rules.push(rule(&["mmap"], EPERM, &[masked(3, MAP_GROWSDOWN, MAP_GROWSDOWN)]));
     for bit in [SET_USER_ID, SET_GROUP_ID] {
