@@ -15,6 +15,7 @@ mod spec;
 mod verify;
 mod witness;
 
+use self::attach::Attached;
 use self::daemon::{Daemon, Image, of_daemon, status};
 use self::owner::Owner;
 use self::process::{ContainerProcess, Owned};
@@ -163,19 +164,58 @@ impl ContainerSandbox {
         let body = confinement.container(request, &self.daemon, &self.image, &self.settings, labels)?;
         let name = unguessable_name()?;
         let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        // Before the request: one that is dropped in its middle may have made it.
-        let owned = Owned::new(self.daemon.remover(&name));
-        let docker = &self.daemon.docker;
-        docker
-            .create_container(Some(options), body.clone())
+        let (daemon, asked) = (self.daemon.clone(), body.clone());
+        // By a task: when the caller gives up meanwhile, the container is made all the same, and removed here.
+        let making = tokio::spawn(async move {
+            let made = daemon.docker.create_container(Some(options), asked).await;
+            made.map(|_| Owned::new(daemon.remover(&name)))
+        });
+        let owned = making
             .await
+            .map_err(|error| SandboxError::system("the making task ended", io::Error::other(error)))?
             .map_err(|error| of_daemon("the daemon did not make the container; nothing was run", error))?;
-        let made = docker
-            .inspect_container(&name, None::<InspectContainerOptions>)
+        let made = self
+            .daemon
+            .docker
+            .inspect_container(owned.name(), None::<InspectContainerOptions>)
             .await
             .map_err(|error| of_daemon("the daemon does not show the container; nothing was run", error))?;
-        verify::verify(&body, &made)?;
-        Ok(owned)
+        match verify::verify(&body, &made) {
+            Ok(()) => Ok(owned),
+            Err(error) => {
+                owned.remove(&self.daemon).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Attaches to a container that has been made, and starts it.
+    async fn set_off(
+        &self,
+        confinement: &Confinement,
+        request: &SandboxRequest,
+        name: &str,
+    ) -> Result<Attached, SandboxError> {
+        self.programs.check(&self.daemon, name, confinement, request).await?;
+        let is_terminal = matches!(request.stdio, Stdio::Terminal(_));
+        let path = format!(
+            "{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1",
+            self.daemon.version,
+            name
+        );
+        let attached = attach::attach(&self.daemon.socket, &path, is_terminal)
+            .await
+            .map_err(|error| SandboxError::system("cannot connect the command's streams; nothing was run", error))?;
+        self.daemon
+            .docker
+            .start_container(name, None::<StartContainerOptions>)
+            .await
+            .map_err(|error| of_start(error, request))?;
+        if let Stdio::Terminal(size) = request.stdio {
+            // A command that has ended already needs none.
+            let _ = self.daemon.docker.resize_container_tty(name, process::window(size)).await;
+        }
+        Ok(attached)
     }
 }
 
@@ -218,25 +258,13 @@ impl Sandbox for ContainerSandbox {
         let confinement = Confinement::of(&request.policy, &self.daemon, &self.settings)?;
         let report = report::report(&confinement, &self.daemon.facts, &self.settings)?;
         let owned = self.make(&confinement, request).await?;
-        self.programs.check(&self.daemon, owned.name(), &confinement, request).await?;
-        let is_terminal = matches!(request.stdio, Stdio::Terminal(_));
-        let path = format!(
-            "{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1",
-            self.daemon.version,
-            owned.name()
-        );
-        let attached = attach::attach(&self.daemon.socket, &path, is_terminal)
-            .await
-            .map_err(|error| SandboxError::system("cannot connect the command's streams; nothing was run", error))?;
-        self.daemon
-            .docker
-            .start_container(owned.name(), None::<StartContainerOptions>)
-            .await
-            .map_err(|error| of_start(error, request))?;
-        if let Stdio::Terminal(size) = request.stdio {
-            // A command that has ended already needs none.
-            let _ = self.daemon.docker.resize_container_tty(owned.name(), process::window(size)).await;
-        }
+        let attached = match self.set_off(&confinement, request, owned.name()).await {
+            Ok(attached) => attached,
+            Err(error) => {
+                owned.remove(&self.daemon).await;
+                return Err(error);
+            }
+        };
         let process = ContainerProcess::supervise(
             owned,
             self.daemon.clone(),

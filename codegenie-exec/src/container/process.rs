@@ -59,7 +59,7 @@ impl Owned {
     }
 
     /// Removes it by the client, which does not block.
-    async fn remove(mut self, daemon: &Daemon) {
+    pub(super) async fn remove(mut self, daemon: &Daemon) {
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
         let removed = daemon.docker.remove_container(self.name(), Some(options)).await;
         // Otherwise the drop tries, and after that the next host's sweep.
