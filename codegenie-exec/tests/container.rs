@@ -15,3 +15,5 @@ mod confinement;
 mod conformance;
 #[path = "container/host.rs"]
 mod host;
+#[path = "container/lifetime.rs"]
+mod lifetime;

@@ -21,7 +21,7 @@ while read -r device place kind options rest; do
 done < /proc/self/mounts
 while IFS=: read -r name rest; do
     set -- $name
-    case $rest in
+    case $name in
     *\|*) ;;
     *) echo "interface $1" ;;
     esac
