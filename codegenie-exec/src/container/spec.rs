@@ -147,16 +147,14 @@ impl Confinement {
             (None, Requirement::Off) => security.push("seccomp=unconfined".to_owned()),
             (None, _) => {}
         }
-        let tmp = format!("rw,exec,nosuid,nodev,mode=1777,size={},nr_inodes=262144", limits.tmp_bytes.max(4096));
-        let home = format!(
-            "rw,exec,nosuid,nodev,mode=0700,uid={},gid={},size={},nr_inodes=262144",
-            self.user.0,
-            self.user.1,
-            limits.tmp_bytes.max(4096)
-        );
-        let mut tmpfs = HashMap::from([("/tmp".to_owned(), tmp)]);
+        // Some runtimes give a tmpfs the mode that the image's directory has: then it is the owner who may write.
+        let of_mode = |mode: &str| {
+            let ((uid, gid), size) = (self.user, limits.tmp_bytes.max(4096));
+            format!("rw,exec,nosuid,nodev,mode={mode},uid={uid},gid={gid},size={size},nr_inodes=262144")
+        };
+        let mut tmpfs = HashMap::from([("/tmp".to_owned(), of_mode("1777"))]);
         if self.policy.environment.get("HOME").is_some_and(|home| home == "/tmp/home") {
-            tmpfs.insert("/tmp/home".to_owned(), home);
+            tmpfs.insert("/tmp/home".to_owned(), of_mode("0700"));
         }
         let memory = signed(limits.memory_bytes.max(SMALLEST_MEMORY));
         let processes = limits.processes.saturating_add(INIT_PROCESSES);

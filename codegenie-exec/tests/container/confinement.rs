@@ -10,7 +10,7 @@ use std::path::Path;
 /// What the same script prints in a container that has nothing of a sandbox's settings.
 fn unprotected(host: &Host, script: &str) -> String {
     let mount = format!("{0}:{0}", host.root.path().display());
-    docker(&["run", "--rm", "--privileged", "--network", "host", "-v", &mount, &image(), "sh", "-c", script])
+    docker(&["run", "--rm", "--security-opt", "seccomp=unconfined", "-v", &mount, &image(), "sh", "-c", script])
 }
 
 #[tokio::test]
@@ -56,7 +56,6 @@ async fn what_is_required_is_enforced_and_the_kernel_says_so() {
     assert!(matches!(report.status(Layer::UserNamespace), LayerStatus::Partial { .. }));
 }
 
-/// The witness catches a daemon that does not keep its word: its own default profile is not ours, and says so.
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
 async fn the_daemons_own_profile_is_told_as_partial() {
@@ -155,7 +154,7 @@ async fn host_executed_files_of_a_workspace_are_read_only() {
 
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
-async fn hidden_paths_are_masked_and_mounts_below_grants_stay_away() {
+async fn hidden_paths_are_masked() {
     let host = Host::new();
     std::fs::create_dir(host.path("workspace/private")).unwrap();
     std::fs::write(host.path("workspace/private/key"), SECRET).unwrap();
@@ -163,8 +162,7 @@ async fn hidden_paths_are_masked_and_mounts_below_grants_stay_away() {
     let script = "cat private/key token; ls private; echo x > private/new; echo x > token; mv private away; cat away/key";
     assert!(text(&host.run(script).await).contains(SECRET));
 
-    std::fs::create_dir_all(host.path("workspace/private")).unwrap();
-    std::fs::write(host.path("workspace/private/key"), SECRET).unwrap();
+    std::fs::rename(host.path("workspace/away"), host.path("workspace/private")).unwrap();
     std::fs::write(host.path("workspace/token"), SECRET).unwrap();
     let policy = host.policy().hide(host.path("workspace/private")).hide(host.path("workspace/token"));
     let output = sandbox().await.run(&host.shell_under(policy, script)).await.unwrap();
