@@ -119,7 +119,9 @@ impl ContainerSandboxBuilder {
     pub async fn connect(self) -> Result<ContainerSandbox, SandboxError> {
         check_runtime()?;
         if self.settings.user.is_some_and(|(uid, gid)| uid == 0 || gid == 0) {
-            return Err(SandboxError::invalid_request("commands do not run as root: name another user and group"));
+            return Err(SandboxError::invalid_request(
+                "commands do not run as root: name another user and group",
+            ));
         }
         let socket = match self.socket {
             Some(socket) => socket,
@@ -155,11 +157,7 @@ impl ContainerSandbox {
     }
 
     /// Makes a container, which is removed with the value, and is as it was asked for.
-    async fn make(
-        &self,
-        confinement: &Confinement,
-        request: &SandboxRequest,
-    ) -> Result<Owned, SandboxError> {
+    async fn make(&self, confinement: &Confinement, request: &SandboxRequest) -> Result<Owned, SandboxError> {
         let labels = owner::labels(&self.owner);
         let body = confinement.container(request, &self.daemon, &self.image, &self.settings, labels)?;
         let name = unguessable_name()?;
@@ -198,14 +196,11 @@ impl ContainerSandbox {
     ) -> Result<Attached, SandboxError> {
         self.programs.check(&self.daemon, name, confinement, request).await?;
         let is_terminal = matches!(request.stdio, Stdio::Terminal(_));
-        let path = format!(
-            "{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1",
-            self.daemon.version,
-            name
-        );
-        let attached = attach::attach(&self.daemon.socket, &path, is_terminal)
-            .await
-            .map_err(|error| SandboxError::system("cannot connect the command's streams; nothing was run", error))?;
+        let path =
+            format!("{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1", self.daemon.version, name);
+        let attached = attach::attach(&self.daemon.socket, &path, is_terminal).await.map_err(|error| {
+            SandboxError::system("cannot connect the command's streams; nothing was run", error)
+        })?;
         self.daemon
             .docker
             .start_container(name, None::<StartContainerOptions>)
@@ -229,8 +224,9 @@ fn check_runtime() -> Result<(), SandboxError> {
 
 fn unguessable_name() -> Result<String, SandboxError> {
     let mut random = [0u8; 16];
-    getrandom::fill(&mut random)
-        .map_err(|error| SandboxError::system("no randomness for the container's name", io::Error::other(error)))?;
+    getrandom::fill(&mut random).map_err(|error| {
+        SandboxError::system("no randomness for the container's name", io::Error::other(error))
+    })?;
     let mut name = "codegenie-".to_owned();
     for byte in random {
         // Writing to a string does not fail.

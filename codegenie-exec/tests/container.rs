@@ -9,6 +9,10 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+#[path = "container/abuse.rs"]
+mod abuse;
+#[path = "abuse/attempts.rs"]
+mod attempts;
 #[path = "container/confinement.rs"]
 mod confinement;
 #[path = "container/conformance.rs"]

@@ -211,11 +211,7 @@ fn what_cannot_be_followed_is_asked() {
         "for ((i = 0; i < 3; i++)); do echo $i; done",
         "(( 1 < 2 ))",
     ]);
-    assert_allowed(&[
-        "[[ -f x && $y == z* ]]",
-        "[[ $x =~ ^a(b|c) ]]",
-        "echo ${x%.*} ${#x} ${x:-y} ${x/a/b}",
-    ]);
+    assert_allowed(&["[[ -f x && $y == z* ]]", "[[ $x =~ ^a(b|c) ]]", "echo ${x%.*} ${#x} ${x:-y} ${x/a/b}"]);
 }
 
 /// Programs run where an expansion computes: none of them may hide behind a rule that allows the

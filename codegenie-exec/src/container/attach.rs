@@ -105,7 +105,9 @@ impl Output {
         let stream = match kind {
             1 => OutputStream::Stdout,
             2 => OutputStream::Stderr,
-            kind => return Err(io::Error::other(format!("the daemon sent a frame of the unknown stream {kind}"))),
+            kind => {
+                return Err(io::Error::other(format!("the daemon sent a frame of the unknown stream {kind}")));
+            }
         };
         let length = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
         Ok(Some((stream, length)))

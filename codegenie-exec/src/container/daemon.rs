@@ -5,9 +5,7 @@ use super::removal::Remover;
 use crate::sandbox::SandboxError;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::{
-    CreateImageOptions, ListContainersOptions, RemoveContainerOptions,
-};
+use bollard::query_parameters::{CreateImageOptions, ListContainersOptions, RemoveContainerOptions};
 use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::io;
@@ -101,7 +99,9 @@ impl Daemon {
             .map_err(|error| of_daemon("cannot use the daemon's socket", error))?
             .negotiate_version()
             .await
-            .map_err(|error| of_daemon("the daemon does not answer; is it running, and may this user use it?", error))?;
+            .map_err(|error| {
+                of_daemon("the daemon does not answer; is it running, and may this user use it?", error)
+            })?;
         let version = format!("/v{}", docker.client_version());
         let facts = Facts::ask(&docker).await?;
         Ok(Self { docker, socket, version, facts })
@@ -160,7 +160,9 @@ impl Daemon {
                 Ok(()) => removed += 1,
                 // Another host sweeps too.
                 Err(error) if matches!(status(&error), Some(404 | 409)) => {}
-                Err(error) => return Err(of_daemon("cannot remove a container of a host that is gone", error)),
+                Err(error) => {
+                    return Err(of_daemon("cannot remove a container of a host that is gone", error));
+                }
             }
         }
         Ok(removed)
@@ -194,7 +196,9 @@ impl Facts {
             .any(|component| component.name.to_lowercase().contains("podman"));
         let options = info.security_options.unwrap_or_default();
         let has = |name: &str| {
-            options.iter().any(|option| option.split(',').any(|part| part.strip_prefix("name=") == Some(name)))
+            options
+                .iter()
+                .any(|option| option.split(',').any(|part| part.strip_prefix("name=") == Some(name)))
         };
         let number = version.version.unwrap_or_default();
         Ok(Self {
@@ -229,7 +233,9 @@ fn check_image_name(name: &str) -> Result<(), SandboxError> {
     if starts_well && name.len() <= 512 && name.bytes().all(known) && !has_empty_part {
         return Ok(());
     }
-    Err(SandboxError::invalid_request(format!("{name:?} is no image name: write registry/name:tag or name@sha256:…")))
+    Err(SandboxError::invalid_request(format!(
+        "{name:?} is no image name: write registry/name:tag or name@sha256:…"
+    )))
 }
 
 /// The HTTP status of a refusal.

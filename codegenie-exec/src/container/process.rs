@@ -4,8 +4,8 @@ use super::attach::{Attached, Output};
 use super::daemon::{Daemon, of_daemon, status};
 use super::removal::Remover;
 use crate::sandbox::{
-    EndReason, Limits, OutputChunk, ResourceUsage, SandboxError, SandboxProcess, SandboxStatus,
-    Signal, Stdio, TerminalSize,
+    EndReason, Limits, OutputChunk, ResourceUsage, SandboxError, SandboxProcess, SandboxStatus, Signal,
+    Stdio, TerminalSize,
 };
 use bollard::errors::Error;
 use bollard::query_parameters::{
@@ -186,9 +186,7 @@ impl ContainerProcess {
     }
 
     fn order(&self, order: Order) -> io::Result<()> {
-        self.orders
-            .send(order)
-            .map_err(|_| io::Error::new(io::ErrorKind::NotFound, "the command has ended"))
+        self.orders.send(order).map_err(|_| io::Error::new(io::ErrorKind::NotFound, "the command has ended"))
     }
 }
 

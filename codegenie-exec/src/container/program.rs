@@ -61,7 +61,9 @@ impl Programs {
             if !confinement.view.grants(&real) {
                 return Ok(true);
             }
-            return Ok(real.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0));
+            return Ok(real
+                .metadata()
+                .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0));
         }
         let Some(path) = path.to_str() else { return Ok(false) };
         if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(path) {

@@ -53,7 +53,8 @@ fn send(socket: &Path, request: &str) -> io::Result<UnixStream> {
     let mut connection = UnixStream::connect(socket)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     connection.set_write_timeout(Some(PATIENCE))?;
-    let head = format!("{request} HTTP/1.1\r\nHost: daemon\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let head =
+        format!("{request} HTTP/1.1\r\nHost: daemon\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     connection.write_all(head.as_bytes())?;
     Ok(connection)
 }

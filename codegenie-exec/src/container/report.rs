@@ -28,7 +28,8 @@ pub(super) fn report(
             Requirement::Off => LayerStatus::Off,
             _ => status(layer, confinement, facts),
         };
-        if let (Requirement::Required, LayerStatus::Unavailable { stage, hint, .. }) = (requirement, &status) {
+        if let (Requirement::Required, LayerStatus::Unavailable { stage, hint, .. }) = (requirement, &status)
+        {
             let error = io::Error::from(io::ErrorKind::Unsupported);
             return Err(SandboxError::layer_unavailable(layer, stage, &error, hint));
         }
@@ -67,7 +68,9 @@ fn status(layer: Layer, confinement: &Confinement, facts: &Facts) -> LayerStatus
             unavailable("ask the daemon for seccomp", "use a daemon and a kernel with seccomp")
         }
         Layer::Seccomp if confinement.profile.is_none() => LayerStatus::Partial {
-            missing: vec!["what the daemon's default profile allows of our list, such as set-user-id modes".to_owned()],
+            missing: vec![
+                "what the daemon's default profile allows of our list, such as set-user-id modes".to_owned(),
+            ],
         },
         Layer::ResourceLimits => {
             let in_groups = policy.requirement(Layer::ControlGroups) != Requirement::Off;
@@ -81,9 +84,9 @@ fn status(layer: Layer, confinement: &Confinement, facts: &Facts) -> LayerStatus
             full_or(missing)
         }
         Layer::ControlGroups => groups(policy, facts),
-        Layer::Environment if !names(policy, "HOME") => {
-            LayerStatus::Partial { missing: vec!["HOME, which the runtime sets where nobody does".to_owned()] }
-        }
+        Layer::Environment if !names(policy, "HOME") => LayerStatus::Partial {
+            missing: vec!["HOME, which the runtime sets where nobody does".to_owned()],
+        },
         _ => LayerStatus::Full,
     }
 }

@@ -2,9 +2,7 @@
 
 use super::daemon::{Daemon, Image};
 use super::seccomp;
-use crate::sandbox::{
-    Layer, Network, Requirement, SandboxError, SandboxPolicy, SandboxRequest, Stdio,
-};
+use crate::sandbox::{Layer, Network, Requirement, SandboxError, SandboxPolicy, SandboxRequest, Stdio};
 use crate::view::{Kind, System, View};
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
@@ -264,7 +262,11 @@ fn check_requirements(policy: &SandboxPolicy) -> Result<(), SandboxError> {
     for (layer, requirement) in &policy.relaxed {
         let relaxable = matches!(
             layer,
-            Layer::UserNamespace | Layer::Landlock | Layer::Seccomp | Layer::ResourceLimits | Layer::ControlGroups
+            Layer::UserNamespace
+                | Layer::Landlock
+                | Layer::Seccomp
+                | Layer::ResourceLimits
+                | Layer::ControlGroups
         );
         let possible = relaxable
             && !(*requirement == Requirement::Off
@@ -280,9 +282,10 @@ fn check_requirements(policy: &SandboxPolicy) -> Result<(), SandboxError> {
 
 /// A link that came into a granted path since the policy was resolved would be followed by the daemon, as root.
 fn check_links(view: &View) -> Result<(), SandboxError> {
-    let moved = view.entries.iter().find(|entry| {
-        entry.granted && !entry.path.canonicalize().is_ok_and(|real| real == entry.path)
-    });
+    let moved = view
+        .entries
+        .iter()
+        .find(|entry| entry.granted && !entry.path.canonicalize().is_ok_and(|real| real == entry.path));
     match moved {
         None => Ok(()),
         Some(entry) => Err(SandboxError::invalid_policy(format!(
@@ -330,7 +333,9 @@ fn environment(
         let (name, value) = (text(name, "a variable's name")?, text(value, "a variable's value")?);
         names.insert(name, Some(value));
     }
-    for unwanted in image.variables.iter().map(String::as_str).chain(["HOSTNAME", "PATH", "TERM", "container"]) {
+    for unwanted in
+        image.variables.iter().map(String::as_str).chain(["HOSTNAME", "PATH", "TERM", "container"])
+    {
         names.entry(unwanted.to_owned()).or_insert(None);
     }
     let entry = |(name, value): (String, Option<String>)| match value {

@@ -1,7 +1,7 @@
 //! The witness: a shell of the image, confined like a command, that tries what must be stopped and reads what the
 //! kernel says of it. It uses nothing but the shell's own commands, and nothing it does could do harm.
 
-use crate::sandbox::{Attempt, EnforcementReport, Layer, Requirement, SandboxPolicy, Network};
+use crate::sandbox::{Attempt, EnforcementReport, Layer, Network, Requirement, SandboxPolicy};
 
 /// Prints a line for each attempt: its name, and what came of it.
 pub(super) const SCRIPT: &str = r#"
@@ -74,5 +74,6 @@ pub(super) fn judge(
 
 /// Whether it is not one of those that the kernel puts into every namespace, and that lead nowhere.
 fn is_real(name: &str) -> bool {
-    !["tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"].contains(&name)
+    !["tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"]
+        .contains(&name)
 }

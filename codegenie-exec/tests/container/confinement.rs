@@ -10,7 +10,18 @@ use std::path::Path;
 /// What the same script prints in a container that has nothing of a sandbox's settings.
 fn unprotected(host: &Host, script: &str) -> String {
     let mount = format!("{0}:{0}", host.root.path().display());
-    docker(&["run", "--rm", "--security-opt", "seccomp=unconfined", "-v", &mount, &image(), "sh", "-c", script])
+    docker(&[
+        "run",
+        "--rm",
+        "--security-opt",
+        "seccomp=unconfined",
+        "-v",
+        &mount,
+        &image(),
+        "sh",
+        "-c",
+        script,
+    ])
 }
 
 #[tokio::test]
@@ -18,7 +29,8 @@ fn unprotected(host: &Host, script: &str) -> String {
 async fn what_is_required_is_enforced_and_the_kernel_says_so() {
     let host = Host::new();
     let sandbox = sandbox().await;
-    let script = "grep -E '^(Uid|CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; hostname; ulimit -n";
+    let script =
+        "grep -E '^(Uid|CapPrm|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; hostname; ulimit -n";
     let free = unprotected(&host, script);
     assert!(free.contains("Uid:\t0\t") && free.contains("Seccomp:\t0"), "{free}");
     assert!(!free.contains("CapEff:\t0000000000000000"), "{free}");
@@ -119,7 +131,9 @@ async fn the_daemons_socket_is_never_shown() {
     let check = format!("test -S {} && echo there", socket().display());
     assert_eq!(docker(&["run", "--rm", "-v", &mount, &image(), "sh", "-c", &check]), "there\n");
 
-    for policy in [host.policy().read(socket()), host.policy().read(&directory), host.policy().write(&directory)] {
+    for policy in
+        [host.policy().read(socket()), host.policy().read(&directory), host.policy().write(&directory)]
+    {
         let error = sandbox.run(&host.shell_under(policy, &check)).await.unwrap_err();
         assert_eq!(error.kind(), SandboxErrorKind::InvalidPolicy, "{error}");
         assert!(error.to_string().contains("root of this machine"), "{error}");
@@ -133,6 +147,7 @@ async fn the_daemons_socket_is_never_shown() {
     assert_eq!(text(&output), "");
 }
 
+/// 32: .git/hooks and .bashrc.
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
 async fn host_executed_files_of_a_workspace_are_read_only() {
@@ -187,6 +202,7 @@ async fn a_link_in_a_granted_path_is_not_followed() {
     assert_eq!(error.kind(), SandboxErrorKind::InvalidPolicy, "{error}");
 }
 
+/// 65: variables.
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
 async fn nothing_of_the_images_environment_arrives() {
@@ -254,7 +270,9 @@ async fn a_runtime_that_is_missing_is_an_error_and_nothing_is_left() {
 async fn a_working_directory_is_not_made() {
     let host = Host::new();
     let sandbox = sandbox().await;
-    for cwd in [host.path("workspace/missing"), host.path("other"), Path::new("/root").into(), "relative".into()] {
+    for cwd in
+        [host.path("workspace/missing"), host.path("other"), Path::new("/root").into(), "relative".into()]
+    {
         let error = sandbox.run(&host.shell("exit 0").cwd(&cwd)).await.unwrap_err();
         assert_eq!(error.kind(), SandboxErrorKind::InvalidRequest, "{error}");
     }

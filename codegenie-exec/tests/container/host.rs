@@ -9,6 +9,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The image has no libraries.
+pub(crate) const ATTACKER_FLAGS: &[&str] = &["-O1", "-pthread", "-static"];
+
 pub(crate) const SECRET: &str = "the-host-s-secret-5d1c";
 
 fn variable(name: &str) -> String {
@@ -51,8 +54,11 @@ impl<S: Sandbox> Sandbox for WithoutLandlock<S> {
 
 /// The client program of the daemon, for what the library does not do.
 pub(crate) fn docker(args: &[&str]) -> String {
-    let output =
-        Command::new("docker").arg("--host").arg(format!("unix://{}", socket().display())).args(args).output();
+    let output = Command::new("docker")
+        .arg("--host")
+        .arg(format!("unix://{}", socket().display()))
+        .args(args)
+        .output();
     let output = output.unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -80,6 +86,21 @@ pub(crate) fn eventually(mut condition: impl FnMut() -> bool) -> bool {
 /// A workspace that anybody may write, and beside it what the agent must not touch, which file modes would allow it to.
 pub(crate) struct Host {
     pub(crate) root: tempfile::TempDir,
+    pub(crate) launcher: Launcher,
+}
+
+/// Runs commands in containers, as the abuse suite's launchers run theirs.
+pub(crate) struct Launcher;
+
+impl Launcher {
+    pub(crate) async fn run(&self, request: &SandboxRequest) -> Result<RunOutput, SandboxError> {
+        sandbox().await.run(request).await
+    }
+}
+
+/// Whether the tests run as root.
+pub(crate) fn is_root() -> bool {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
 
 impl Host {
@@ -93,7 +114,7 @@ impl Host {
             std::fs::create_dir(root.path().join(dir)).unwrap();
         }
         std::fs::write(root.path().join("other/precious"), SECRET).unwrap();
-        Self { root }
+        Self { root, launcher: Launcher }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

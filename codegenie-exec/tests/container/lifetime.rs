@@ -93,7 +93,7 @@ async fn limits_end_the_tree() {
     assert_eq!(output.status.reason, EndReason::CpuLimit);
 }
 
-/// 3: a memory bomb, bounded from outside at 256 MiB.
+/// 3: a memory bomb, bounded by itself.
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
 async fn a_memory_bomb_is_told() {
@@ -109,15 +109,17 @@ async fn a_memory_bomb_is_told() {
     assert_eq!(output.status.reason, EndReason::OutOfMemory, "{}", text(&output));
 }
 
-/// 1, 4, 7 and 12: processes, /tmp, file sizes, descriptors. Each is shown to have room under a wider limit.
+/// 1, 4, 7, 12: processes, /tmp, file sizes, descriptors. Each is shown to have room under a wider limit.
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
 async fn resources_are_bounded() {
     let host = Host::new();
     let sandbox = sandbox().await;
     let forks = "i=0; while [ $i -lt 60 ]; do sleep 20 & i=$((i+1)); done; echo all";
-    let (fill, size) = ("head -c 9000000 /dev/zero > /tmp/x && echo all", "head -c 9000000 /dev/zero > x && echo all");
-    let open = "i=3; while [ $i -lt 90 ]; do eval \"exec $i</dev/null\" || exit 1; i=$((i+1)); done; echo all";
+    let (fill, size) =
+        ("head -c 9000000 /dev/zero > /tmp/x && echo all", "head -c 9000000 /dev/zero > x && echo all");
+    let open =
+        "i=3; while [ $i -lt 90 ]; do eval \"exec $i</dev/null\" || exit 1; i=$((i+1)); done; echo all";
     type Change = fn(&mut Limits);
     let attempts: [(&str, Change); 4] = [
         (forks, |limits| limits.processes = 20),
@@ -215,7 +217,8 @@ fn helper_drops() {
     let own = std::process::id();
     let start = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let running = runtime.block_on(async { sandbox().await.start(&host.shell("exec sleep 300")).await.unwrap() });
+        let running =
+            runtime.block_on(async { sandbox().await.start(&host.shell("exec sleep 300")).await.unwrap() });
         (runtime, running)
     };
     // The runtime is not driven any more, then gone; and gone first.
@@ -255,7 +258,8 @@ fn helper_drops() {
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
 async fn containers_of_a_killed_host_are_swept_and_others_are_not() {
-    let mut child = helper("lifetime::helper_is_killed").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child =
+        helper("lifetime::helper_is_killed").stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("a container runs")));
     child.kill().unwrap();
@@ -272,7 +276,11 @@ async fn containers_of_a_killed_host_are_swept_and_others_are_not() {
     let second = sandbox().await;
     second.sweep().await.unwrap();
     running.signal(Signal::Terminate).unwrap();
-    assert_eq!(running.wait().await.unwrap().reason, EndReason::Signaled(15), "a living host's is left alone");
+    assert_eq!(
+        running.wait().await.unwrap().reason,
+        EndReason::Signaled(15),
+        "a living host's is left alone"
+    );
 }
 
 #[tokio::test]
@@ -288,7 +296,7 @@ async fn helper_is_killed() {
     running.wait().await.unwrap();
 }
 
-/// 13, 14 and 17: daemons, deaf children, holders of the output.
+/// 13, 14, 17: daemons, deaf children, holders of the output.
 #[tokio::test]
 #[ignore = "needs dockerd: run by .ci/dockerd"]
 async fn what_a_command_leaves_running_ends_with_it() {
