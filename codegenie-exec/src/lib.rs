@@ -32,6 +32,10 @@ mod unconfined;
 #[cfg(feature = "executor")]
 mod validate;
 #[cfg(any(codegenie_native, all(feature = "container", unix)))]
+#[cfg_attr(
+    not(codegenie_native),
+    allow(dead_code, reason = "the system's part of a view is the native sandbox's alone")
+)]
 mod view;
 
 #[cfg(feature = "executor")]

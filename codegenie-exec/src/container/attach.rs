@@ -106,7 +106,9 @@ impl Output {
             1 => OutputStream::Stdout,
             2 => OutputStream::Stderr,
             kind => {
-                return Err(io::Error::other(format!("the daemon sent a frame of the unknown stream {kind}")));
+                return Err(io::Error::other(format!(
+                    "the daemon sent a frame of the unknown stream {kind}"
+                )));
             }
         };
         let length = usize::try_from(u32::from_be_bytes([l0, l1, l2, l3])).unwrap_or(usize::MAX);
