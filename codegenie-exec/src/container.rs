@@ -51,6 +51,8 @@ const WITNESS_TIME: Duration = Duration::from_secs(30);
 /// - Programs, arguments, variables and paths must be UTF-8, since the API takes text; others are refused.
 /// - A signal's end cannot be told from an exit with 128 and the signal's number: both are told as the signal.
 ///   A program that cannot be executed for another reason than its absence or mode ends with 126 or 127.
+/// - The container's init has the command's user and no privileges: a command can spoil it, which ends the container or
+///   keeps it until a limit.
 /// - Only the wall-clock time and the output are told as used.
 /// - A granted path is mounted by its name. It is looked at right before, but who can rename it in that moment decides
 ///   what the daemon mounts.
