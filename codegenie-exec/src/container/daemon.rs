@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Seconds that a daemon has to answer one request.
 const ANSWER_SECONDS: u64 = 120;
+/// Of a daemon's message, what is passed on.
+const SAID_CHARACTERS: usize = 400;
 /// Whose access is as good as root's. None of them is ever shown to a command.
 const KNOWN_SOCKETS: [&str; 8] = [
     "/run/docker.sock",
@@ -248,5 +250,9 @@ pub(super) fn status(error: &Error) -> Option<u16> {
 
 /// The daemon failed at `what`.
 pub(super) fn of_daemon(what: &str, error: Error) -> SandboxError {
-    SandboxError::system(what, io::Error::other(error.to_string()))
+    // Some repeat the whole request.
+    let said: String = error.to_string().lines().collect::<Vec<_>>().join(" ");
+    let short: String = said.chars().take(SAID_CHARACTERS).collect();
+    let dots = if short.len() < said.len() { "…" } else { "" };
+    SandboxError::system(what, io::Error::other(format!("{short}{dots}")))
 }

@@ -100,8 +100,8 @@ const AF_UNIX: u64 = 1;
 const AF_INET: u64 = 2;
 const AF_INET6: u64 = 10;
 const AF_NETLINK: u64 = 16;
-/// Above every address family that a kernel has.
-const FAMILIES: u64 = 64;
+/// The default, and ICMP, TCP, UDP and ICMPv6.
+const PROTOCOLS: [u64; 5] = [0, 1, 6, 17, 58];
 const SOCK_RAW: u64 = 3;
 const MAP_GROWSDOWN: u64 = 0x100;
 const SET_USER_ID: u64 = 0o4000;
@@ -123,6 +123,14 @@ fn masked(index: u32, mask: u64, value: u64) -> Value {
     json!({ "index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ" })
 }
 
+/// Every low half of an argument that is none of `known`, all of which are below 64: the other small ones one by
+/// one, the rest by their higher bits.
+fn others(index: u32, known: &[u64]) -> Vec<Value> {
+    let small = (0..64).filter(|value| !known.contains(value)).map(|value| masked(index, LOW, value));
+    let large = (6..32).map(|bit| masked(index, 1 << bit, 1 << bit));
+    small.chain(large).collect()
+}
+
 /// The profile for a machine of this kind, as the kernel names it; `None`: not known here.
 pub(super) fn profile(machine: &str) -> Option<String> {
     let architecture = match machine {
@@ -133,30 +141,24 @@ pub(super) fn profile(machine: &str) -> Option<String> {
     let mut rules = vec![rule(DENIED, EPERM, &[]), rule(ABSENT, ENOSYS, &[])];
     rules.extend(NAMESPACES.map(|flag| rule(&["clone"], EPERM, &[masked(0, flag, flag)])));
     rules.extend(TERMINAL_REQUESTS.map(|request| rule(&["ioctl"], EPERM, &[masked(1, LOW, request)])));
-    let known = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
-    rules.extend(
-        (0..FAMILIES)
-            .filter(|family| !known.contains(family))
-            .map(|family| rule(&["socket"], EAFNOSUPPORT, &[masked(0, LOW, family)])),
-    );
-    rules.extend(
-        (0..FAMILIES)
-            .filter(|family| *family != AF_UNIX)
-            .map(|family| rule(&["socketpair"], EAFNOSUPPORT, &[masked(0, LOW, family)])),
-    );
+    let families = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
+    let but = |index, known: &[u64], domain: Option<u64>, call: &str, errno| -> Vec<Value> {
+        let of_domain: Vec<Value> = domain.map(|domain| masked(0, LOW, domain)).into_iter().collect();
+        others(index, known)
+            .into_iter()
+            .map(|other| rule(&[call], errno, &[of_domain.clone(), vec![other]].concat()))
+            .collect()
+    };
+    rules.extend(but(0, &families, None, "socket", EAFNOSUPPORT));
+    rules.extend(but(0, &[AF_UNIX], None, "socketpair", EAFNOSUPPORT));
     for family in [AF_INET, AF_INET6] {
         // The type without its flags. Protocols beside the usual would load modules into the kernel.
-        let domain = masked(0, LOW, family);
-        rules.push(rule(&["socket"], EPROTONOSUPPORT, &[domain.clone(), masked(1, 0xf, SOCK_RAW)]));
-        for protocol in (0..=262).filter(|protocol| ![0, 1, 6, 17, 58].contains(protocol)) {
-            rules.push(rule(&["socket"], EPROTONOSUPPORT, &[domain.clone(), masked(2, LOW, protocol)]));
-        }
+        let raw = [masked(0, LOW, family), masked(1, 0xf, SOCK_RAW)];
+        rules.push(rule(&["socket"], EPROTONOSUPPORT, &raw));
+        rules.extend(but(2, &PROTOCOLS, Some(family), "socket", EPROTONOSUPPORT));
     }
-    for protocol in 1..32 {
-        // Of netlink only routing, which is 0 and how a program lists its interfaces.
-        let domain = masked(0, LOW, AF_NETLINK);
-        rules.push(rule(&["socket"], EPROTONOSUPPORT, &[domain, masked(2, LOW, protocol)]));
-    }
+    // Of netlink only routing, which is 0 and how a program lists its interfaces.
+    rules.extend(but(2, &[0], Some(AF_NETLINK), "socket", EPROTONOSUPPORT));
     // Only asking for the present personality, which has every bit set, and the plain one. Bit 18,
     // ADDR_NO_RANDOMIZE, is free. Of the others in a ring, some are set and some not exactly where one that
     // is set is followed by one that is not.

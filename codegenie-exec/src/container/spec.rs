@@ -68,7 +68,8 @@ impl Confinement {
         let user = settings.user.unwrap_or_else(|| owner(&policy));
         let profile = match policy.requirement(Layer::Seccomp) {
             Requirement::Off => None,
-            _ if settings.daemon_seccomp => None,
+            // Podman takes a file's name only, which would have to be its own.
+            _ if settings.daemon_seccomp || daemon.facts.is_podman => None,
             _ => seccomp::profile(&daemon.facts.machine),
         };
         Ok(Self { policy, view, user, profile })
