@@ -1,4 +1,4 @@
-//! Containers as sandboxes, over the API that Docker and Podman share.
+//! Containers as sandboxes, over Docker's API.
 //!
 //! A command gets a container of its own: made, compared with what was asked for (`verify.rs`), attached to
 //! (`attach.rs`), started, seen to its end (`process.rs`) and removed. What a policy means there is in `spec.rs`.
@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 /// How long a witness may take.
 const WITNESS_TIME: Duration = Duration::from_secs(30);
 
-/// Confines commands in containers of a Docker or Podman daemon on this machine, each command in one of its own.
+/// Confines commands in containers of a Docker daemon on this machine, each command in one of its own.
 ///
 /// The root file system is an image's, read-only; what the policy grants of the host is mounted at the same paths, and
 /// what it hides is masked. All capabilities are dropped, privileges cannot be gained, there is no network, and the user
@@ -47,6 +47,7 @@ const WITNESS_TIME: Duration = Duration::from_secs(30);
 ///   layer: `policy.dangerous_relax(Layer::Landlock, Requirement::Off)`.
 /// - The user namespace is partial, but for a rootless daemon or one that maps users.
 /// - [`Network::Domains`](crate::Network::Domains) and copy-on-write workspaces are refused.
+/// - Podman is refused: it takes and tells settings in another form, so that nothing could be said of what it enforces.
 /// - A loopback is always up; a policy without one is reported as partial.
 /// - Programs, arguments, variables and paths must be UTF-8, since the API takes text; others are refused.
 /// - A signal's end cannot be told from an exit with 128 and the signal's number: both are told as the signal.
@@ -84,7 +85,7 @@ pub struct ContainerSandboxBuilder {
 }
 
 impl ContainerSandboxBuilder {
-    /// Sets the daemon's Unix socket. Without, `DOCKER_HOST` names it, or it is at the usual place of Docker or Podman.
+    /// Sets the daemon's Unix socket. Without, `DOCKER_HOST` names it, or it is at Docker's usual place.
     pub fn socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.socket = Some(path.into());
         self

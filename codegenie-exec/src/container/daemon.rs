@@ -42,7 +42,6 @@ pub(super) struct Daemon {
 pub(super) struct Facts {
     /// `Docker 20.10.24`, for reports.
     pub(super) engine: String,
-    pub(super) is_podman: bool,
     /// Containers' users are not the machine's.
     pub(super) maps_users: bool,
     pub(super) seccomp: bool,
@@ -64,7 +63,7 @@ pub(super) struct Image {
     pub(super) variables: Vec<String>,
 }
 
-/// Where daemons listen: `DOCKER_HOST`, then Docker's place, then Podman's.
+/// Where the daemon listens: `DOCKER_HOST`, then the machine's place, then the user's.
 pub(super) fn default_socket() -> Result<PathBuf, SandboxError> {
     if let Some(host) = std::env::var_os("DOCKER_HOST").filter(|host| !host.is_empty()) {
         let host = host.to_string_lossy().into_owned();
@@ -77,13 +76,11 @@ pub(super) fn default_socket() -> Result<PathBuf, SandboxError> {
         };
     }
     let user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let of_user = user.iter().flat_map(|dir| [dir.join("docker.sock"), dir.join("podman/podman.sock")]);
-    let places = ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
-    let mut places = places.into_iter().chain(of_user);
+    let of_user = user.iter().map(|dir| dir.join("docker.sock"));
+    let mut places = std::iter::once(PathBuf::from("/var/run/docker.sock")).chain(of_user);
     places.find(|path| path.exists()).ok_or_else(|| {
         SandboxError::system(
-            "no daemon's socket at /var/run/docker.sock, /run/podman/podman.sock or in XDG_RUNTIME_DIR; start one, or \
-             name its socket",
+            "no daemon's socket at /var/run/docker.sock or in XDG_RUNTIME_DIR; start one, or name its socket",
             io::Error::from(io::ErrorKind::NotFound),
         )
     })
@@ -196,6 +193,11 @@ impl Facts {
             .iter()
             .flatten()
             .any(|component| component.name.to_lowercase().contains("podman"));
+        if is_podman {
+            return Err(SandboxError::invalid_request(
+                "the daemon is Podman, which takes some settings in another form and tells them in another: what it enforces                  would not be known; use Docker, or the native sandbox",
+            ));
+        }
         let options = info.security_options.unwrap_or_default();
         let has = |name: &str| {
             options
@@ -204,26 +206,16 @@ impl Facts {
         };
         let number = version.version.unwrap_or_default();
         Ok(Self {
-            engine: format!("{} {number}", if is_podman { "Podman" } else { "Docker" }),
-            is_podman,
+            engine: format!("Docker {number}"),
             maps_users: has("userns") || has("rootless"),
             seccomp: has("seccomp"),
-            machine: info.architecture.map(machine).unwrap_or_default(),
+            machine: info.architecture.unwrap_or_default(),
             limits_memory: info.memory_limit == Some(true),
             limits_swap: info.swap_limit == Some(true),
             limits_processes: info.pids_limit == Some(true),
             limits_processors: info.cpu_cfs_quota == Some(true),
             cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
         })
-    }
-}
-
-/// Podman names machines as Go does.
-fn machine(name: String) -> String {
-    match name.as_str() {
-        "amd64" => "x86_64".to_owned(),
-        "arm64" => "aarch64".to_owned(),
-        _ => name,
     }
 }
 

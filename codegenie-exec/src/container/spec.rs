@@ -68,8 +68,7 @@ impl Confinement {
         let user = settings.user.unwrap_or_else(|| owner(&policy));
         let profile = match policy.requirement(Layer::Seccomp) {
             Requirement::Off => None,
-            // Podman takes a file's name only, which would have to be its own.
-            _ if settings.daemon_seccomp || daemon.facts.is_podman => None,
+            _ if settings.daemon_seccomp => None,
             _ => seccomp::profile(&daemon.facts.machine),
         };
         Ok(Self { policy, view, user, profile })
@@ -91,10 +90,7 @@ impl Confinement {
             cmd.push(text(arg, "an argument")?);
         }
         // The first init reaps and ends the tree; the second passes signals on to the command's whole group.
-        let entrypoint = match daemon.facts.is_podman {
-            true => Vec::new(),
-            false => [DOCKER_INIT, "-s", "-g", "--"].map(str::to_owned).into(),
-        };
+        let entrypoint = [DOCKER_INIT, "-s", "-g", "--"].map(str::to_owned).into();
         let body = ContainerCreateBody {
             image: Some(image.id.clone()),
             entrypoint: Some(entrypoint),
