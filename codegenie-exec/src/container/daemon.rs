@@ -195,7 +195,8 @@ impl Facts {
             .any(|component| component.name.to_lowercase().contains("podman"));
         if is_podman {
             return Err(SandboxError::invalid_request(
-                "the daemon is Podman, which takes some settings in another form and tells them in another: what it enforces                  would not be known; use Docker, or the native sandbox",
+                "the daemon is Podman, which takes some settings in another form and tells them in another: what it enforces \
+                 would not be known; use Docker, or the native sandbox",
             ));
         }
         let options = info.security_options.unwrap_or_default();
