@@ -15,6 +15,8 @@ mod beneath;
 mod codec;
 #[cfg(feature = "executor")]
 mod command;
+#[cfg(all(feature = "container", unix))]
+mod container;
 #[cfg(feature = "edit")]
 mod edit;
 #[cfg(feature = "executor")]
@@ -42,6 +44,12 @@ mod unavailable;
 mod unconfined;
 #[cfg(feature = "executor")]
 mod validate;
+#[cfg(any(codegenie_native, all(feature = "container", unix)))]
+#[cfg_attr(
+    not(codegenie_native),
+    allow(dead_code, reason = "the system's part of a view is the native sandbox's alone")
+)]
+mod view;
 #[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
 #[allow(unsafe_code, reason = "system calls that no crate here wraps; every block says why it is sound")]
 #[path = "native/xattr.rs"]
@@ -79,6 +87,8 @@ pub use gate::{ContentGate, GateFinding, GateSeverity};
 #[doc(hidden)]
 pub use overlay::fuzzing;
 
+#[cfg(all(feature = "container", unix))]
+pub use container::{ContainerSandbox, ContainerSandboxBuilder};
 #[cfg(codegenie_native)]
 pub use native::NativeSandbox;
 #[cfg(codegenie_native)]

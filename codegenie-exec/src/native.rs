@@ -25,7 +25,6 @@ mod start;
 mod streams;
 mod sys;
 mod terminal;
-mod view;
 mod witness;
 
 pub(crate) use crate::lock::{Locked, try_lock};
@@ -37,9 +36,9 @@ use self::network::Wiring;
 use self::pool::Pool;
 use self::process::{Grouped, NativeProcess};
 use self::start::{Confined, Parts};
-use self::view::System;
 use crate::proxy::{ProxyLimits, Resolve};
 use crate::sandbox::{EnforcementReport, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest};
+use crate::view::System;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};

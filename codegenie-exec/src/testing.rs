@@ -13,7 +13,7 @@
 //! | `exit` | statuses and signals are told as they are |
 //! | `output` | both streams, apart, byte by byte, floods of both included |
 //! | `stdin` | all of it arrives; none is end of file at once; unread does not block |
-//! | `argv` | arguments arrive byte by byte |
+//! | `argv` | arguments arrive byte by byte; of a sandbox for text, others are an error |
 //! | `environment` | exactly the policy's variables and the request's, which are stronger |
 //! | `cwd` | where the request says; a directory that is missing is an error |
 //! | `not run` | a program that is missing or not executable is `ProgramNotRun` |
@@ -66,17 +66,28 @@ pub struct Options {
     /// Whether the sandbox confines what it runs. Where it does not, only the laws about running
     /// are checked, and a limit needs to end the command's own process only.
     pub confines: bool,
+    /// Whether arguments reach a command as text only. Others must be refused then, and not be changed.
+    pub text_only: bool,
 }
 
 impl Options {
     /// A sandbox that confines.
     pub fn confining(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), confines: true }
+        Self { directory: directory.into(), confines: true, text_only: false }
     }
 
     /// A sandbox that only runs.
     pub fn not_confining(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), confines: false }
+        Self { directory: directory.into(), confines: false, text_only: false }
+    }
+}
+
+impl Options {
+    /// The same for a sandbox that takes arguments in UTF-8 only.
+    #[must_use]
+    pub fn text_only(mut self) -> Self {
+        self.text_only = true;
+        self
     }
 }
 
@@ -115,7 +126,7 @@ fn ensure(law: &'static str, holds: bool, what: impl FnOnce() -> String) -> Resu
 /// Checks every law. The first that is broken is the error.
 pub async fn sandbox(sandbox: &impl Sandbox, options: &Options) -> Result<(), ConformanceError> {
     let place = Place::new(&options.directory)?;
-    running::check(sandbox, &place).await?;
+    running::check(sandbox, &place, options.text_only).await?;
     if options.confines {
         confining::check(sandbox, &place).await?;
     }

@@ -8,11 +8,11 @@ use super::network;
 use super::plan::{Arg, Plan, Purpose};
 use super::seccomp;
 use super::terminal;
-use super::view::View;
 use super::witness;
 use crate::sandbox::{
     Layer, Limits, Network, Requirement, SandboxPolicy, SandboxRequest, Stdio, TerminalSize,
 };
+use crate::view::View;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

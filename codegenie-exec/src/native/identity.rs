@@ -5,8 +5,8 @@
 
 use super::launch;
 use super::sys::{self, MOUNT_ATTR_IDMAP, MountAttr};
-use super::view::{Kind, View};
 use crate::sandbox::{Layer, SandboxError};
+use crate::view::{Kind, View};
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;

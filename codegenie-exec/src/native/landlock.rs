@@ -3,8 +3,8 @@
 
 use super::network;
 use super::plan::{Arg, Plan, Purpose};
-use super::view::{Entry, Kind, View};
 use crate::sandbox::{Layer, Network, SandboxPolicy};
+use crate::view::{Entry, Kind, View};
 use std::path::Path;
 
 /// Rights on files and directories, by the bits of the kernel's `landlock.h`.

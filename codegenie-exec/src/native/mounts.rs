@@ -5,8 +5,8 @@ use super::sys::{
     AT_RECURSIVE, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MOVE_MOUNT_F_EMPTY_PATH,
     MOVE_MOUNT_T_EMPTY_PATH, MountAttr, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
 };
-use super::view::{Entry, Kind, View};
 use crate::sandbox::{Layer, Limits};
+use crate::view::{Entry, Kind, View};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -2,8 +2,8 @@
 
 use super::identity::Identity;
 use super::start::{Parts, Waiting};
-use super::view::View;
 use crate::sandbox::{SandboxError, SandboxPolicy};
+use crate::view::View;
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -11,13 +11,13 @@ use super::pool::Pool;
 use super::streams::{self, Inside, Outside};
 use super::sys;
 use super::terminal;
-use super::view::{System, View};
 use super::{report, witness};
 use crate::overlay::claim_for_command;
 use crate::sandbox::{
     EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxPolicy, SandboxRequest,
     Stdio,
 };
+use crate::view::{System, View};
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;

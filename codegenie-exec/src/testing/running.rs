@@ -6,11 +6,15 @@ use crate::sandbox::{EndReason, LayerStatus, Requirement, Sandbox, SandboxErrorK
 use std::ffi::OsString;
 use std::sync::Arc;
 
-pub(super) async fn check(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceError> {
+pub(super) async fn check(
+    sandbox: &impl Sandbox,
+    place: &Place,
+    text_only: bool,
+) -> Result<(), ConformanceError> {
     exit(sandbox, place).await?;
     output(sandbox, place).await?;
     stdin(sandbox, place).await?;
-    argv(sandbox, place).await?;
+    argv(sandbox, place, text_only).await?;
     environment(sandbox, place).await?;
     cwd(sandbox, place).await?;
     not_run(sandbox, place).await?;
@@ -70,12 +74,20 @@ async fn stdin(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceE
     })
 }
 
-async fn argv(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceError> {
+async fn argv(sandbox: &impl Sandbox, place: &Place, text_only: bool) -> Result<(), ConformanceError> {
     let words =
         ["", " ", "a b", "'", "\"", "\n", "\\", "$HOME", "`id`", "*", "--", "-n", "a=b", "~", "ä\u{202e}"];
     let mut arguments: Vec<OsString> = words.map(OsString::from).into();
     #[cfg(unix)]
-    arguments.push(std::os::unix::ffi::OsStringExt::from_vec(vec![0xff, 0xfe, 0x80]));
+    {
+        let bytes: OsString = std::os::unix::ffi::OsStringExt::from_vec(vec![0xff, 0xfe, 0x80]);
+        if text_only {
+            let refused = sandbox.run(&place.script("exit 0").arg(bytes)).await.is_err();
+            ensure("argv", refused, || "a command ran with an argument that is not UTF-8".to_owned())?;
+        } else {
+            arguments.push(bytes);
+        }
+    }
     let request = place.script(r#"for a do printf '%s\0' "$a"; done"#).arg("name").args(arguments.clone());
     let output = run("argv", sandbox, &request).await?;
     let mut expected = Vec::new();

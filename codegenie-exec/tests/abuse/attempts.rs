@@ -1,6 +1,6 @@
 //! Attempts by system calls: `attacker.c`, compiled for the test, run with and without the sandbox.
 
-use crate::host::{Host, is_root, text};
+use crate::host::{ATTACKER_FLAGS, Host, is_root, text};
 use codegenie_exec::{DangerousNoSandbox, RunOutput, Sandbox, SandboxPolicy, SandboxRequest};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -105,7 +105,7 @@ impl Attacker {
             return compiled;
         }
         let compiled = Arc::new(Self(tempfile::tempdir().unwrap()));
-        compile(include_str!("attacker.c"), &["-O1", "-pthread"], &compiled.path());
+        compile(include_str!("attacker.c"), ATTACKER_FLAGS, &compiled.path());
         *current = Arc::downgrade(&compiled);
         compiled
     }

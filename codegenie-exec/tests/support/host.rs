@@ -8,6 +8,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// How the attacker is compiled.
+pub(crate) const ATTACKER_FLAGS: &[&str] = &["-O1", "-pthread"];
+
 /// How commands are started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Launcher {

@@ -1,4 +1,6 @@
 //! What of the host's file system a command sees: computed from the policy, before anything is mounted.
+//!
+//! The native sandbox and containers share it, so that one policy shows the same in both.
 
 use crate::sandbox::{SandboxError, SandboxPolicy};
 use std::collections::BTreeMap;
@@ -44,15 +46,15 @@ const ETC: [&str; 23] = [
 
 /// One thing that is put into the view.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Where it is: the same path in the host and in the view.
-    pub(super) path: PathBuf,
-    pub(super) kind: Kind,
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
     /// Whether the policy names it. The rest is the system's.
-    pub(super) granted: bool,
+    pub(crate) granted: bool,
     /// Device and number of what is there, where the policy names it: tells it from what may come into
     /// its place later.
-    pub(super) id: Option<(u64, u64)>,
+    pub(crate) id: Option<(u64, u64)>,
 }
 
 impl Entry {
@@ -63,7 +65,7 @@ impl Entry {
 
 /// What kind of thing it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The host's directory or file.
     Bind { writable: bool, dir: bool },
     /// A read-only copy of a small file of the system.
@@ -91,11 +93,11 @@ impl Kind {
 }
 
 /// The part of the view that no policy changes, as it was when it was looked at.
-#[derive(Debug)]
-pub(super) struct System(Vec<Entry>);
+#[derive(Debug, Default)]
+pub(crate) struct System(Vec<Entry>);
 
 impl System {
-    pub(super) fn look() -> Self {
+    pub(crate) fn look() -> Self {
         let etc = ETC.iter().map(|name| Path::new("/etc").join(name));
         let paths = SYSTEM.iter().map(PathBuf::from).chain(etc);
         let of_path = |path: PathBuf| few_files(&path).unwrap_or_else(|| entry(path).into_iter().collect());
@@ -105,13 +107,13 @@ impl System {
 
 /// The view: entries from the root downwards, so that the deepest is put on top.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct View {
-    pub(super) entries: Vec<Entry>,
+pub(crate) struct View {
+    pub(crate) entries: Vec<Entry>,
 }
 
 impl View {
     /// The view that a resolved policy asks for.
-    pub(super) fn of(policy: &SandboxPolicy, system: &System) -> Result<Self, SandboxError> {
+    pub(crate) fn of(policy: &SandboxPolicy, system: &System) -> Result<Self, SandboxError> {
         let mut entries: BTreeMap<PathBuf, Entry> =
             system.0.iter().map(|entry| (entry.path.clone(), entry.clone())).collect();
         for (paths, writable) in [(&policy.write, true), (&policy.read, false)] {
@@ -169,14 +171,14 @@ impl View {
     }
 
     /// Whether `path` lies below something of the host's that is in the view.
-    pub(super) fn under_bind(&self, path: &Path) -> bool {
+    pub(crate) fn under_bind(&self, path: &Path) -> bool {
         self.entries.iter().any(|entry| {
             entry.kind.is_host_directory() && path != entry.path && path.starts_with(&entry.path)
         })
     }
 
     /// Whether a command may have `path` as its working directory.
-    pub(super) fn shows(&self, path: &Path) -> bool {
+    pub(crate) fn shows(&self, path: &Path) -> bool {
         path.starts_with("/tmp")
             || self.entries.iter().any(|e| {
                 matches!(e.kind, Kind::Bind { .. } | Kind::Overlay { .. }) && path.starts_with(&e.path)
@@ -184,7 +186,7 @@ impl View {
     }
 
     /// Whether `path` lies below an overlay, where commands may have changed what is on the way.
-    pub(super) fn under_overlay(&self, path: &Path) -> bool {
+    pub(crate) fn under_overlay(&self, path: &Path) -> bool {
         self.entries.iter().any(|entry| {
             matches!(entry.kind, Kind::Overlay { .. }) && path != entry.path && path.starts_with(&entry.path)
         })
