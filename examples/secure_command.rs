@@ -1,6 +1,6 @@
 //! One command of an agent, on the whole path: session, permission, policy, record, sandbox, record.
 //!
-//! `cargo run --example secure_command -- 'COMMAND'` (by default `ls -la / && id`). The exit status is 1 where the
+//! `cargo run --example secure_command -- 'COMMAND'` (by default `ls -la / && date`). The exit status is 1 where the
 //! command was refused or failed.
 
 use codegenie_exec::{CommandRequest, NativeSandbox, SandboxPolicy, SecureExecutor};
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let command = std::env::args().nth(1).unwrap_or_else(|| "ls -la / && id".to_owned());
+    let command = std::env::args().nth(1).unwrap_or_else(|| "ls -la / && date".to_owned());
     let home = tempfile::tempdir()?;
     let workspace = home.path().join("workspace");
     std::fs::create_dir(&workspace)?;

@@ -171,8 +171,8 @@ fn demo() -> Vec<Step> {
             Expected::Success,
         ),
         honest("clean up (asks first)", shell("touch build.log && rm build.log"), Expected::Success),
-        honest("ask for the kernel", shell("uname -r"), Expected::Success),
-        honest("ask again", shell("uname -r"), Expected::Cached),
+        honest("ask for a version", shell("sort --version"), Expected::Success),
+        honest("ask again", shell("sort --version"), Expected::Cached),
     ]
 }
 
@@ -199,8 +199,8 @@ fn project(workspace: &Path, test: Option<&str>) -> Vec<Step> {
         let step = honest(&name, CommandRequest::shell(command), Expected::ByItself);
         steps.push(Step { needs_previous: i > 0, ..step });
     }
-    steps.push(honest("ask for the kernel", shell("uname -r"), Expected::Success));
-    steps.push(honest("ask again", shell("uname -r"), Expected::Cached));
+    steps.push(honest("ask for a version", shell("sort --version"), Expected::Success));
+    steps.push(honest("ask again", shell("sort --version"), Expected::Cached));
     steps
 }
 
