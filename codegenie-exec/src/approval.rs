@@ -36,6 +36,9 @@ pub struct ApprovalRequest {
     pub cwd: PathBuf,
     /// The variables that it asks to be set.
     pub environment: BTreeMap<String, String>,
+    /// For an edit of files: what it changes, as a unified diff. What is too long to be read is cut, and says so. Lines are as
+    /// they are in the files: replace control characters before they go to a terminal.
+    pub diff: Option<String>,
     /// How long there is to answer.
     pub deadline: Duration,
     /// What the policy says, part by part.

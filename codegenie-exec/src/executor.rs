@@ -2,6 +2,8 @@
 
 mod builder;
 mod connections;
+#[cfg(feature = "edit")]
+mod edit;
 mod error;
 mod permission;
 mod privilege;
@@ -9,6 +11,8 @@ mod record;
 mod results;
 
 pub use builder::{BuildError, ExecutorBuilder, NoAuditYet};
+#[cfg(feature = "edit")]
+pub use edit::EditExecution;
 pub use error::ExecError;
 pub use privilege::Privileges;
 
@@ -51,6 +55,8 @@ pub struct SecureExecutor<S, A, C = NoCache> {
     approver: DynApprover,
     approval_deadline: Duration,
     grants: Grants,
+    #[cfg(feature = "edit")]
+    editor: Option<Arc<crate::edit::Editor>>,
 }
 
 /// Where the host's rules come from.
@@ -109,6 +115,8 @@ where
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             grants: self.grants,
+            #[cfg(feature = "edit")]
+            editor: self.editor,
         }
     }
 }
@@ -245,7 +253,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
     ) -> Result<(), ExecError> {
         match permission::refused(&self.access, session, parsed, cwd) {
             None => Ok(()),
-            Some((resource, decision)) => Err(recorder.refuse_permission(&resource, &decision)),
+            Some((resource, decision)) => Err(recorder.refuse_permission("execute", &resource, &decision)),
         }
     }
 
@@ -266,18 +274,22 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             command: command.to_owned(),
             cwd: cwd.to_path_buf(),
             environment: asked.env.clone(),
+            diff: None,
             deadline: self.approval_deadline,
             verdict: verdict.clone(),
         };
-        let approval =
-            match tokio::time::timeout(self.approval_deadline, self.approver.decide(&request)).await {
-                Ok(approval) => approval,
-                Err(_) => Approval::refused(
-                    "nobody",
-                    format!("no answer within {} s", self.approval_deadline.as_secs()),
-                ),
-            };
-        (approval, since.elapsed())
+        (self.answered(&request).await, since.elapsed())
+    }
+
+    /// The approver's answer, or a refusal where it does not come in time.
+    async fn answered(&self, request: &ApprovalRequest) -> Approval {
+        match tokio::time::timeout(self.approval_deadline, self.approver.decide(request)).await {
+            Ok(approval) => approval,
+            Err(_) => {
+                let seconds = self.approval_deadline.as_secs();
+                Approval::refused("nobody", format!("no answer within {seconds} s"))
+            }
+        }
     }
 
     async fn run(&self, request: &SandboxRequest, pure: bool) -> (Result<RunOutput, SandboxError>, bool) {

@@ -77,6 +77,8 @@ pub use edit::{
     Applied, BadHash, BadUndoId, ContentHash, Edit, EditError, EditLimits, Editor, FileChange, FilePatch,
     HunkPlace, Patch, PatchError, PatchLimits, Patched, Preview, Recovery, Refusal, UndoId,
 };
+#[cfg(all(feature = "edit", feature = "executor"))]
+pub use executor::EditExecution;
 #[cfg(feature = "executor")]
 pub use executor::{
     BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, Privileges, SecureExecutor,

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod class;
+#[cfg(feature = "edit")]
+mod file;
 mod foreign;
 mod judge;
 mod knowledge;
@@ -25,6 +27,8 @@ pub use policy::{
 };
 pub use reload::PolicyFile;
 
+#[cfg(feature = "edit")]
+pub(crate) use file::judge_edit;
 pub(crate) use judge::judge;
 pub use shell::ParseError;
 pub(crate) use shell::parse;

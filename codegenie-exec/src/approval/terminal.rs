@@ -135,11 +135,9 @@ fn ask_in_turn(
 }
 
 fn shown(request: &ApprovalRequest) -> String {
-    let plain = |text: &str| {
-        text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect::<String>()
-    };
+    let what = if request.diff.is_some() { "change files" } else { "run" };
     let mut text = format!(
-        "\n{} wants to run, in {}:\n",
+        "\n{} wants to {what}, in {}:\n",
         plain(&request.user),
         plain(&request.cwd.display().to_string())
     );
@@ -161,5 +159,22 @@ fn shown(request: &ApprovalRequest) -> String {
             ));
         }
     }
+    for line in request.diff.iter().flat_map(|diff| diff.lines()) {
+        text.push_str("    ");
+        text.push_str(&plain(line));
+        text.push('\n');
+    }
     text
+}
+
+/// Text that draws nothing but itself: what moves the cursor, is not seen or turns the direction is written out.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' | '\'' | '"' | '\\' => plain.push(c),
+            _ => plain.extend(c.escape_debug()),
+        }
+    }
+    plain
 }

@@ -3,6 +3,7 @@
 use super::commit::{self, Recovery};
 use super::error::{EditError, Refusal};
 use super::limits::EditLimits;
+use super::name;
 use super::outcome::{Applied, FileChange, Preview, UndoId};
 use super::plan::{Change, Dress, Planner, Target};
 use super::protected::Protected;
@@ -136,29 +137,32 @@ impl Editor {
         Ok(Preview { files: self.plan(edits)?.1 })
     }
 
+    /// What taking a transaction back would do, without doing it.
+    pub fn preview_undo(&self, id: &UndoId) -> Result<Preview, EditError> {
+        let (entry, record) = self.kept(id)?;
+        Ok(Preview { files: self.plan_undo(&entry, &record)?.1 })
+    }
+
     /// Makes the edits, in order, as one transaction.
     pub fn apply(&self, edits: &[Edit]) -> Result<Applied, EditError> {
-        let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
-        commit::recover(&self.root_fd, self.root_id, &self.store)?;
-        let (changes, files) = self.plan(edits)?;
-        self.make(changes, files, None, Vec::new())
+        self.apply_if(edits, None)
+    }
+
+    /// Makes the edits, if they still do exactly what `preview` says: for somebody who has agreed to that. Else nothing is
+    /// changed, and the error is [`EditError::Drift`].
+    pub fn apply_previewed(&self, edits: &[Edit], preview: &Preview) -> Result<Applied, EditError> {
+        self.apply_if(edits, Some(preview))
     }
 
     /// Takes a transaction back: content, mode, owner, attributes and times. Refused where one of its files has changed since.
     /// It is a transaction itself, all or nothing, and can be undone too.
     pub fn undo(&self, id: &UndoId) -> Result<Applied, EditError> {
-        let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
-        commit::recover(&self.root_fd, self.root_id, &self.store)?;
-        let nothing = || EditError::NothingToUndo(id.to_string());
-        let entry = match self.store.entry(&id.0) {
-            Ok(entry) => entry,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(nothing()),
-            Err(error) => return Err(EditError::system("open the journal of", &self.root, error)),
-        };
-        let record = entry.read()?.filter(|record| record.stage == Stage::Kept).ok_or_else(nothing)?;
-        let (changes, files) = self.plan_undo(&entry, &record)?;
-        let leaves = record.made.iter().rev().cloned().collect();
-        self.make(changes, files, Some(entry.id.clone()), leaves)
+        self.undo_if(id, None)
+    }
+
+    /// Takes a transaction back, if that still does exactly what `preview` says.
+    pub fn undo_previewed(&self, id: &UndoId, preview: &Preview) -> Result<Applied, EditError> {
+        self.undo_if(id, Some(preview))
     }
 
     /// What can be undone, the oldest first.
@@ -177,6 +181,52 @@ impl Editor {
     pub fn recover(&self) -> Result<Vec<Recovery>, EditError> {
         let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
         commit::recover(&self.root_fd, self.root_id, &self.store)
+    }
+
+    /// The files that edits speak of, relative to the root, by their text alone: nothing is looked at.
+    #[cfg(feature = "executor")]
+    pub(crate) fn paths(&self, edits: &[Edit]) -> Result<Vec<PathBuf>, EditError> {
+        let given = edits.iter().flat_map(|edit| std::iter::once(edit.path()).chain(edit.target()));
+        let mut paths = given.map(|path| name::relative(&self.root, path)).collect::<Result<Vec<_>, _>>()?;
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// The files of a transaction that can be undone, relative to the root.
+    #[cfg(feature = "executor")]
+    pub(crate) fn undo_paths(&self, id: &UndoId) -> Result<Vec<PathBuf>, EditError> {
+        Ok(self.kept(id)?.1.steps.into_iter().map(|step| step.path).collect())
+    }
+
+    fn apply_if(&self, edits: &[Edit], preview: Option<&Preview>) -> Result<Applied, EditError> {
+        let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
+        commit::recover(&self.root_fd, self.root_id, &self.store)?;
+        let (changes, files) = self.plan(edits)?;
+        as_previewed(&files, preview)?;
+        self.make(changes, files, None, Vec::new())
+    }
+
+    fn undo_if(&self, id: &UndoId, preview: Option<&Preview>) -> Result<Applied, EditError> {
+        let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
+        commit::recover(&self.root_fd, self.root_id, &self.store)?;
+        let (entry, record) = self.kept(id)?;
+        let (changes, files) = self.plan_undo(&entry, &record)?;
+        as_previewed(&files, preview)?;
+        let leaves = record.made.iter().rev().cloned().collect();
+        self.make(changes, files, Some(entry.id.clone()), leaves)
+    }
+
+    /// The journal of a transaction that can be undone.
+    fn kept(&self, id: &UndoId) -> Result<(Entry, Record), EditError> {
+        let nothing = || EditError::NothingToUndo(id.to_string());
+        let entry = match self.store.entry(&id.0) {
+            Ok(entry) => entry,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(nothing()),
+            Err(error) => return Err(EditError::system("open the journal of", &self.root, error)),
+        };
+        let record = entry.read()?.filter(|record| record.stage == Stage::Kept).ok_or_else(nothing)?;
+        Ok((entry, record))
     }
 
     fn plan(&self, edits: &[Edit]) -> Result<(Vec<Change>, Vec<FileChange>), EditError> {
@@ -248,6 +298,20 @@ impl Editor {
         let entry = commit::make(&self.root_fd, self.root_id, &self.store, changes, undoes, leaves)?;
         Ok(Applied { undo: UndoId(entry.id), files })
     }
+}
+
+/// Refuses what differs from what somebody was shown.
+fn as_previewed(files: &[FileChange], preview: Option<&Preview>) -> Result<(), EditError> {
+    let Some(Preview { files: shown }) = preview else { return Ok(()) };
+    let differ = |these: &[FileChange], those: &[FileChange]| {
+        let differing = these.iter().filter(|file| !those.contains(file));
+        differing.map(|file| file.path.clone()).collect::<Vec<PathBuf>>()
+    };
+    let mut paths = differ(files, shown);
+    paths.extend(differ(shown, files));
+    paths.sort();
+    paths.dedup();
+    if paths.is_empty() { Ok(()) } else { Err(EditError::Drift { paths }) }
 }
 
 impl fmt::Debug for Editor {

@@ -71,6 +71,31 @@ impl Editor {
         match self.never {}
     }
 
+    /// What taking a transaction back would do.
+    pub fn preview_undo(&self, _id: &UndoId) -> Result<Preview, EditError> {
+        match self.never {}
+    }
+
+    /// Makes the edits, if they still do what the preview says.
+    pub fn apply_previewed(&self, _edits: &[Edit], _preview: &Preview) -> Result<Applied, EditError> {
+        match self.never {}
+    }
+
+    /// Takes a transaction back, if that still does what the preview says.
+    pub fn undo_previewed(&self, _id: &UndoId, _preview: &Preview) -> Result<Applied, EditError> {
+        match self.never {}
+    }
+
+    #[cfg(feature = "executor")]
+    pub(crate) fn paths(&self, _edits: &[Edit]) -> Result<Vec<std::path::PathBuf>, EditError> {
+        match self.never {}
+    }
+
+    #[cfg(feature = "executor")]
+    pub(crate) fn undo_paths(&self, _id: &UndoId) -> Result<Vec<std::path::PathBuf>, EditError> {
+        match self.never {}
+    }
+
     /// Makes the edits.
     pub fn apply(&self, _edits: &[Edit]) -> Result<Applied, EditError> {
         match self.never {}

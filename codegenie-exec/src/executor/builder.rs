@@ -29,10 +29,18 @@ pub enum BuildError {
     Confinement(#[from] crate::sandbox::SandboxPolicyError),
     /// The sink would lose what it is told.
     #[error(
-        "the audit sink keeps no command events (it retains nothing, or declines their class): wire in one that does, \
+        "the audit sink does not keep events of commands, or of edits (it retains nothing, or declines their class): wire in one that does, \
          or say dangerous_without_audit()"
     )]
     NothingRecorded,
+    /// The editor would edit what no command may write.
+    #[cfg(feature = "edit")]
+    #[error("the editor's root {} lies in no writable path of the sandbox policy: edit within the workspace", root.display())]
+    #[non_exhaustive]
+    EditorOutside {
+        /// The editor's root.
+        root: std::path::PathBuf,
+    },
 }
 
 /// Wires a [`SecureExecutor`]. Begun by [`SecureExecutor::builder`].
@@ -49,6 +57,8 @@ pub struct ExecutorBuilder<S, A, C> {
     approver: DynApprover,
     approval_deadline: Duration,
     grants: Grants,
+    #[cfg(feature = "edit")]
+    editor: Option<Arc<crate::edit::Editor>>,
 }
 
 impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
@@ -65,6 +75,8 @@ impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
             approver: DynApprover::new(RefuseAll),
             approval_deadline: Duration::from_secs(300),
             grants: Grants::in_memory(),
+            #[cfg(feature = "edit")]
+            editor: None,
         }
     }
 }
@@ -83,6 +95,8 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             grants: self.grants,
+            #[cfg(feature = "edit")]
+            editor: self.editor,
         }
     }
 
@@ -110,6 +124,8 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             grants: self.grants,
+            #[cfg(feature = "edit")]
+            editor: self.editor,
         }
     }
 
@@ -143,6 +159,15 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
         self
     }
 
+    /// Sets what edits files for agents: [`SecureExecutor::edit`]. Its root must lie in a path that the confinement lets
+    /// be written.
+    #[cfg(feature = "edit")]
+    #[must_use]
+    pub fn editor(mut self, editor: crate::edit::Editor) -> Self {
+        self.editor = Some(Arc::new(editor));
+        self
+    }
+
     /// Sets how long an approver has; five minutes by default. No answer in time is a refusal.
     #[must_use]
     pub fn approval_deadline(mut self, deadline: Duration) -> Self {
@@ -155,6 +180,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
     /// Checks what can be checked now, and builds the executor.
     pub fn build(self) -> Result<SecureExecutor<S, A, C>, BuildError> {
         let keeps = self.audit.retention() > Retention::None && self.audit.enabled(EventClass::Command);
+        #[cfg(feature = "edit")]
+        let keeps = keeps && (self.editor.is_none() || self.audit.enabled(EventClass::FileActivity));
         if !keeps && !self.audit_waived {
             return Err(BuildError::NothingRecorded);
         }
@@ -169,6 +196,13 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
         let workspace =
             confinement.write.first().or_else(|| confinement.read.iter().find(|path| path.is_dir())).cloned();
         let workspace = workspace.ok_or(BuildError::NoWorkspace)?;
+        #[cfg(feature = "edit")]
+        if let Some(editor) = &self.editor {
+            let root = editor.root();
+            if !confinement.write.iter().any(|writable| root.starts_with(writable)) {
+                return Err(BuildError::EditorOutside { root: root.to_path_buf() });
+            }
+        }
         Ok(SecureExecutor {
             sandbox: self.sandbox,
             audit: self.audit,
@@ -180,6 +214,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             grants: self.grants,
+            #[cfg(feature = "edit")]
+            editor: self.editor,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Why a command did not run, or ran unrecorded.
+//! Why a command did not run or files were not edited, or both went unrecorded.
 
 use super::Execution;
 use crate::approval::Approval;
@@ -11,7 +11,7 @@ use codegenie_security::{AuditError, OperationId, SessionError};
 #[non_exhaustive]
 pub enum ExecError {
     /// The session may not act.
-    #[error("{error}; nothing was run")]
+    #[error("{error}; nothing was done")]
     #[non_exhaustive]
     Session {
         /// Joins the audit events.
@@ -20,18 +20,20 @@ pub enum ExecError {
         error: SessionError,
     },
     /// The session's roles do not permit a program of the command.
-    #[error("not permitted: execute {resource}: {reason}; nothing was run")]
+    #[error("not permitted: {action} {resource}: {reason}; nothing was done")]
     #[non_exhaustive]
     NotPermitted {
         /// Joins the audit events.
         operation: OperationId,
-        /// What was not permitted.
+        /// What was to be done: `execute` or `edit`.
+        action: &'static str,
+        /// On what it was not permitted.
         resource: String,
         /// The rule that decided, or that none did.
         reason: String,
     },
     /// The text is not a command.
-    #[error("{error}; nothing was run")]
+    #[error("{error}; nothing was done")]
     #[non_exhaustive]
     Unparsable {
         /// Joins the audit events.
@@ -40,7 +42,7 @@ pub enum ExecError {
         error: ParseError,
     },
     /// The policy denies it.
-    #[error("denied by {}: {}; nothing was run", verdict.rule, verdict.reason)]
+    #[error("denied by {}: {}; nothing was done", verdict.rule, verdict.reason)]
     #[non_exhaustive]
     Denied {
         /// Joins the audit events.
@@ -50,7 +52,7 @@ pub enum ExecError {
     },
     /// The policy asks, and the approver did not agree.
     #[error(
-        "not approved by {}: {} ({}: {}); nothing was run",
+        "not approved by {}: {} ({}: {}); nothing was done",
         approval.approver, approval.note, verdict.rule, verdict.reason
     )]
     #[non_exhaustive]
@@ -63,7 +65,7 @@ pub enum ExecError {
         approval: Approval,
     },
     /// The intent, or a refusal, could not be recorded.
-    #[error("the audit sink did not record the step, so nothing was run: {error}")]
+    #[error("the audit sink did not record the step, so nothing was done: {error}")]
     #[non_exhaustive]
     NotRecorded {
         /// Joins the audit events.
@@ -81,6 +83,36 @@ pub enum ExecError {
         error: SandboxError,
         /// Why this is not on record, where it is not. The intent is.
         unrecorded: Option<AuditError>,
+    },
+    /// The files were not edited: a path is refused, the edit does not fit them, or they changed meanwhile.
+    #[cfg(feature = "edit")]
+    #[error("{error}{}", unrecorded.as_ref().map_or_else(String::new, |e| format!(" (and the audit sink did not record that: {e})")))]
+    #[non_exhaustive]
+    Edit {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// Why.
+        error: Box<crate::edit::EditError>,
+        /// Why this is not on record, where it is not. The intent, if there was one, is.
+        unrecorded: Option<AuditError>,
+    },
+    /// No editor is wired in.
+    #[cfg(feature = "edit")]
+    #[error("no editor is wired into the executor: name one by ExecutorBuilder::editor; nothing was done")]
+    #[non_exhaustive]
+    NoEditor {
+        /// Joins the audit events.
+        operation: OperationId,
+    },
+    /// The files were edited, but that could not be recorded. The intent was.
+    #[cfg(feature = "edit")]
+    #[error("the files were edited ({}), but the audit sink did not record it: {error}", edited.applied.undo)]
+    #[non_exhaustive]
+    EditNotRecorded {
+        /// What was done.
+        edited: Box<super::EditExecution>,
+        /// Why it is not on record.
+        error: AuditError,
     },
     /// It ran, but its outcome could not be recorded. The intent was.
     #[error("the command ran ({}), but the audit sink did not record its outcome: {error}", execution.output.status.reason)]
@@ -104,6 +136,8 @@ impl ExecError {
         match self {
             Self::Denied { verdict, .. } | Self::NotApproved { verdict, .. } => Some(verdict),
             Self::OutcomeNotRecorded { execution, .. } => Some(&execution.verdict),
+            #[cfg(feature = "edit")]
+            Self::EditNotRecorded { edited, .. } => Some(&edited.verdict),
             _ => None,
         }
     }

@@ -15,11 +15,14 @@ use std::time::Duration;
 pub(super) struct Recorder<'a, A> {
     audit: &'a A,
     operation: OperationId,
+    class: EventClass,
+    action: &'static str,
     command: &'a str,
     actor: String,
     agent: Option<String>,
     session: Option<String>,
     verdict: Option<Verdict>,
+    files: Vec<String>,
 }
 
 /// How a command ended, for the record.
@@ -30,8 +33,14 @@ pub(super) struct Outcome<'a> {
 
 impl<'a, A: AuditSink> Recorder<'a, A> {
     pub(super) fn new(audit: &'a A, command: &'a str) -> Self {
+        Self::of(EventClass::Command, "execute", audit, command)
+    }
+
+    /// For an operation of another kind: `command` is what it is called on record.
+    pub(super) fn of(class: EventClass, action: &'static str, audit: &'a A, command: &'a str) -> Self {
         let operation = OperationId::generate();
-        Self { audit, operation, command, actor: String::new(), agent: None, session: None, verdict: None }
+        let (actor, files, agent, session, verdict) = (String::new(), Vec::new(), None, None, None);
+        Self { audit, operation, class, action, command, actor, agent, session, verdict, files }
     }
 
     pub(super) fn operation(&self) -> OperationId {
@@ -48,6 +57,12 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         self.verdict = Some(verdict.clone());
     }
 
+    /// The files that the operation is about.
+    #[cfg(feature = "edit")]
+    pub(super) fn files(&mut self, paths: &[std::path::PathBuf]) {
+        self.files = paths.iter().map(|path| path.to_string_lossy().escape_debug().to_string()).collect();
+    }
+
     fn event(&self, class: EventClass, action: &str, result: AuditResult) -> AuditEvent {
         let mut event = AuditEvent::new(class, action, self.command)
             .actor(self.actor.as_str())
@@ -55,6 +70,9 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
             .result(result);
         event.agent.clone_from(&self.agent);
         event.session.clone_from(&self.session);
+        if !self.files.is_empty() {
+            event = event.detail("files", self.files.clone());
+        }
         if let Some(verdict) = &self.verdict {
             event = event
                 .detail("decision", verdict.decision.as_str())
@@ -65,8 +83,18 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         event
     }
 
+    /// An event of the operation itself.
+    pub(super) fn own_event(&self, result: AuditResult) -> AuditEvent {
+        self.event(self.class, self.action, result)
+    }
+
+    /// The audit sink.
+    pub(super) fn audit(&self) -> &'a A {
+        self.audit
+    }
+
     /// Records a refusal, and gives the refusal; or that it could not be recorded.
-    fn refuse(&self, event: AuditEvent, refusal: ExecError) -> ExecError {
+    pub(super) fn refuse(&self, event: AuditEvent, refusal: ExecError) -> ExecError {
         let event = event.detail("refusal", refusal.to_string());
         match self.audit.record(&event) {
             Ok(()) => refusal,
@@ -75,21 +103,27 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
     }
 
     pub(super) fn refuse_session(&self, error: SessionError) -> ExecError {
-        let event = self.event(EventClass::Authentication, "execute", AuditResult::Denied);
+        let event = self.event(EventClass::Authentication, self.action, AuditResult::Denied);
         let refusal = ExecError::Session { operation: self.operation, error };
         self.refuse(event.threat(ThreatLevel::Medium), refusal)
     }
 
     pub(super) fn refuse_unparsable(&self, error: ParseError) -> ExecError {
-        let event = self.event(EventClass::Command, "execute", AuditResult::Denied);
+        let event = self.own_event(AuditResult::Denied);
         let refusal = ExecError::Unparsable { operation: self.operation, error };
         self.refuse(event.threat(ThreatLevel::Low), refusal)
     }
 
-    pub(super) fn refuse_permission(&self, resource: &str, decision: &Permission) -> ExecError {
-        let event = self.event(EventClass::Authorization, "execute", AuditResult::Denied);
+    pub(super) fn refuse_permission(
+        &self,
+        action: &'static str,
+        resource: &str,
+        decision: &Permission,
+    ) -> ExecError {
+        let event = self.event(EventClass::Authorization, self.action, AuditResult::Denied);
         let refusal = ExecError::NotPermitted {
             operation: self.operation,
+            action,
             resource: resource.to_owned(),
             reason: decision.to_string(),
         };
@@ -97,13 +131,13 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
     }
 
     pub(super) fn refuse_by_policy(&self, verdict: Verdict) -> ExecError {
-        let event = self.event(EventClass::Command, "execute", AuditResult::Denied);
+        let event = self.own_event(AuditResult::Denied);
         let refusal = ExecError::Denied { operation: self.operation, verdict: Box::new(verdict) };
         self.refuse(event.threat(ThreatLevel::High), refusal)
     }
 
     pub(super) fn refuse_by_approver(&self, verdict: Verdict, approval: Approval) -> ExecError {
-        let event = self.event(EventClass::Command, "execute", AuditResult::Denied);
+        let event = self.own_event(AuditResult::Denied);
         let refusal =
             ExecError::NotApproved { operation: self.operation, verdict: Box::new(verdict), approval };
         self.refuse(event.threat(ThreatLevel::Medium), refusal)
@@ -126,7 +160,7 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         self.record(&event.detail("problem", error.to_string()))
     }
 
-    fn record(&self, event: &AuditEvent) -> Result<(), ExecError> {
+    pub(super) fn record(&self, event: &AuditEvent) -> Result<(), ExecError> {
         self.audit.record(event).map_err(|error| ExecError::NotRecorded { operation: self.operation, error })
     }
 

@@ -228,7 +228,7 @@ impl Judge<'_> {
     ) {
         self.parts.push(Judgement {
             part: part.to_owned(),
-            decision,
+            decision: self.context.policy.question(decision),
             class,
             rule: rule.into(),
             reason: reason.into(),

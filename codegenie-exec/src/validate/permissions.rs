@@ -93,7 +93,37 @@ impl Permissions {
                 Tool::Read => true,
                 Tool::Command | Tool::Other => false,
             };
-            speaks && pattern.is_none_or(|pattern| path_matches(pattern, path))
+            speaks && pattern.is_none_or(|pattern| path_matches(pattern, path, true))
+        })
+    }
+}
+
+impl Permissions {
+    /// What the block says of editing one file, `relative` to the workspace and `absolute`. What refuses or asks speaks of
+    /// the file by any of its names; what allows, by the one that the pattern is about.
+    #[cfg(feature = "edit")]
+    pub(super) fn edit(&self, relative: &str, absolute: &str) -> Option<(Decision, &str)> {
+        let home = std::env::home_dir();
+        let below_home = home.as_deref().and_then(|home| absolute.strip_prefix(home.to_str()?));
+        let at_home = below_home.filter(|rest| rest.starts_with('/')).map(|rest| format!("~{rest}"));
+        self.rules().find(|(decision, rule)| {
+            let Some(Rule { tool, pattern }) = read(rule) else { return false };
+            let allows = *decision == Decision::Allow;
+            let speaks = match tool {
+                Tool::Edit => true,
+                Tool::Read => !allows,
+                Tool::Command | Tool::Other => false,
+            };
+            let named = |pattern: &str| match (allows, at_home.as_deref()) {
+                (true, Some(path)) if pattern.starts_with('~') => path_matches(pattern, path, false),
+                (true, _) if pattern.starts_with("//") => path_matches(pattern, absolute, false),
+                (true, _) => path_matches(pattern, relative, false),
+                (false, home) => [Some(relative), Some(absolute), home]
+                    .into_iter()
+                    .flatten()
+                    .any(|path| path_matches(pattern, path, true)),
+            };
+            speaks && pattern.is_none_or(named)
         })
     }
 }
@@ -154,14 +184,15 @@ fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
     pattern.get(p..).unwrap_or_default().iter().all(|c| *c == b'*')
 }
 
-/// Paths as `.gitignore` has them: without a slash at any depth, `//` from the root, `**` over folders.
-fn path_matches(pattern: &str, path: &str) -> bool {
+/// Paths as `.gitignore` has them: without a slash at any depth, `//` from the root, `**` over folders. What is too
+/// costly to tell is `untold`: a rule that refuses or asks then matches, one that allows does not.
+fn path_matches(pattern: &str, path: &str, untold: bool) -> bool {
     let path = path.strip_prefix("./").unwrap_or(path);
     if let Some(absolute) = pattern.strip_prefix("//") {
-        return path.strip_prefix('/').is_some_and(|path| segments(absolute, path));
+        return path.strip_prefix('/').is_some_and(|path| segments(absolute, path, untold));
     }
     if pattern.starts_with('~') {
-        return segments(pattern, path);
+        return segments(pattern, path, untold);
     }
     let anchored = pattern.strip_prefix("./").or_else(|| pattern.strip_prefix('/')).unwrap_or(pattern);
     let relative = path.trim_start_matches('/');
@@ -173,7 +204,7 @@ fn path_matches(pattern: &str, path: &str) -> bool {
     // Where the project lies is not known here: an absolute path may end in it.
     let mut rest = Some(relative);
     while let Some(candidate) = rest {
-        if segments(anchored, candidate) {
+        if segments(anchored, candidate, untold) {
             return true;
         }
         rest = if path.starts_with('/') { candidate.split_once('/').map(|(_, rest)| rest) } else { None };
@@ -181,12 +212,11 @@ fn path_matches(pattern: &str, path: &str) -> bool {
     false
 }
 
-fn segments(pattern: &str, path: &str) -> bool {
+fn segments(pattern: &str, path: &str, untold: bool) -> bool {
     fn matched(pattern: &[&str], path: &[&str], budget: &mut u32) -> bool {
         *budget = budget.saturating_sub(1);
-        // A rule that is too costly to tell is taken to match: it refuses or asks.
         if *budget == 0 {
-            return true;
+            return false;
         }
         match pattern.split_first() {
             None => path.is_empty(),
@@ -203,5 +233,7 @@ fn segments(pattern: &str, path: &str) -> bool {
     }
     let pattern: Vec<&str> = pattern.trim_end_matches('/').split('/').collect();
     let path: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    matched(&pattern, &path, &mut 10_000)
+    let mut budget = 10_000;
+    let matched = matched(&pattern, &path, &mut budget);
+    if budget == 0 { untold } else { matched }
 }

@@ -65,6 +65,18 @@ pub enum SandboxMode {
     DangerFullAccess,
 }
 
+impl SandboxMode {
+    /// The name used in policy files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "read-only",
+            Self::WorkspaceWrite => "workspace-write",
+            Self::DangerFullAccess => "danger-full-access",
+        }
+    }
+}
+
 /// When somebody is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -238,6 +250,14 @@ impl CommandPolicy {
         match self.approval_policy {
             ApprovalPolicy::Never => Decision::Deny,
             ApprovalPolicy::Untrusted | ApprovalPolicy::OnRequest => self.default.decision(),
+        }
+    }
+
+    /// A decision by a rule, under the approval policy: where nobody is ever asked, a question is a refusal.
+    pub(super) fn question(&self, decision: Decision) -> Decision {
+        match (decision, self.approval_policy) {
+            (Decision::Ask, ApprovalPolicy::Never) => Decision::Deny,
+            _ => decision,
         }
     }
 
