@@ -3,7 +3,6 @@
 use super::commit::{self, Recovery};
 use super::error::{EditError, Refusal};
 use super::limits::EditLimits;
-use super::name;
 use super::outcome::{Applied, FileChange, Preview, UndoId};
 use super::plan::{Change, Dress, Planner, Target};
 use super::protected::Protected;
@@ -187,7 +186,8 @@ impl Editor {
     #[cfg(feature = "executor")]
     pub(crate) fn paths(&self, edits: &[Edit]) -> Result<Vec<PathBuf>, EditError> {
         let given = edits.iter().flat_map(|edit| std::iter::once(edit.path()).chain(edit.target()));
-        let mut paths = given.map(|path| name::relative(&self.root, path)).collect::<Result<Vec<_>, _>>()?;
+        let mut paths =
+            given.map(|path| super::name::relative(&self.root, path)).collect::<Result<Vec<_>, _>>()?;
         paths.sort();
         paths.dedup();
         Ok(paths)

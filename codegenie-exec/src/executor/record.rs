@@ -89,6 +89,7 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
     }
 
     /// The audit sink.
+    #[cfg(feature = "edit")]
     pub(super) fn audit(&self) -> &'a A {
         self.audit
     }

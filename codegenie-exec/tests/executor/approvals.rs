@@ -224,7 +224,7 @@ async fn a_prompt_counts_only_answers_to_its_own_question() {
         "granted for the session"
     );
     let shown = String::from_utf8(screen.lock().unwrap().clone()).unwrap();
-    assert!(shown.contains("unknown-tool a\u{fffd}[2J") && !shown.contains('\u{1b}'), "{shown}");
+    assert!(shown.contains("unknown-tool a\\u{1b}[2J") && !shown.contains('\u{1b}'), "{shown}");
     assert!(!shown.contains("question 4"), "{shown}");
 }
 
