@@ -22,6 +22,8 @@ mod edit;
 #[cfg(feature = "executor")]
 mod executor;
 mod gate;
+#[cfg(feature = "lifecycle")]
+mod lifecycle;
 #[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
 #[allow(unsafe_code, reason = "a system call that no crate wraps so; every block says why it is sound")]
 #[path = "native/lock.rs"]
@@ -84,6 +86,11 @@ pub use executor::{
     BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, Privileges, SecureExecutor,
 };
 pub use gate::{ContentGate, GateFinding, GateSeverity};
+#[cfg(feature = "lifecycle")]
+pub use lifecycle::{
+    LifecycleError, NamedSandbox, OwnerUsage, SandboxOptions, SandboxQuota, SandboxRegistry, SandboxSnapshot,
+    SandboxState, SandboxUsage,
+};
 /// What the fuzz targets call; there under `--cfg fuzzing` only.
 #[cfg(all(codegenie_native, fuzzing))]
 #[doc(hidden)]

@@ -17,6 +17,9 @@ mod strangers;
 mod tests;
 mod tree;
 
+#[cfg(feature = "lifecycle")]
+pub(crate) use self::tree::remove as remove_tree;
+
 pub use self::diff::{Change, ChangeKind, CowDiff, FileState};
 pub use self::error::{CowError, CowErrorKind};
 pub use self::recover::Recovered;

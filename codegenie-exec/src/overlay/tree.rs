@@ -103,7 +103,7 @@ pub(super) fn walk(
 
 /// Removes what `name` in `dir` is, however deep and whatever modes it has. Only for trees that no
 /// command can reach any more.
-pub(super) fn remove(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
+pub(crate) fn remove(dir: impl AsFd, name: &OsStr) -> io::Result<()> {
     use nix::sys::stat::{FchmodatFlags, fchmodat};
     use nix::unistd::{UnlinkatFlags, unlinkat};
     let dir = dir.as_fd();

@@ -17,6 +17,8 @@ pub enum SandboxErrorKind {
     InvalidRequest,
     /// The program is not there, or not executable, as seen from inside the sandbox.
     ProgramNotRun,
+    /// The sandbox takes no runs now: it was closed or has expired, or its owner's quota is used up.
+    Refused,
     /// The machinery failed: no descriptors, no memory, no runtime.
     System,
 }

@@ -236,6 +236,12 @@ impl Running {
         Self { process: Box::new(process), report }
     }
 
+    /// The parts again: for a sandbox that wraps another one's processes.
+    #[must_use]
+    pub fn into_parts(self) -> (Box<dyn SandboxProcess>, EnforcementReport) {
+        (self.process, self.report)
+    }
+
     /// What is enforced on this command.
     #[must_use]
     pub fn report(&self) -> &EnforcementReport {
