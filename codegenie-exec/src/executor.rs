@@ -9,17 +9,20 @@ mod permission;
 mod privilege;
 mod record;
 mod results;
+mod status;
 
 pub use builder::{BuildError, ExecutorBuilder, NoAuditYet};
 #[cfg(feature = "edit")]
 pub use edit::EditExecution;
 pub use error::ExecError;
 pub use privilege::Privileges;
+pub use status::{ActiveOperation, ExecutorStatus, ExecutorTotals, OperationStage};
 
 use self::connections::Connections;
 use self::privilege::Confinements;
 use self::record::{Outcome, Recorder};
 use self::results::ResultCache;
+use self::status::{Activity, Watch};
 use crate::approval::{Approval, ApprovalRequest, Binding, DynApprover, Grants};
 use crate::command::{CommandLine, CommandRequest, ParsedCommand};
 use crate::sandbox::{
@@ -55,6 +58,7 @@ pub struct SecureExecutor<S, A, C = NoCache> {
     approver: DynApprover,
     approval_deadline: Duration,
     grants: Grants,
+    activity: Activity,
     #[cfg(feature = "edit")]
     editor: Option<Arc<crate::edit::Editor>>,
 }
@@ -115,6 +119,7 @@ where
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             grants: self.grants,
+            activity: self.activity,
             #[cfg(feature = "edit")]
             editor: self.editor,
         }
@@ -131,14 +136,26 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         token: impl AsRef<str> + Send,
         request: &CommandRequest,
     ) -> Result<Execution, ExecError> {
+        let watch = self.activity.watch();
+        let result = self.execute_watched(token.as_ref(), request, &watch).await;
+        watch.ended(result)
+    }
+
+    async fn execute_watched(
+        &self,
+        token: &str,
+        request: &CommandRequest,
+        watch: &Watch<'_>,
+    ) -> Result<Execution, ExecError> {
         let line = request.line.display();
         let mut recorder = Recorder::new(&self.audit, &line);
 
-        let session = match self.access.validate(token.as_ref()) {
+        let session = match self.access.validate(token) {
             Ok(session) => session,
             Err(error) => return Err(recorder.refuse_session(error)),
         };
         recorder.session(&session);
+        watch.begun(recorder.operation(), &line, &session);
 
         let parsed = match validate::parse(&request.line) {
             Ok(parsed) => parsed,
@@ -158,7 +175,10 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
                 let held = self.grants.find(&binding);
                 let (approval, waited) = match held {
                     Some(approval) => (approval, Duration::ZERO),
-                    None => self.ask(recorder.operation(), &session, &line, request, &cwd, &verdict).await,
+                    None => {
+                        watch.stage(OperationStage::Asking);
+                        self.ask(recorder.operation(), &session, &line, request, &cwd, &verdict).await
+                    }
                 };
                 recorder.approval(&approval, waited)?;
                 if approval.granted
@@ -174,7 +194,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             }
         };
         // Approval takes time: what was true before it may not be any more.
-        if let Err(error) = self.access.validate(token.as_ref()) {
+        if let Err(error) = self.access.validate(token) {
             return Err(recorder.refuse_session(error));
         }
         self.permit(&recorder, &session, &parsed, &cwd)?;
@@ -186,6 +206,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             _ => None,
         };
         let intent = recorder.intent(&to_run, self.sandbox.name(), &privileges)?;
+        watch.stage(OperationStage::Running);
         let run = self.run(&to_run, verdict.pure);
         let (result, from_cache) = match connections {
             // Recorded here, while the command runs: a connection that cannot be recorded is not opened.
@@ -219,6 +240,24 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
     /// What the cache of results did so far.
     pub fn cache_stats(&self) -> CacheStats {
         self.results.stats()
+    }
+
+    /// What it does now and did so far.
+    pub fn status(&self) -> ExecutorStatus {
+        let cache = self.results.stats();
+        ExecutorStatus {
+            sandbox: self.sandbox.name().to_owned(),
+            workspace: self.workspace.clone(),
+            active: self.activity.active(),
+            totals: self.activity.totals(),
+            grants: self.grants.list().len(),
+            cache_hits: cache.hits,
+            cache_misses: cache.misses,
+            policy_problem: match &self.policy {
+                PolicySource::Fixed(_) => None,
+                PolicySource::File(file) => file.problem(),
+            },
+        }
     }
 
     /// Approvals that hold for later runs.

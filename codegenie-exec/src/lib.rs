@@ -83,7 +83,8 @@ pub use edit::{
 pub use executor::EditExecution;
 #[cfg(feature = "executor")]
 pub use executor::{
-    BuildError, ExecError, Execution, ExecutorBuilder, NoAuditYet, Privileges, SecureExecutor,
+    ActiveOperation, BuildError, ExecError, Execution, ExecutorBuilder, ExecutorStatus, ExecutorTotals,
+    NoAuditYet, OperationStage, Privileges, SecureExecutor,
 };
 pub use gate::{ContentGate, GateFinding, GateSeverity};
 #[cfg(feature = "lifecycle")]

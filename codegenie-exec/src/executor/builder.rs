@@ -2,6 +2,7 @@
 
 use super::privilege::Confinements;
 use super::results::ResultCache;
+use super::status::Activity;
 use super::{PolicySource, SecureExecutor};
 use crate::approval::{Approver, DynApprover, Grants, RefuseAll};
 use crate::sandbox::{Sandbox, SandboxPolicy};
@@ -214,6 +215,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             grants: self.grants,
+            activity: Activity::default(),
             #[cfg(feature = "edit")]
             editor: self.editor,
         })

@@ -4,6 +4,7 @@ mod record;
 
 use self::record::OpenEdit;
 use super::record::Recorder;
+use super::status::{OperationStage, Watch};
 use super::{ExecError, SecureExecutor};
 use crate::approval::{Approval, ApprovalRequest};
 use crate::edit::{Applied, Edit, EditError, Editor, Preview, UndoId};
@@ -88,7 +89,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         token: impl AsRef<str> + Send,
         edits: &[Edit],
     ) -> Result<EditExecution, ExecError> {
-        self.change(token.as_ref(), Change::Edits(edits.to_vec())).await
+        self.watched(token.as_ref(), Change::Edits(edits.to_vec())).await
     }
 
     /// Takes back what [`edit`](Self::edit) did, on the same way and by the same permissions. Which session made the
@@ -98,10 +99,21 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         token: impl AsRef<str> + Send,
         id: &UndoId,
     ) -> Result<EditExecution, ExecError> {
-        self.change(token.as_ref(), Change::Undo(id.clone())).await
+        self.watched(token.as_ref(), Change::Undo(id.clone())).await
     }
 
-    async fn change(&self, token: &str, change: Change) -> Result<EditExecution, ExecError> {
+    async fn watched(&self, token: &str, change: Change) -> Result<EditExecution, ExecError> {
+        let watch = self.activity.watch();
+        let result = self.change(token, change, &watch).await;
+        watch.ended(result)
+    }
+
+    async fn change(
+        &self,
+        token: &str,
+        change: Change,
+        watch: &Watch<'_>,
+    ) -> Result<EditExecution, ExecError> {
         let line = called(&change);
         let mut recorder = Recorder::of(EventClass::FileActivity, change.action(), &self.audit, &line);
         let session = match self.access.validate(token) {
@@ -109,6 +121,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             Err(error) => return Err(recorder.refuse_session(error)),
         };
         recorder.session(&session);
+        watch.begun(recorder.operation(), &line, &session);
         let Some(editor) = &self.editor else { return Err(recorder.refuse_without_editor()) };
         let change = Arc::new(change);
 
@@ -142,6 +155,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
                     deadline: self.approval_deadline,
                     verdict: verdict.clone(),
                 };
+                watch.stage(OperationStage::Asking);
                 let since = Instant::now();
                 let answer = self.answered(&request).await;
                 recorder.approval(&answer, since.elapsed())?;
@@ -158,6 +172,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit_files(&recorder, &session, &paths)?;
 
         recorder.edit_intent()?;
+        watch.stage(OperationStage::Running);
         let _meanwhile = self.results.workspace_changes();
         let editor = Arc::clone(editor);
         let open = OpenEdit::begin(&recorder, move || change.make(&editor, agreed.as_ref()));

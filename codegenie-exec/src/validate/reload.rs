@@ -29,6 +29,7 @@ pub struct PolicyFile {
 struct State {
     policy: Arc<CommandPolicy>,
     seen: Option<Stamp>,
+    problem: Option<String>,
 }
 
 /// By what a file is told to have changed.
@@ -44,7 +45,7 @@ impl PolicyFile {
         let path = path.into();
         let seen = stamp(&path);
         let policy = Arc::new(CommandPolicy::load(&path)?);
-        Ok(Self { path, state: Mutex::new(State { policy, seen }) })
+        Ok(Self { path, state: Mutex::new(State { policy, seen, problem: None }) })
     }
 
     /// The file.
@@ -72,13 +73,21 @@ impl PolicyFile {
 
     /// Reads the file again; whether the policy changed.
     pub fn reload(&self) -> Result<bool, PolicyFileError> {
-        let policy = CommandPolicy::load(&self.path)?;
+        let loaded = CommandPolicy::load(&self.path);
         let mut state = self.state();
+        state.problem = loaded.as_ref().err().map(ToString::to_string);
+        let policy = loaded?;
         let changed = *state.policy != policy;
         if changed {
             state.policy = Arc::new(policy);
         }
         Ok(changed)
+    }
+
+    /// Why the file was not taken over when it was last read, if it was not.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.state().problem.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
