@@ -47,6 +47,25 @@ fn assert_allowed(texts: &[&str]) {
 }
 
 #[test]
+fn what_attacks_is_never_allowed() {
+    let lines: Vec<&str> = include_str!("validate/never_allowed.txt").lines().collect();
+    assert!(lines.len() > 500);
+    let allowed: Vec<&&str> = lines
+        .iter()
+        .filter(|line| decide(line).is_some_and(|(decision, _)| decision == Decision::Allow))
+        .collect();
+    assert!(allowed.is_empty(), "{allowed:#?}");
+}
+
+#[test]
+fn what_everybody_runs_needs_no_question() {
+    let lines = include_str!("validate/needs_no_question.txt").lines();
+    let asked: Vec<&str> =
+        lines.filter(|line| decide(line).is_none_or(|(decision, _)| decision != Decision::Allow)).collect();
+    assert!(asked.is_empty(), "{asked:#?}");
+}
+
+#[test]
 fn known_uses_are_allowed_and_named() {
     assert_all(
         Decision::Allow,

@@ -334,6 +334,10 @@ impl<'a> Reader<'a, '_> {
             return false;
         }
         let Some(found) = self.current().subcommand(text) else { return false };
+        if let Some(option) = self.unlisted.as_ref().filter(|_| self.chain.len() == 1) {
+            let why = format!("{option}: whether it takes {text} for its value is not known");
+            self.found(Class::Unknown, why);
+        }
         self.chain.push(found);
         self.name = format!("{} {text}", self.name);
         true
@@ -406,6 +410,9 @@ impl<'a> Reader<'a, '_> {
         let takes_next = attached.is_none();
         match role {
             None => {
+                if let Some(Value::Attached(text)) = attached {
+                    self.told(text);
+                }
                 if self.any() {
                     return false;
                 }
@@ -424,7 +431,22 @@ impl<'a> Reader<'a, '_> {
                 false
             }
             Some(Role::Flag) => false,
-            Some(Role::Value) => takes_next,
+            Some(Role::Value) => {
+                let text = match (&attached, next) {
+                    (Some(Value::Attached(text)), _) => Some(*text),
+                    (None, next) => next.map(Word::as_written),
+                };
+                self.told(text.unwrap_or_default());
+                takes_next
+            }
+            Some(Role::Name) => {
+                match (&attached, next) {
+                    (Some(Value::Attached(text)), _) => self.variable(text),
+                    (None, next) => self.variable(next.and_then(Word::literal).unwrap_or("$")),
+                }
+                takes_next
+            }
+            Some(Role::Plus) => false,
             Some(Role::InPlace) => {
                 self.in_place = true;
                 false
@@ -509,12 +531,35 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    /// An option's value that may be a file that is read.
+    fn told(&mut self, text: &str) {
+        let a_path = text.contains('/') || text.starts_with(['.', '~']);
+        if let Some(what) = place::sensitive(text).filter(|_| a_path) {
+            self.found(Class::Escalates, format!("{text}: {what}"));
+        }
+    }
+
+    /// The name of a variable that is set.
+    fn variable(&mut self, name: &str) {
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            self.found(
+                Class::ExecutesCode,
+                format!("{name}: what stands in a subscript is run by the shell"),
+            );
+        }
+    }
+
     fn operand(&mut self, number: usize, word: &'a Word, role: Role) {
         match role {
             Role::Flag | Role::Value | Role::Reads | Role::Remote | Role::Script | Role::InPlace => {}
             Role::Write => {
                 let place = place::of_word(word, self.context);
                 self.written(place, word.as_written());
+            }
+            Role::Name => self.variable(word.literal().unwrap_or("$")),
+            Role::Plus if word.as_written().starts_with('+') => {}
+            Role::Plus => {
+                self.found(Class::WritesOutside, format!("{}: it changes the system", word.as_written()));
             }
             Role::Command => match word.literal() {
                 Some(text) => self.runs.push(Run::Text(text)),
@@ -598,7 +643,9 @@ impl<'a> Reader<'a, '_> {
             Effect::Writes if self.context.moved && self.worst.is_none() => {
                 (Class::WritesOutside, "writes where it runs, which is not known".to_owned())
             }
-            Effect::Writes => (Class::ReadOnly, "writes what its operands name".to_owned()),
+            Effect::Writes => {
+                (Class::WritesWorkspace, "writes what its operands name, or where it runs".to_owned())
+            }
             Effect::Wraps
                 if self.runs.is_empty() && matches!(self.name.as_str(), "env" | "xargs" | "time") =>
             {

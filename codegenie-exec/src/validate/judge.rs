@@ -6,7 +6,7 @@ use super::knowledge;
 use super::permissions::Permissions;
 use super::place::{self, Place};
 use super::policy::CommandPolicy;
-use super::programs::{REFUSED, assignment_is_harmless};
+use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
 use super::shell;
 use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
@@ -137,7 +137,7 @@ pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &P
     judge.commands(parsed, 0);
     // The request's variables act like assignments before the command.
     for (name, value) in &request.env {
-        judge.assignment(name, value, true, 0);
+        judge.exported(name, value, true, 0);
         if value.contains(['[', '`', '$']) && parsed.needs_shell {
             // A shell that computes with it would run what stands in a subscript.
             let reason = format!("{name} holds what a shell may run");
@@ -263,32 +263,34 @@ impl Judge<'_> {
             }
         }
         for (name, value) in &command.assignments {
-            self.assignment(
-                name,
-                value.as_written(),
-                value.literal().is_some() || command.words.is_empty(),
-                depth,
-            );
+            match command.words.is_empty() {
+                true => self.assignment(name, value.as_written(), depth),
+                false => self.exported(name, value.as_written(), value.literal().is_some(), depth),
+            }
         }
         for redirect in &command.redirects {
             self.redirect(redirect, depth);
         }
     }
 
-    fn assignment(&mut self, name: &str, value: &str, known: bool, depth: usize) {
+    /// A variable of the shell's own, which programs see only where their environment has it already.
+    fn assignment(&mut self, name: &str, value: &str, depth: usize) {
+        self.assigned(name, value, assignment_is_harmless(name), depth);
+    }
+
+    /// A variable in a program's environment.
+    fn exported(&mut self, name: &str, value: &str, known: bool, depth: usize) {
+        self.assigned(name, value, known && export_is_harmless(name, value), depth);
+    }
+
+    fn assigned(&mut self, name: &str, value: &str, harmless: bool, depth: usize) {
         let shown = format!("{name}={value}");
-        if assignment_is_harmless(name) && known {
+        if harmless {
             self.add(&shown, Decision::Allow, Class::ReadOnly, "assignment", "changes no program", depth);
         } else {
-            let reason = format!("{name} can change what programs load or run");
-            self.add(
-                &shown,
-                self.decide(Class::ExecutesCode),
-                Class::ExecutesCode,
-                "assignment",
-                reason,
-                depth,
-            );
+            let (class, reason) =
+                (Class::ExecutesCode, format!("{name} can change what programs load or run"));
+            self.add(&shown, self.decide(class), class, "assignment", reason, depth);
         }
     }
 
@@ -420,7 +422,7 @@ impl Judge<'_> {
             judged.pure = judged.decision == Decision::Allow && !more && is_pure(words);
         }
         for (name, value) in used.assignments {
-            self.assignment(name, value, true, depth + 1);
+            self.exported(name, value, true, depth + 1);
         }
         for run in used.runs {
             match run {

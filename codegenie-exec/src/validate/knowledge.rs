@@ -9,9 +9,6 @@ use std::sync::OnceLock;
 
 const TABLES: &[(&str, &str)] = &[
     ("core", include_str!("knowledge/core.table")),
-    ("develop", include_str!("knowledge/develop.table")),
-    ("services", include_str!("knowledge/services.table")),
-    ("tail", include_str!("knowledge/tail.table")),
     ("text", include_str!("knowledge/text.table")),
     ("files", include_str!("knowledge/files.table")),
     ("shell", include_str!("knowledge/shell.table")),
@@ -19,6 +16,9 @@ const TABLES: &[(&str, &str)] = &[
     ("network", include_str!("knowledge/network.table")),
     ("packages", include_str!("knowledge/packages.table")),
     ("vcs", include_str!("knowledge/vcs.table")),
+    ("develop", include_str!("knowledge/develop.table")),
+    ("services", include_str!("knowledge/services.table")),
+    ("tail", include_str!("knowledge/tail.table")),
 ];
 
 /// What a program, or one of its subcommands, does.
@@ -83,6 +83,10 @@ pub(super) enum Role {
     Reads,
     /// It makes the use one that only reads from the service that its configuration names.
     Remote,
+    /// It is the name of a variable. One with a subscript is computed when it is set.
+    Name,
+    /// It begins with a plus sign, or it changes the system.
+    Plus,
     /// It makes the use one of this class.
     Is(Class),
 }
@@ -284,6 +288,8 @@ fn role(name: &str) -> Option<Role> {
         "inplace" => Role::InPlace,
         "reads" => Role::Reads,
         "remote" => Role::Remote,
+        "name" => Role::Name,
+        "plus" => Role::Plus,
         name => Role::Is(class(name)?),
     })
 }

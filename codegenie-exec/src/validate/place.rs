@@ -41,7 +41,11 @@ pub(super) fn of(path: &str, context: &Context<'_>) -> Place {
         return Place::Outside;
     }
     if path.starts_with('/') {
-        return if path.starts_with("/tmp/") { Place::Inside } else { Place::Outside };
+        return match path.starts_with("/tmp/") {
+            true if is_protected(path) => Place::Protected,
+            true => Place::Inside,
+            false => Place::Outside,
+        };
     }
     if context.moved {
         return Place::Outside;

@@ -17,6 +17,61 @@ pub(super) static REFUSED: &[(&str, &str)] = &[
     ("modprobe", "loads code into the kernel"),
 ];
 
+/// Variables that a program may be given: what they change is how things look, and in which language. Which others some
+/// program runs, loads or connects to is not to be known.
+pub(super) fn export_is_harmless(name: &str, value: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "BLOCKSIZE",
+        "BLOCK_SIZE",
+        "CARGO_TERM_COLOR",
+        "CARGO_TERM_PROGRESS_WHEN",
+        "CI",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "COLORTERM",
+        "COLUMNS",
+        "DEBIAN_FRONTEND",
+        "DF_BLOCK_SIZE",
+        "DU_BLOCK_SIZE",
+        "FORCE_COLOR",
+        "GIT_OPTIONAL_LOCKS",
+        "GIT_TERMINAL_PROMPT",
+        "GREP_COLOR",
+        "GREP_COLORS",
+        "JQ_COLORS",
+        "LANG",
+        "LANGUAGE",
+        "LINES",
+        "LS_COLORS",
+        "MANWIDTH",
+        "NODE_ENV",
+        "NO_COLOR",
+        "POSIXLY_CORRECT",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONUNBUFFERED",
+        "QUOTING_STYLE",
+        "RUST_BACKTRACE",
+        "RUST_LOG",
+        "TIME_STYLE",
+        "TZ",
+    ];
+    // Time zones and locales are looked up by their names, which could be paths.
+    let plain = !value.contains("..") && !value.starts_with([':', '/', '~']);
+    if name.starts_with("LC_") || NAMES.contains(&name) {
+        return plain;
+    }
+    match name {
+        "TERM" => value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+.".contains(&b)) && plain,
+        // Without a pager.
+        name if name == "PAGER" || name.ends_with("_PAGER") || name == "MANPAGER" => {
+            matches!(value, "" | "cat")
+        }
+        // What separates words for `read`.
+        "IFS" => value.is_empty(),
+        _ => false,
+    }
+}
+
 /// Variables that change what programs load or run.
 pub(super) fn assignment_is_harmless(name: &str) -> bool {
     const PREFIXES: [&str; 22] = [

@@ -1,0 +1,304 @@
+//! What the validator allows, run: commands made of the tables' own programs, options and of others that they do not
+//! list, in a copy-on-write copy of a small home with a project in it. What is judged to only read changes nothing there;
+//! what is judged to work within the workspace changes nothing beside it, and nothing that other programs trust.
+//!
+//! `CODEGENIE_SEED` names another seed than the fixed one, `CODEGENIE_ROUNDS` how many commands are made of each use.
+
+#![cfg(all(target_os = "linux", feature = "native", feature = "executor"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
+use codegenie_exec::{
+    Class, CommandPolicy, CommandRequest, CowLimits, CowWorkspace, Decision, NativeSandbox, Sandbox,
+    SandboxPolicy, SandboxRequest,
+};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const TABLES: [&str; 11] = [
+    include_str!("../src/validate/knowledge/core.table"),
+    include_str!("../src/validate/knowledge/text.table"),
+    include_str!("../src/validate/knowledge/files.table"),
+    include_str!("../src/validate/knowledge/shell.table"),
+    include_str!("../src/validate/knowledge/system.table"),
+    include_str!("../src/validate/knowledge/network.table"),
+    include_str!("../src/validate/knowledge/packages.table"),
+    include_str!("../src/validate/knowledge/vcs.table"),
+    include_str!("../src/validate/knowledge/develop.table"),
+    include_str!("../src/validate/knowledge/services.table"),
+    include_str!("../src/validate/knowledge/tail.table"),
+];
+
+/// Builtins of the shell, which are on no path.
+const BUILTINS: [&str; 8] = ["printf", "echo", "test", "[", "read", "cd", "mapfile", "type"];
+
+/// What is tried beside what a table lists: what writes, runs or deletes in some program or other.
+const TRIED: [&str; 34] = [
+    "-o new.txt",
+    "-o ../new.txt",
+    "-onew.txt",
+    "--output=new.txt",
+    "--output new.txt",
+    "--out new.txt",
+    "-w new.txt",
+    "-w",
+    "-O new.txt",
+    "-f new.txt",
+    "-d new",
+    "-D",
+    "-i",
+    "-I",
+    "-e new.txt",
+    "-c new.txt",
+    "-C new.txt",
+    "-p new",
+    "-s",
+    "-t new.txt",
+    "-T new.txt",
+    "-l new.txt",
+    "-x",
+    "-z",
+    "-u",
+    "-r",
+    "-n 1",
+    "-k",
+    "-a",
+    "-b",
+    "-m",
+    "--log=new.txt",
+    "--file=new.txt",
+    "--dump=new.txt",
+];
+
+const OPERANDS: [&str; 16] = [
+    "a.txt",
+    "b.csv",
+    "data.json",
+    "src",
+    "src/lib.rs",
+    "new.txt",
+    "archive.tar",
+    "packed.gz",
+    "../outside.txt",
+    "../new.txt",
+    ".",
+    "1",
+    "x",
+    "+%s",
+    "*.txt",
+    "a.txt b.csv new.txt",
+];
+
+/// Numbers from a seed, by xorshift.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % sides.max(1) as u64) as usize
+    }
+
+    fn of<'a, T>(&mut self, things: &'a [T]) -> &'a T {
+        &things[self.roll(things.len())]
+    }
+}
+
+/// One use of a program: its name with subcommands, and what is listed of its options.
+#[derive(Clone)]
+struct Use {
+    words: String,
+    options: Vec<(String, String)>,
+}
+
+/// The uses of the programs that are installed here.
+fn uses() -> Vec<Use> {
+    let path = std::env::var("PATH").unwrap();
+    let installed = |name: &str| {
+        BUILTINS.contains(&name) || path.split(':').any(|dir| Path::new(dir).join(name).is_file())
+    };
+    let (mut uses, mut seen) = (Vec::new(), BTreeSet::new());
+    for table in TABLES {
+        let mut above: Vec<Vec<Use>> = Vec::new();
+        for line in table.lines() {
+            let depth = (line.len() - line.trim_start().len()) / 2;
+            let mut words = line.split_whitespace();
+            let Some(names) = words.next().filter(|names| !names.starts_with('#')) else { continue };
+            let attributes: Vec<&str> = words.skip(1).collect();
+            let listed: Vec<(String, String)> = attributes
+                .iter()
+                .filter_map(|attribute| attribute.rsplit_once(':'))
+                .filter(|(options, _)| options.starts_with(['-', '+']))
+                .flat_map(|(options, role)| options.split(',').map(|one| (one.to_owned(), role.to_owned())))
+                .collect();
+            above.truncate(depth);
+            let names = names.split(',').filter(|name| !name.contains('*'));
+            let here: Vec<Use> = match above.last() {
+                None if depth == 0 => names
+                    .filter(|name| installed(name) && seen.insert((*name).to_owned()))
+                    .map(|name| Use { words: name.to_owned(), options: listed.clone() })
+                    .collect(),
+                None => Vec::new(),
+                Some(parents) => names
+                    .flat_map(|name| {
+                        parents.iter().map(|parent| Use {
+                            words: format!("{} {name}", parent.words),
+                            options: [parent.options.clone(), listed.clone()].concat(),
+                        })
+                    })
+                    .collect(),
+            };
+            uses.extend(here.iter().cloned());
+            above.push(here);
+        }
+    }
+    uses
+}
+
+fn command(one: &Use, dice: &mut Dice) -> String {
+    let mut words = vec![one.words.clone()];
+    for _ in 0..dice.roll(3) {
+        if dice.roll(2) == 0 && !one.options.is_empty() {
+            let (option, role) = dice.of(&one.options).clone();
+            let value = match role.as_str() {
+                "ok" | "reads" | "remote" | "inplace" => String::new(),
+                _ if dice.roll(2) == 0 && option.starts_with("--") => format!("={}", dice.of(&OPERANDS)),
+                _ => format!(" {}", dice.of(&OPERANDS)),
+            };
+            words.push(format!("{option}{value}"));
+        } else {
+            words.push((*dice.of(&TRIED)).to_owned());
+        }
+    }
+    for _ in 0..dice.roll(3) {
+        words.push((*dice.of(&OPERANDS)).to_owned());
+    }
+    words.join(" ")
+}
+
+/// A home with a project in it.
+struct Home {
+    root: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let root = tempfile::tempdir_in("/var/tmp").unwrap();
+        let home = root.path().join("home");
+        let project = home.join("project");
+        std::fs::create_dir_all(project.join("src")).unwrap();
+        std::fs::write(home.join("outside.txt"), "outside\n").unwrap();
+        std::fs::write(project.join("a.txt"), "one\ntwo\nthree\n").unwrap();
+        std::fs::write(project.join("b.csv"), "a,b\n1,2\n").unwrap();
+        std::fs::write(project.join("data.json"), "{\"a\": [1, 2]}\n").unwrap();
+        std::fs::write(project.join("src/lib.rs"), "pub fn one() {}\n").unwrap();
+        // Where these tools are, programs find something to work on; where they are not, an error.
+        for line in [
+            "git init -q . && git -c user.name=a -c user.email=a@b add -A && git -c user.name=a -c user.email=a@b commit -qm a",
+            "tar cf archive.tar a.txt",
+            "gzip -c a.txt > packed.gz",
+        ] {
+            let _ = Command::new("sh").args(["-c", line]).current_dir(&project).output();
+        }
+        Self { root }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.root.path().canonicalize().unwrap().join("home")
+    }
+
+    /// What changed in the home by a command that may write all of it.
+    async fn changes(&self, sandbox: &NativeSandbox, line: &str) -> Vec<PathBuf> {
+        let cow = CowWorkspace::begin_in(self.home(), self.root.path().join("state"), CowLimits::default())
+            .unwrap();
+        let policy =
+            SandboxPolicy::workspace_write(self.home()).overlay(&cow).timeout(Duration::from_secs(3));
+        let request =
+            SandboxRequest::new("/bin/bash", policy).args(["-c", line]).cwd(self.home().join("project"));
+        // Whether it worked does not matter here.
+        let _ = sandbox.run(&request).await;
+        let changed = cow.diff().unwrap().changes.into_iter().map(|change| change.path).collect();
+        cow.rollback().unwrap();
+        changed
+    }
+}
+
+/// Why what changed is more than the class says.
+fn exceeds(class: Class, changed: &[PathBuf]) -> Option<String> {
+    // Directories are told as changed where something in them is.
+    let outside = changed.iter().find(|path| {
+        !path.starts_with("project")
+            || path.starts_with("project/.git/hooks")
+            || path.ends_with(".git/config")
+    });
+    match class {
+        Class::ReadOnly if !changed.is_empty() => Some(format!("only reads, and changed {changed:?}")),
+        _ => outside.map(|path| format!("works within the workspace, and changed {}", path.display())),
+    }
+}
+
+#[test]
+fn what_is_allowed_does_no_more_than_its_class() {
+    let number = |name: &str, otherwise: u64| {
+        std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
+    };
+    let (seed, rounds) = (number("CODEGENIE_SEED", 0x5eed_c0de), number("CODEGENIE_ROUNDS", 4));
+    let mut dice = Dice(seed | 1);
+    let policy = CommandPolicy::default();
+    let mut allowed = Vec::new();
+    let mut lines = BTreeSet::new();
+    for one in uses() {
+        for _ in 0..rounds {
+            let line = command(&one, &mut dice);
+            let Ok(verdict) = policy.judge(&CommandRequest::shell(&line)) else { continue };
+            if verdict.decision == Decision::Allow && lines.insert(line.clone()) {
+                allowed.push((line, verdict.class));
+            }
+        }
+    }
+    assert!(allowed.len() > 300, "only {} commands are allowed and installed here", allowed.len());
+    // Two at a time: most of them wait for the kernel.
+    let halves: Vec<Vec<(String, Class)>> =
+        (0..2).map(|half| allowed.iter().skip(half).step_by(2).cloned().collect()).collect();
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = halves
+            .iter()
+            .map(|half| {
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                    let (home, sandbox) = (Home::new(), NativeSandbox::new().unwrap());
+                    let mut wrong = Vec::new();
+                    for (line, class) in half {
+                        let changed = runtime.block_on(home.changes(&sandbox, line));
+                        wrong.extend(exceeds(*class, &changed).map(|why| format!("{line}: {why}")));
+                    }
+                    wrong
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    println!("{} commands run, seed {seed}", allowed.len());
+    assert!(wrong.is_empty(), "seed {seed}, {} of {}:\n{}", wrong.len(), allowed.len(), wrong.join("\n"));
+}
+
+/// The means by which it is told would tell.
+#[test]
+fn what_exceeds_its_class_is_seen() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (home, sandbox) = (Home::new(), NativeSandbox::new().unwrap());
+    let changes = |line: &str| runtime.block_on(home.changes(&sandbox, line));
+    assert!(exceeds(Class::ReadOnly, &changes("cat a.txt")).is_none());
+    assert!(exceeds(Class::ReadOnly, &changes("touch new.txt")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &changes("touch new.txt")).is_none());
+    assert!(exceeds(Class::WritesWorkspace, &changes("touch ../new.txt")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &changes("rm ../outside.txt")).is_some());
+}
