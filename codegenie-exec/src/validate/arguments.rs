@@ -79,6 +79,7 @@ const SUSPICIOUS: &[&str] = &[
     "inplace",
     "edit",
     "kubeconfig",
+    "logfile",
     "socket",
     "connect",
     "send",
@@ -421,7 +422,8 @@ impl<'a> Reader<'a, '_> {
                 if strict {
                     self.found(Class::Unknown, format!("{name}: what it does to {} is not known", self.name));
                 } else if name.len() > 2
-                    && SUSPICIOUS.iter().any(|part| name.to_ascii_lowercase().contains(part))
+                    && (name == "--log"
+                        || SUSPICIOUS.iter().any(|part| name.to_ascii_lowercase().contains(part)))
                 {
                     self.found(
                         Class::Unknown,
