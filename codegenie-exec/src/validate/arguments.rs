@@ -400,8 +400,20 @@ impl<'a> Reader<'a, '_> {
         abbreviated.find(|(_, role)| grave(role)).map(|(_, role)| *role)
     }
 
-    /// What an option does; whether the next word is its value.
+    /// What an option does; whether the next word is its value and nothing else. One that looks like an option is judged as
+    /// one too: the table may be wrong about this option in some version of the program.
     fn play(
+        &mut self,
+        name: &str,
+        role: Option<Role>,
+        attached: Option<Value<'_>>,
+        next: Option<&'a Word>,
+    ) -> bool {
+        let takes = self.effect_of(name, role, attached, next);
+        takes && !next.and_then(Word::literal).is_some_and(looks_like_an_option)
+    }
+
+    fn effect_of(
         &mut self,
         name: &str,
         role: Option<Role>,
@@ -451,6 +463,12 @@ impl<'a> Reader<'a, '_> {
             Some(Role::Plus) => false,
             Some(Role::InPlace) => {
                 self.in_place = true;
+                // The name of a copy, which may lie elsewhere.
+                if let Some(Value::Attached(suffix)) = attached
+                    && suffix.contains(['/', '*'])
+                {
+                    self.found(Class::WritesOutside, format!("{name}={suffix}: writes copies by that name"));
+                }
                 false
             }
             Some(Role::Script) => {
@@ -600,6 +618,15 @@ impl<'a> Reader<'a, '_> {
         if let Some(url) = operands.iter().find(|word| read && word.as_written().contains("://")) {
             self.found(Class::Network, format!("{}: an address of another machine", url.as_written()));
         }
+        // Before options had dashes: `less +!command`, `sort +1`.
+        let plus = |word: &&&Word| word.literal().is_some_and(|text| text.len() > 1 && text.starts_with('+'));
+        let dated = program.operands == Some(Role::Plus);
+        if let Some(word) = operands.iter().find(plus).filter(|_| !program.any && !dated) {
+            self.found(
+                Class::Unknown,
+                format!("{}: it may be an option of {}", word.as_written(), self.name),
+            );
+        }
         if operands.len() > program.most {
             self.found(Class::Unknown, format!("more than {} operands", program.most));
         }
@@ -667,6 +694,11 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
+fn looks_like_an_option(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('-') && !text.bytes().skip(1).all(|b| b.is_ascii_digit())
+}
+
+#[derive(Clone, Copy)]
 enum Value<'v> {
     Attached(&'v str),
 }
