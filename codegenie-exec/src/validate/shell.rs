@@ -163,6 +163,8 @@ struct Tree {
     compound: bool,
     /// How many substitutions it stands in.
     depth: usize,
+    /// Somewhere in the text a parenthesis follows an equals sign at a distance.
+    gap: bool,
 }
 
 impl Tree {
@@ -175,11 +177,16 @@ impl Tree {
             computed: Vec::new(),
             compound: false,
             depth,
+            gap: false,
         }
     }
 
     fn text(&mut self, text: &str) -> Result<(), ParseError> {
         limits::check_text(text)?;
+        self.gap |= text.split('=').skip(1).any(|rest| {
+            let trimmed = rest.trim_start();
+            trimmed.len() < rest.len() && trimmed.starts_with('(')
+        });
         // A mistake of the parser's that makes it panic is the text's problem, not the host's.
         let program = std::panic::catch_unwind(|| program(text))
             .unwrap_or_else(|_| Err(ParseError::new("the parser gave up on it")))?;
@@ -479,6 +486,10 @@ impl Tree {
                     ast::AssignmentValue::Scalar(value) => self.word(value),
                     ast::AssignmentValue::Array(values) => {
                         self.compound = true;
+                        if self.gap {
+                            // The parser takes `x= (a)` for an array; to bash it is a mistake.
+                            self.opaque("a list that may be no array's");
+                        }
                         for (subscript, value) in values {
                             self.word(value);
                             if subscript.is_some() {
