@@ -1,6 +1,6 @@
 //! A command as an agent asks for it, and as it was understood.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What an agent asks to run.
@@ -99,6 +99,8 @@ pub struct ParsedCommand {
     pub functions: Vec<String>,
     /// Variables that it sets, each with what is known of the value.
     pub variables: BTreeMap<String, VariableValue>,
+    /// Those of them that loops, builtins and expansions set, rather than an assignment.
+    pub bound: BTreeSet<String>,
     /// Constructs that were recognized but are not followed, each in a few words. Not empty: the
     /// decision is never "allow".
     pub opaque: Vec<String>,

@@ -227,8 +227,13 @@ impl<'a> Reader<'a, '_> {
                 && self.first.bundled
                 && let Some(text) = word.literal().filter(|text| !text.starts_with('-'))
             {
-                if self.option(&format!("-{text}"), arguments.get(at)) {
-                    at += 1;
+                // Each letter that takes a value takes the next word.
+                for letter in text.chars() {
+                    let option = format!("-{letter}");
+                    let role = self.exact_role(&option);
+                    if self.effect_of(&option, role, None, arguments.get(at)) {
+                        at += 1;
+                    }
                 }
                 continue;
             }
@@ -273,10 +278,10 @@ impl<'a> Reader<'a, '_> {
                                 format!("{}: its value is not known before it runs", word.as_written()),
                             );
                         }
-                    } else if self.any()
+                    } else if (self.any() && (self.current().options.is_empty() || !self.operands.is_empty()))
                         || known
                         || self.ended
-                        || benign
+                        || (benign && !dynamic.prefix.starts_with(['-', '+']))
                         || (dynamic.pattern && !dynamic.splits && self.harmless_options())
                     {
                         if !self.current().subcommands.is_empty() && self.current().effect == Effect::Group {
@@ -296,7 +301,8 @@ impl<'a> Reader<'a, '_> {
         if more && !self.any() && !self.harmless_options() {
             self.found(Class::Unknown, "arguments are added that are not known before it runs");
         }
-        if more && self.current().operands.or(self.current().last).is_some() {
+        let bounded = self.current().most != usize::MAX;
+        if more && (bounded || self.current().operands.or(self.current().last).is_some()) {
             self.found(Class::Unknown, "the files it is given are not known before it runs");
         }
     }
@@ -325,6 +331,17 @@ impl<'a> Reader<'a, '_> {
             return false;
         }
         let rest = arguments.get(at..).unwrap_or_default();
+        if self.name == "xargs" {
+            let strings = replaced(arguments.get(..at).unwrap_or_default());
+            let holds = |word: &Word| strings.iter().any(|string| word.as_written().contains(string));
+            // What stands in an operand is one; what stands elsewhere makes another program or option of it.
+            let (program, others) = (rest.first(), rest.iter().skip(1));
+            if program.is_some_and(holds)
+                || others.clone().any(|word| word.as_written().starts_with(['-', '+']) && holds(word))
+            {
+                self.found(Class::ExecutesCode, "what its input makes of the command is not known");
+            }
+        }
         let adds = more || matches!(self.name.as_str(), "xargs" | "parallel");
         self.runs.push(Run::Words(rest, adds));
         true
@@ -340,6 +357,7 @@ impl<'a> Reader<'a, '_> {
             self.found(Class::Unknown, why);
         }
         self.chain.push(found);
+        self.reads = false;
         self.name = format!("{} {text}", self.name);
         true
     }
@@ -376,6 +394,9 @@ impl<'a> Reader<'a, '_> {
                 return self.play(&option, role, attached, next);
             }
             self.play(&option, role, None, None);
+            if role.is_none() {
+                self.told(rest);
+            }
             if role.is_none() && letter.is_ascii_punctuation() {
                 break;
             }
@@ -433,10 +454,7 @@ impl<'a> Reader<'a, '_> {
                 let strict = self.chain.iter().any(|program| program.strict);
                 if strict {
                     self.found(Class::Unknown, format!("{name}: what it does to {} is not known", self.name));
-                } else if name.len() > 2
-                    && (name == "--log"
-                        || SUSPICIOUS.iter().any(|part| name.to_ascii_lowercase().contains(part)))
-                {
+                } else if name.len() > 2 && suspicious(&name.to_ascii_lowercase()) {
                     self.found(
                         Class::Unknown,
                         format!("{name}: by its name it may do more than {} does", self.name),
@@ -484,6 +502,13 @@ impl<'a> Reader<'a, '_> {
                 };
                 found.into_iter().for_each(|(class, why)| self.found(class, why));
                 takes_next
+            }
+            // What makes a program harmless does not make its subcommands so.
+            Some(Role::Reads | Role::Remote)
+                if self.chain.len() > 1
+                    && !self.current().options.iter().any(|(option, _)| *option == name) =>
+            {
+                false
             }
             Some(Role::Reads) => {
                 self.reads = true;
@@ -600,7 +625,9 @@ impl<'a> Reader<'a, '_> {
             });
         for (at, word) in operands.iter().copied().enumerate() {
             let Some(listed) = listed else { break };
-            let last = (at + 1 == operands.len() && operands.len() > 1).then_some(listed.last).flatten();
+            // A pattern is as many words as it finds files.
+            let several = operands.len() > 1 || is_a_pattern(word);
+            let last = (at + 1 == operands.len() && several).then_some(listed.last).flatten();
             let nth = listed.nth.iter().find(|(number, _)| *number == at + 1).map(|(_, role)| *role);
             if let Some(role) = nth.or(last).or(listed.operands) {
                 self.operand(at + 1, word, role);
@@ -612,7 +639,7 @@ impl<'a> Reader<'a, '_> {
             }
         }
         // Many a reader of files also reads what another machine serves.
-        let read = matches!(program.effect, Effect::Is(Class::ReadOnly))
+        let read = matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote)
             && !program.any
             && program.language.is_none();
         if let Some(url) = operands.iter().find(|word| read && word.as_written().contains("://")) {
@@ -627,7 +654,8 @@ impl<'a> Reader<'a, '_> {
                 format!("{}: it may be an option of {}", word.as_written(), self.name),
             );
         }
-        if operands.len() > program.most {
+        let many = program.most != usize::MAX && operands.iter().copied().any(is_a_pattern);
+        if many || operands.len() > program.most {
             self.found(Class::Unknown, format!("more than {} operands", program.most));
         }
         if operands.len() + usize::from(self.scripted) < program.least && !self.reads {
@@ -692,6 +720,36 @@ impl<'a> Reader<'a, '_> {
         };
         Use { class, reason, name: self.name, remote, runs: self.runs, assignments: self.assignments }
     }
+}
+
+/// Whether a long option's name says that it may do more, also where it is abbreviated.
+fn suspicious(name: &str) -> bool {
+    let last = name.rsplit('-').next().unwrap_or_default();
+    let abbreviates = |part: &&str| last.len() > 1 && last != "help" && part.starts_with(last);
+    name == "--log" || SUSPICIOUS.iter().any(|part| name.contains(part) || abbreviates(part))
+}
+
+fn is_a_pattern(word: &Word) -> bool {
+    matches!(word, Word::Dynamic(dynamic) if dynamic.pattern || dynamic.splits)
+}
+
+/// What `xargs` may replace by words of its input, as the options before its command say.
+fn replaced(options: &[Word]) -> Vec<&str> {
+    let mut strings = vec!["{}"];
+    let mut words = options.iter().filter_map(Word::literal).peekable();
+    while let Some(word) = words.next() {
+        let attached = match word.strip_prefix("--replace=") {
+            Some(string) => Some(string),
+            None if word.starts_with("--") => None,
+            None => word.split_once(['I', 'i', 'J']).map(|(_, string)| string),
+        };
+        match attached {
+            Some("") => strings.extend(words.peek().copied()),
+            Some(string) => strings.push(string),
+            None => {}
+        }
+    }
+    strings
 }
 
 fn looks_like_an_option(text: &str) -> bool {

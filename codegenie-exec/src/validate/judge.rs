@@ -135,6 +135,7 @@ pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &P
         judge.context.variables.insert(name, VariableValue::Unknown);
     }
     judge.commands(parsed, 0);
+    judge.set_variables(parsed, 0);
     // The request's variables act like assignments before the command.
     for (name, value) in &request.env {
         judge.exported(name, value, true, 0);
@@ -189,7 +190,7 @@ fn leaves_the_workspace(command: &SimpleCommand) -> bool {
         command.words.iter().filter(|word| !matches!(word.literal(), Some("command" | "builtin")));
     match words.next().and_then(Word::literal) {
         Some("cd") => !matches!(words.next(), Some(Word::Literal(path))
-            if !path.starts_with(['/', '-', '~']) && !path.split('/').any(|part| part == "..") && words.next().is_none()),
+            if !path.starts_with(['/', '-', '~']) && !place::is_protected(path) && !path.split('/').any(|part| part == "..") && words.next().is_none()),
         Some("pushd" | "popd") => true,
         _ => false,
     }
@@ -270,6 +271,15 @@ impl Judge<'_> {
         }
         for redirect in &command.redirects {
             self.redirect(redirect, depth);
+        }
+    }
+
+    /// What loops, builtins and expansions set: a variable that programs have already is theirs too.
+    fn set_variables(&mut self, parsed: &ParsedCommand, depth: usize) {
+        for name in parsed.bound.iter().filter(|name| !assignment_is_harmless(name)) {
+            let reason = format!("{name} can change what programs load or run");
+            let class = Class::ExecutesCode;
+            self.add(name, self.decide(class), class, "assignment", reason, depth);
         }
     }
 
@@ -459,6 +469,7 @@ impl Judge<'_> {
             .extend(self.context.variables.keys().map(|name| (*name, VariableValue::Unknown)));
         inner.context.moved |= self.context.moved;
         inner.commands(parsed, depth);
+        inner.set_variables(parsed, depth);
         for construct in &parsed.opaque {
             let reason = format!("{construct}: what it does is not known before it runs");
             inner.add(text, unknown, Class::Unknown, "not followed", reason, depth);

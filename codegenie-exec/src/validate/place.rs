@@ -54,10 +54,14 @@ pub(super) fn of(path: &str, context: &Context<'_>) -> Place {
 }
 
 /// Files in a project that shells, editors and version control run or obey.
-fn is_protected(path: &str) -> bool {
+pub(super) fn is_protected(path: &str) -> bool {
     const NAMES: &[&str] = &[
         ".git",
         ".hg",
+        ".jj",
+        ".bzr",
+        "_darcs",
+        "cvs",
         ".svn",
         ".vscode",
         ".idea",

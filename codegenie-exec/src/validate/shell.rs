@@ -4,7 +4,7 @@
 use super::{limits, word};
 use crate::command::{CommandLine, DynamicWord, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Text that no shell would run.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,7 @@ fn parse_argv(words: &[String]) -> Result<ParsedCommand, ParseError> {
         commands: vec![command],
         functions: Vec::new(),
         variables: BTreeMap::new(),
+        bound: BTreeSet::new(),
         opaque: Vec::new(),
         needs_shell: false,
     })
@@ -69,6 +70,7 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
         commands: tree.commands,
         functions: tree.functions,
         variables: tree.variables,
+        bound: tree.bound,
         opaque: tree.opaque,
         needs_shell: !simple,
     })
@@ -156,6 +158,8 @@ struct Tree {
     commands: Vec<SimpleCommand>,
     functions: Vec<String>,
     variables: BTreeMap<String, VariableValue>,
+    /// Those that no assignment sets.
+    bound: BTreeSet<String>,
     opaque: Vec<String>,
     /// Variables whose values are computed with.
     computed: Vec<String>,
@@ -173,6 +177,7 @@ impl Tree {
             commands: Vec::new(),
             functions: Vec::new(),
             variables: BTreeMap::new(),
+            bound: BTreeSet::new(),
             opaque: Vec::new(),
             computed: Vec::new(),
             compound: false,
@@ -381,7 +386,13 @@ impl Tree {
         }
     }
 
+    /// Something other than an assignment sets a variable.
     fn sets(&mut self, name: &str, value: VariableValue) {
+        self.bound.insert(name.to_owned());
+        self.assigns(name, value);
+    }
+
+    fn assigns(&mut self, name: &str, value: VariableValue) {
         let known = self.variables.entry(name.to_owned()).or_insert(value);
         *known = (*known).max(value);
     }
@@ -501,7 +512,7 @@ impl Tree {
                     }
                 };
                 let known = if assignment.append { VariableValue::Unknown } else { value_of(&value) };
-                self.sets(&name, known);
+                self.assigns(&name, known);
                 command.assignments.push((name, value));
             }
             // `export A=b`, `make CC=gcc`: an argument like any other.
@@ -630,8 +641,9 @@ impl Tree {
         self.commands.append(&mut inner.commands);
         self.functions.append(&mut inner.functions);
         self.computed.append(&mut inner.computed);
+        self.bound.append(&mut inner.bound);
         for (name, value) in inner.variables {
-            self.sets(&name, value);
+            self.assigns(&name, value);
         }
         inner.opaque.iter().for_each(|what| self.opaque(what));
     }

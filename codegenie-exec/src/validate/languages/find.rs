@@ -129,7 +129,8 @@ pub(in super::super) fn read<'a>(
         let Some(text) = word.literal() else {
             let Word::Dynamic(dynamic) = word else { continue };
             let path = !dynamic.prefix.is_empty() && !dynamic.prefix.starts_with(['-', '(', '!', ',']);
-            let harmless = context.benign(word) || (path && !dynamic.splits);
+            let dashed = dynamic.prefix.starts_with(['-', '(', '!']);
+            let harmless = !dashed && (context.benign(word) || (path && !dynamic.splits));
             if !harmless {
                 found(Class::Unknown, format!("{}: it may become an action of find", word.as_written()));
             }

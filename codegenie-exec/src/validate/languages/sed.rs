@@ -86,6 +86,12 @@ impl<'s> Reader<'s, '_> {
         loop {
             match self.next()? {
                 '\\' => drop(self.next()?),
+                // A bracket that closes at once stands for itself, to some.
+                '[' if self.rest.starts_with([']', '^'])
+                    && self.rest.trim_start_matches('^').starts_with(']') =>
+                {
+                    return None;
+                }
                 // In brackets it is understood in two ways.
                 '[' if self.rest.split(']').next().is_some_and(|inside| inside.contains(delimiter)) => {
                     return None;
@@ -124,7 +130,7 @@ impl<'s> Reader<'s, '_> {
                 Some(())
             }
             'a' | 'i' | 'c' => loop {
-                if !self.line().ends_with('\\') || self.rest.is_empty() {
+                if !continues(self.line()) || self.rest.is_empty() {
                     return Some(());
                 }
             },
@@ -199,4 +205,9 @@ impl<'s> Reader<'s, '_> {
             Some(_) => None,
         }
     }
+}
+
+/// Whether a text goes on in the next line: an even number of backslashes stands for themselves.
+fn continues(line: &str) -> bool {
+    line.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
 }
