@@ -226,7 +226,7 @@ impl<S> Shared<S> {
     /// Forgets what has ended and runs nothing, once its directory is gone.
     fn tidy(&self) -> Vec<SandboxSnapshot> {
         let now = self.now();
-        let ended = self.state().to_tidy();
+        let ended = self.state().begin_tidying();
         let mut gone = Vec::new();
         for (id, directory) in ended {
             // Not under the lock: there may be much to remove.

@@ -272,7 +272,7 @@ impl State {
 
     /// What has ended, runs nothing, and is tidied up by nobody yet: with its directory. It keeps its place until
     /// [`tidied`](Self::tidied).
-    pub(super) fn to_tidy(&mut self) -> Vec<(u64, Option<PathBuf>)> {
+    pub(super) fn begin_tidying(&mut self) -> Vec<(u64, Option<PathBuf>)> {
         let ended = self.entries.iter_mut().filter(|(_, entry)| {
             entry.state != SandboxState::Open && entry.running.is_empty() && !entry.tidying
         });
