@@ -217,6 +217,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             Ok(output) => output,
             Err(error) => return Err(intent.not_run(error)),
         };
+        watch.came_out(output.status.reason, from_cache);
         let outcome = Outcome { output: &output, from_cache };
         let recorded = intent.done(&outcome);
         let operation = recorder.operation();
@@ -245,18 +246,22 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
     /// What it does now and did so far.
     pub fn status(&self) -> ExecutorStatus {
         let cache = self.results.stats();
+        let active = self.activity.active();
+        let (policy_file, policy_problem) = match &self.policy {
+            PolicySource::Fixed(_) => (None, None),
+            PolicySource::File(file) => (Some(file.path().to_owned()), file.problem()),
+        };
         ExecutorStatus {
             sandbox: self.sandbox.name().to_owned(),
             workspace: self.workspace.clone(),
-            active: self.activity.active(),
+            pending_approvals: active.iter().filter(|one| one.stage == OperationStage::Asking).count(),
+            active,
             totals: self.activity.totals(),
             grants: self.grants.list().len(),
             cache_hits: cache.hits,
             cache_misses: cache.misses,
-            policy_problem: match &self.policy {
-                PolicySource::Fixed(_) => None,
-                PolicySource::File(file) => file.problem(),
-            },
+            policy_file,
+            policy_problem,
         }
     }
 

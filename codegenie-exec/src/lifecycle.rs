@@ -177,8 +177,9 @@ impl<S> SandboxRegistry<S> {
         self.shared.state().owners(now)
     }
 
-    /// Ends a sandbox: it takes no more runs, what runs in it is killed, and its name is free. Its private directory is
-    /// removed by this call when nothing runs in it any more, or else by a later [`sweep`](Self::sweep).
+    /// Ends a sandbox: it takes no more runs, what runs in it is killed whether anybody waits for it or not, and its name is
+    /// free. Its private directory is removed by this call when nothing runs in it any more, or else by a later
+    /// [`sweep`](Self::sweep): a run that was killed counts until its end was waited for, or it is dropped.
     pub fn close(&self, name: &str) -> Result<SandboxSnapshot, LifecycleError> {
         let now = self.shared.now();
         let (snapshot, wake) = {
@@ -225,21 +226,15 @@ impl<S> Shared<S> {
     /// Forgets what has ended and runs nothing, once its directory is gone.
     fn tidy(&self) -> Vec<SandboxSnapshot> {
         let now = self.now();
-        let ended = self.state().take_ended();
+        let ended = self.state().begin_tidying();
         let mut gone = Vec::new();
-        for (id, mut entry) in ended {
+        for (id, directory) in ended {
             // Not under the lock: there may be much to remove.
-            let removed = match (&self.private, &entry.directory) {
+            let removed = match (&self.private, &directory) {
                 (Some(root), Some(directory)) => root.remove(directory),
                 _ => Ok(()),
             };
-            match removed {
-                Ok(()) => gone.push(entry.snapshot(now)),
-                Err(error) => {
-                    entry.problem = Some(error.to_string());
-                    self.state().put_back(id, entry);
-                }
-            }
+            gone.extend(self.state().tidied(id, removed, now));
         }
         gone
     }

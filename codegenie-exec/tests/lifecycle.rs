@@ -22,6 +22,10 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+#[path = "lifecycle/confined.rs"]
+mod confined;
+
 /// Runs nothing: a process that ends when it is killed, or at once for the program `end`.
 #[derive(Clone, Copy)]
 struct Still;
@@ -371,6 +375,114 @@ async fn an_executor_works_over_a_named_sandbox() {
         matches!(&error, ExecError::Sandbox { error, .. } if error.kind() == SandboxErrorKind::Refused),
         "{error}"
     );
+}
+
+/// A sandbox that tells when its process is killed, and that it used more time than there is.
+#[derive(Clone, Default)]
+struct Watched {
+    killed: Arc<AtomicU64>,
+}
+
+struct WatchedProcess(Arc<AtomicU64>);
+
+impl SandboxProcess for WatchedProcess {
+    fn poll_output(&mut self, _: &mut Context<'_>) -> Poll<Option<OutputChunk>> {
+        Poll::Ready(None)
+    }
+    fn poll_end(&mut self, _: &mut Context<'_>) -> Poll<Result<SandboxStatus, SandboxError>> {
+        let mut usage = ResourceUsage::default();
+        (usage.wall, usage.cpu) = (Duration::MAX, Some(Duration::MAX));
+        Poll::Ready(Ok(SandboxStatus::new(EndReason::Exited(0), usage)))
+    }
+    fn kill(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Sandbox for Watched {
+    async fn start(&self, _: &SandboxRequest) -> Result<Running, SandboxError> {
+        // Whoever starts it may do something else before it has started.
+        tokio::task::yield_now().await;
+        Ok(Running::new(WatchedProcess(Arc::clone(&self.killed)), EnforcementReport::new("watched", "none")))
+    }
+    async fn enforcement(&self, _: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
+        Ok(EnforcementReport::new("watched", "none"))
+    }
+    fn name(&self) -> &str {
+        "watched"
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_killed_though_nobody_waits_for_it() {
+    let (watched, clock) = (Watched::default(), Seconds::default());
+    let time = clock.clone();
+    let now = move || Duration::from_secs(time.0.load(Ordering::SeqCst));
+    let registry = SandboxRegistry::with_clock(watched.clone(), SandboxQuota::default(), now);
+    let options = |name: &str| SandboxOptions::new(name, "ada").lifetime(Duration::from_secs(10));
+    let closed = registry.create(options("closed"), &policy()).unwrap();
+    let expired = registry.create(options("expired"), &policy()).unwrap();
+    let runs = (begin(&closed, "wait").await.unwrap(), begin(&expired, "wait").await.unwrap());
+    assert_eq!(watched.killed.load(Ordering::SeqCst), 0);
+
+    registry.close("closed").unwrap();
+    assert_eq!(watched.killed.load(Ordering::SeqCst), 1);
+    clock.pass(10);
+    registry.sweep();
+    registry.sweep();
+    assert_eq!(watched.killed.load(Ordering::SeqCst), 2, "once each");
+    // They hold their places until their hosts let go of them.
+    assert_eq!(registry.usage("ada").running, 2);
+    drop(runs);
+    assert_eq!(registry.sweep().len(), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_starts_while_its_sandbox_is_closed_is_killed() {
+    let watched = Watched::default();
+    let registry = SandboxRegistry::new(watched.clone(), SandboxQuota::default());
+    let sandbox = registry.create(SandboxOptions::new("a", "ada"), &policy()).unwrap();
+    let (run, ()) = tokio::join!(begin(&sandbox, "wait"), async { drop(registry.close("a").unwrap()) });
+    assert_eq!(watched.killed.load(Ordering::SeqCst), 1);
+    drop(run);
+}
+
+#[tokio::test]
+async fn more_time_than_there_is_is_counted_as_the_most() {
+    let registry = SandboxRegistry::new(Watched::default(), SandboxQuota::default());
+    let sandbox = registry.create(SandboxOptions::new("a", "ada"), &policy()).unwrap();
+    for _ in 0..3 {
+        begin(&sandbox, "wait").await.unwrap().wait().await.unwrap();
+    }
+    let used = sandbox.snapshot().unwrap().usage;
+    assert_eq!((used.wall, used.cpu), (Duration::MAX, Duration::MAX));
+    assert_eq!(registry.usage("ada").cpu, Duration::MAX);
+}
+
+#[test]
+fn a_place_is_free_when_the_directory_is_gone_and_not_before() {
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let below = root.path().join("agents");
+    let registry = SandboxRegistry::new(Still, SandboxQuota::default().sandboxes(1));
+    let registry = registry.private_directories(&below).unwrap();
+    let make = |name: &str| {
+        registry.create_private(SandboxOptions::new(name, "ada"), |own| SandboxPolicy::workspace_write(own))
+    };
+    drop(make("a").unwrap());
+    let directory = registry.list()[0].directory.clone().unwrap();
+    for i in 0..20_000 {
+        std::fs::write(directory.join(i.to_string()), "").unwrap();
+    }
+    std::thread::scope(|scope| {
+        let next = scope.spawn(|| {
+            while make("b").is_err() {
+                std::thread::yield_now();
+            }
+            std::fs::read_dir(&below).unwrap().count()
+        });
+        registry.close("a").unwrap();
+        assert_eq!(next.join().unwrap(), 1);
+    });
 }
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What an executor does now and did so far, for a dashboard.
 
 use super::ExecError;
+use crate::sandbox::EndReason;
 use codegenie_security::{OperationId, Session};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub struct ExecutorStatus {
     pub workspace: PathBuf,
     /// What is under way, the oldest first.
     pub active: Vec<ActiveOperation>,
+    /// How many of those wait for an approver's answer.
+    pub pending_approvals: usize,
     /// What has ended, by how it did.
     pub totals: ExecutorTotals,
     /// Approvals that hold for later runs.
@@ -29,6 +32,8 @@ pub struct ExecutorStatus {
     pub cache_hits: u64,
     /// Results that were looked for there in vain.
     pub cache_misses: u64,
+    /// The file that the rules come from; `None`: the host's own, as they were when it was built.
+    pub policy_file: Option<PathBuf>,
     /// Why the policy's file was not read again, where it was not: the rules are older than the file.
     pub policy_problem: Option<String>,
 }
@@ -64,7 +69,8 @@ pub enum OperationStage {
     Running,
 }
 
-/// Operations that have ended, by how they did. Each counts once.
+/// Operations that have ended, by how they did. Each counts once; the last three tell of some of them, and of some
+/// that are under way, once more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct ExecutorTotals {
@@ -86,6 +92,12 @@ pub struct ExecutorTotals {
     pub not_recorded: u64,
     /// The caller did not wait for the end.
     pub given_up: u64,
+    /// An approver was asked: no grant was held.
+    pub asked: u64,
+    /// Ran longer, or printed nothing for longer, than the confinement allows.
+    pub timed_out: u64,
+    /// Answered from the cache, without running anything.
+    pub from_cache: u64,
 }
 
 #[derive(Debug)]
@@ -104,6 +116,9 @@ pub(super) struct Activity {
     next: AtomicU64,
     active: Mutex<BTreeMap<u64, Active>>,
     ended: [AtomicU64; 9],
+    asked: AtomicU64,
+    timed_out: AtomicU64,
+    from_cache: AtomicU64,
 }
 
 /// How an operation ended: a place in [`Activity::ended`].
@@ -150,6 +165,9 @@ impl Activity {
             failed: of(End::Failed),
             not_recorded: of(End::NotRecorded),
             given_up: of(End::GivenUp),
+            asked: self.asked.load(Ordering::Relaxed),
+            timed_out: self.timed_out.load(Ordering::Relaxed),
+            from_cache: self.from_cache.load(Ordering::Relaxed),
         }
     }
 
@@ -180,8 +198,20 @@ impl Watch<'_> {
     }
 
     pub(super) fn stage(&self, stage: OperationStage) {
+        if stage == OperationStage::Asking {
+            self.activity.asked.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(active) = self.activity.locked().get_mut(&self.id) {
             active.stage = stage;
+        }
+    }
+
+    /// What came of a command, whether or not that can be recorded.
+    pub(super) fn came_out(&self, reason: EndReason, from_cache: bool) {
+        if from_cache {
+            self.activity.from_cache.fetch_add(1, Ordering::Relaxed);
+        } else if matches!(reason, EndReason::TimedOut | EndReason::IdleTimedOut) {
+            self.activity.timed_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -9,8 +9,7 @@ use crate::sandbox::{
 };
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -72,7 +71,8 @@ impl<S: Sandbox + 'static> Sandbox for NamedSandbox<S> {
             }
         };
         let (process, report) = running.into_parts();
-        Ok(Running::new(Counted { process, ending, killed: false, place: Some(place) }, report))
+        ending.started(process);
+        Ok(Running::new(Counted { ending, place: Some(place) }, report))
     }
 
     async fn enforcement(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
@@ -96,27 +96,67 @@ impl<S> fmt::Debug for NamedSandbox<S> {
     }
 }
 
-/// Tells a run that it is to end: whoever waits for it is woken, and kills it.
-#[derive(Debug, Default)]
-pub(super) struct Ending {
-    told: AtomicBool,
-    waiting: Mutex<Option<Waker>>,
+/// A run's process, within reach of its host, who polls it, and of the registry, which kills it when its sandbox ends,
+/// whether anybody polls it or not.
+#[derive(Default)]
+pub(super) struct Ending(Mutex<Reach>);
+
+#[derive(Default)]
+struct Reach {
+    /// `None`: it has not started yet, or its host has let go of it.
+    process: Option<Box<dyn SandboxProcess>>,
+    /// The sandbox has ended, and with it the run.
+    told: bool,
+    waiting: Option<Waker>,
 }
 
 impl Ending {
+    fn reach(&self) -> MutexGuard<'_, Reach> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills the process, or lets it be killed when it has started; once.
     pub(super) fn end(&self) {
-        self.told.store(true, Ordering::Release);
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = {
+            let mut reach = self.reach();
+            if reach.told {
+                return;
+            }
+            reach.told = true;
+            if let Some(process) = &mut reach.process {
+                process.kill();
+            }
+            reach.waiting.take()
+        };
+        // Not every sandbox wakes those who wait for what it was told to kill.
         if let Some(waker) = waiting {
             waker.wake();
         }
     }
 
-    /// Whether it is to end. If not yet, `cx` will be woken.
-    fn poll(&self, cx: &Context<'_>) -> bool {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        // After the waker is in its place: whoever says so later wakes it.
-        self.told.load(Ordering::Acquire)
+    /// The process has started.
+    fn started(&self, mut process: Box<dyn SandboxProcess>) {
+        let mut reach = self.reach();
+        if reach.told {
+            process.kill();
+        }
+        reach.process = Some(process);
+    }
+
+    /// Asks the process something, and has whoever asks woken when it is killed.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        ask: impl FnOnce(&mut dyn SandboxProcess, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let mut reach = self.reach();
+        reach.waiting = Some(cx.waker().clone());
+        // It is there as long as the run is, which asks.
+        reach.process.as_mut().map_or(Poll::Pending, |process| ask(process.as_mut(), cx))
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut dyn SandboxProcess) -> T) -> Option<T> {
+        self.reach().process.as_mut().map(|process| act(process.as_mut()))
     }
 }
 
@@ -140,20 +180,16 @@ impl<S> Drop for Place<S> {
 
 /// A run that is counted, and ends when its sandbox does.
 struct Counted<S> {
-    // Dropped first: when the place is free, the tree has ended.
-    process: Box<dyn SandboxProcess>,
     ending: Arc<Ending>,
-    killed: bool,
     /// `None`: it has ended.
     place: Option<Place<S>>,
 }
 
-impl<S> Counted<S> {
-    fn heed(&mut self, cx: &Context<'_>) {
-        if !self.killed && self.ending.poll(cx) {
-            self.killed = true;
-            self.process.kill();
-        }
+impl<S> Drop for Counted<S> {
+    fn drop(&mut self) {
+        // Before the place is free, and not under the lock: the tree ends here.
+        let process = self.ending.reach().process.take();
+        drop(process);
     }
 }
 
@@ -162,13 +198,11 @@ where
     S: Send + Sync,
 {
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<OutputChunk>> {
-        self.heed(cx);
-        self.process.poll_output(cx)
+        self.ending.poll(cx, |process, cx| process.poll_output(cx))
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<SandboxStatus, SandboxError>> {
-        self.heed(cx);
-        let mut status = match self.process.poll_end(cx) {
+        let mut status = match self.ending.poll(cx, |process, cx| process.poll_end(cx)) {
             Poll::Ready(Ok(status)) => status,
             Poll::Ready(Err(error)) => {
                 self.place = None;
@@ -177,7 +211,7 @@ where
             Poll::Pending => return Poll::Pending,
         };
         // Killed by the sandbox's end, whatever signal that was; what ended by itself before did that.
-        if self.killed && matches!(status.reason, EndReason::Signaled(_)) {
+        if self.ending.reach().told && matches!(status.reason, EndReason::Signaled(_)) {
             status.reason = EndReason::Cancelled;
         }
         let passed = status.usage.wall;
@@ -188,27 +222,30 @@ where
     }
 
     fn kill(&mut self) {
-        self.process.kill();
+        self.ending.with(|process| process.kill());
     }
 
     fn refused(&self) -> Vec<Denial> {
-        self.process.refused()
+        self.ending.with(|process| process.refused()).unwrap_or_default()
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.heed(cx);
-        self.process.poll_input(cx, bytes)
+        self.ending.poll(cx, |process, cx| process.poll_input(cx, bytes))
     }
 
     fn close_input(&mut self) {
-        self.process.close_input();
+        self.ending.with(|process| process.close_input());
     }
 
     fn signal(&mut self, signal: Signal) -> io::Result<()> {
-        self.process.signal(signal)
+        self.ending.with(|process| process.signal(signal)).unwrap_or_else(|| Err(gone()))
     }
 
     fn resize(&mut self, size: TerminalSize) -> io::Result<()> {
-        self.process.resize(size)
+        self.ending.with(|process| process.resize(size)).unwrap_or_else(|| Err(gone()))
     }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the command is gone")
 }

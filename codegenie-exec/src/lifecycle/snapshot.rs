@@ -44,8 +44,9 @@ impl SandboxUsage {
     pub(super) fn add(&mut self, status: Option<SandboxStatus>, passed: Duration) {
         // Of a run that was given up only the time is known.
         let used = status.map_or_else(ResourceUsage::default, |status| status.usage);
-        self.wall += if status.is_some() { used.wall } else { passed };
-        self.cpu += used.cpu.unwrap_or_default();
+        // Whatever a sandbox tells.
+        self.wall = self.wall.saturating_add(if status.is_some() { used.wall } else { passed });
+        self.cpu = self.cpu.saturating_add(used.cpu.unwrap_or_default());
         let peak = used.peak_memory_bytes.or(used.max_rss_bytes).unwrap_or_default();
         self.peak_memory_bytes = self.peak_memory_bytes.max(peak);
         self.written_bytes = self.written_bytes.saturating_add(used.written_bytes.unwrap_or_default());

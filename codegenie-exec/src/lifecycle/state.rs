@@ -7,6 +7,7 @@ use super::quota::SandboxQuota;
 use super::snapshot::{OwnerUsage, SandboxSnapshot, SandboxState, SandboxUsage};
 use crate::sandbox::{SandboxPolicy, SandboxStatus};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,10 @@ pub(super) struct Entry {
     options: SandboxOptions,
     pub(super) policy: Arc<SandboxPolicy>,
     pub(super) directory: Option<PathBuf>,
-    pub(super) problem: Option<String>,
+    problem: Option<String>,
     state: SandboxState,
+    /// Its directory is being removed.
+    tidying: bool,
     made: Duration,
     /// When the last run ended, or it was made.
     idle_since: Duration,
@@ -49,8 +52,19 @@ impl Entry {
         now: Duration,
     ) -> Self {
         let (running, usage) = (BTreeMap::new(), SandboxUsage::default());
-        let (state, problem) = (SandboxState::Open, None);
-        Self { options, policy, directory, problem, state, made: now, idle_since: now, running, usage }
+        let (state, problem, tidying) = (SandboxState::Open, None, false);
+        Self {
+            options,
+            policy,
+            directory,
+            problem,
+            state,
+            tidying,
+            made: now,
+            idle_since: now,
+            running,
+            usage,
+        }
     }
 
     /// What it is now, if somebody looks.
@@ -209,17 +223,18 @@ impl State {
             return;
         }
         entry.idle_since = now;
-        let before = entry.usage;
-        match outcome {
-            Outcome::NotStarted => entry.usage.not_started += 1,
-            Outcome::Ended { status, passed } => entry.usage.add(status, passed),
-        }
-        let known =
-            matches!(outcome, Outcome::Ended { status: Some(status), .. } if status.usage.cpu.is_some());
-        let (cpu, wall) =
-            (entry.usage.cpu.saturating_sub(before.cpu), entry.usage.wall.saturating_sub(before.wall));
+        let spent = match outcome {
+            Outcome::NotStarted => {
+                entry.usage.not_started += 1;
+                Duration::ZERO
+            }
+            Outcome::Ended { status, passed } => {
+                entry.usage.add(status, passed);
+                status.and_then(|status| status.usage.cpu).unwrap_or(passed)
+            }
+        };
         if let Some(owner) = self.owners.get_mut(&entry.options.owner) {
-            owner.cpu += if known { cpu } else { wall };
+            owner.cpu = owner.cpu.saturating_add(spent);
         }
     }
 
@@ -255,19 +270,34 @@ impl State {
         wake
     }
 
-    /// Takes out what has ended and runs nothing.
-    pub(super) fn take_ended(&mut self) -> Vec<(u64, Entry)> {
-        let ended: Vec<u64> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.state != SandboxState::Open && entry.running.is_empty())
-            .map(|(id, _)| *id)
-            .collect();
-        ended.into_iter().filter_map(|id| Some((id, self.entries.remove(&id)?))).collect()
+    /// What has ended, runs nothing, and is tidied up by nobody yet: with its directory. It keeps its place until
+    /// [`tidied`](Self::tidied).
+    pub(super) fn begin_tidying(&mut self) -> Vec<(u64, Option<PathBuf>)> {
+        let ended = self.entries.iter_mut().filter(|(_, entry)| {
+            entry.state != SandboxState::Open && entry.running.is_empty() && !entry.tidying
+        });
+        let taken = ended.map(|(id, entry)| {
+            entry.tidying = true;
+            (*id, entry.directory.clone())
+        });
+        taken.collect()
     }
 
-    pub(super) fn put_back(&mut self, id: u64, entry: Entry) {
-        self.entries.insert(id, entry);
+    /// Forgets a sandbox whose directory is gone: as it was at last. Otherwise it stays, with the problem.
+    pub(super) fn tidied(
+        &mut self,
+        id: u64,
+        removed: io::Result<()>,
+        now: Duration,
+    ) -> Option<SandboxSnapshot> {
+        match removed {
+            Ok(()) => self.entries.remove(&id).map(|entry| entry.snapshot(now)),
+            Err(error) => {
+                let entry = self.entries.get_mut(&id)?;
+                (entry.tidying, entry.problem) = (false, Some(error.to_string()));
+                None
+            }
+        }
     }
 
     pub(super) fn next_expiry(&self, now: Duration) -> Option<Duration> {
