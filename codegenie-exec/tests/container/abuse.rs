@@ -229,7 +229,8 @@ async fn processes_and_settings_of_the_host_are_out_of_reach() {
     assert_eq!(tried.unconfined["memory_file"], Outcome::Done);
     process.kill().unwrap();
     process.wait().unwrap();
-    assert_eq!(text(&host.run("kill -9 1; kill -15 1; echo alive").await), "alive\n");
+    // The init hands other signals on to the command, which is then the one that dies.
+    assert_eq!(text(&host.run("kill -9 1; echo alive").await), "alive\n");
     let output = host.run("cat /proc/1/environ; ls -l /proc/1/fd /proc/1/root/; echo $$").await;
     assert!(!text(&output).contains("CODEGENIE_DOCKER"), "{}", text(&output));
 }
