@@ -383,6 +383,7 @@ impl<'a> Reader<'a, '_> {
         if let Some(role) = self.exact_role(text).filter(|_| letters.len() > 1) {
             return self.play(text, Some(role), None, next);
         }
+        self.long_with_one_dash(letters);
         let mut rest = letters;
         while let Some(letter) = rest.chars().next() {
             rest = rest.get(letter.len_utf8()..).unwrap_or_default();
@@ -402,6 +403,29 @@ impl<'a> Reader<'a, '_> {
             }
         }
         false
+    }
+
+    /// Some programs have long options with one dash: what would be a cluster of letters that nobody knows may be one.
+    fn long_with_one_dash(&mut self, letters: &str) {
+        let takes = |letter: char| {
+            let role = self.exact_role(&format!("-{letter}"));
+            (
+                role.is_some(),
+                !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote | Role::InPlace)),
+            )
+        };
+        let mut unknown = false;
+        for letter in letters.chars() {
+            let (known, value) = takes(letter);
+            if value {
+                break;
+            }
+            unknown |= !known && !letter.is_ascii_digit();
+        }
+        let long = letters.chars().count() > 3 || letters.contains('=');
+        if unknown && long && !self.any() {
+            self.found(Class::Unknown, format!("-{letters}: it may be one option of {}", self.name));
+        }
     }
 
     fn exact_role(&self, name: &str) -> Option<Role> {
@@ -508,6 +532,11 @@ impl<'a> Reader<'a, '_> {
                 if self.chain.len() > 1
                     && !self.current().options.iter().any(|(option, _)| *option == name) =>
             {
+                false
+            }
+            // `--simulate=false` is none of it.
+            Some(Role::Reads | Role::Remote) if attached.is_some() => {
+                self.found(Class::Unknown, format!("{name}: what its value makes of it is not known"));
                 false
             }
             Some(Role::Reads) => {
@@ -644,6 +673,13 @@ impl<'a> Reader<'a, '_> {
             && program.language.is_none();
         if let Some(url) = operands.iter().find(|word| read && word.as_written().contains("://")) {
             self.found(Class::Network, format!("{}: an address of another machine", url.as_written()));
+        }
+        // A pipe to some readers of files.
+        if let Some(word) = operands.iter().find(|word| {
+            let text = word.as_written().trim();
+            !program.any && program.language.is_none() && (text.starts_with('|') || text.ends_with('|'))
+        }) {
+            self.found(Class::ExecutesCode, format!("{}: some programs run it", word.as_written()));
         }
         // Before options had dashes: `less +!command`, `sort +1`.
         let plus = |word: &&&Word| word.literal().is_some_and(|text| text.len() > 1 && text.starts_with('+'));
