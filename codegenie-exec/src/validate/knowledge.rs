@@ -307,6 +307,21 @@ mod tests {
         assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 
+    /// The second line about a program would be dead, and may well be the more careful one.
+    #[test]
+    fn a_program_is_described_once() {
+        let mut seen = HashMap::new();
+        let mut twice = Vec::new();
+        for (table, text) in TABLES {
+            for (name, _) in read(text, &mut |_| {}) {
+                if let Some(before) = seen.insert(name, table) {
+                    twice.push(format!("{name}: in {before} and in {table}"));
+                }
+            }
+        }
+        assert!(twice.is_empty(), "{}", twice.join("\n"));
+    }
+
     #[test]
     fn the_tables_are_broad() {
         let names: std::collections::HashSet<_> =
