@@ -4,6 +4,8 @@ mod aead;
 mod key;
 mod key_file;
 mod sealed;
+mod secret;
+mod sign;
 
 #[cfg(feature = "audit-log")]
 pub(crate) use aead::{NONCE_LEN, TAG_LEN, decrypt, encrypt};
@@ -12,3 +14,5 @@ pub(crate) use key::random;
 pub use key::{KeyId, NoRandomness, SealingKey};
 pub use key_file::{KeyFile, KeyFileError};
 pub use sealed::{OpenError, SealError};
+pub use secret::{SecretBytes, SecretString};
+pub use sign::{BadVerifyingKey, Signature, SignatureRefused, SigningKey, VerifyingKey};

@@ -34,4 +34,7 @@ pub use audit_log::{
     Verification,
 };
 #[cfg(feature = "crypto")]
-pub use crypto::{KeyFile, KeyFileError, KeyId, NoRandomness, OpenError, SealError, SealingKey};
+pub use crypto::{
+    BadVerifyingKey, KeyFile, KeyFileError, KeyId, NoRandomness, OpenError, SealError, SealingKey,
+    SecretBytes, SecretString, Signature, SignatureRefused, SigningKey, VerifyingKey,
+};
