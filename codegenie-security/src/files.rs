@@ -30,6 +30,17 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     guarded(OpenOptions::new().read(true), path)
 }
 
+/// Opens for reading; a symbolic link is followed, a pipe is not waited for.
+pub(crate) fn open_following(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(nix::libc::O_NONBLOCK);
+    }
+    options.read(true).open(path)
+}
+
 /// Makes a new file that only its owner can read; fails when there is one.
 pub(crate) fn create_new_private(path: &Path) -> io::Result<File> {
     guarded(OpenOptions::new().write(true).create_new(true), path)
@@ -70,7 +81,6 @@ pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
 }
 
 /// Makes or replaces `path` with `bytes`, durably and all at once.
-#[cfg(feature = "audit-log")]
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
 
@@ -89,14 +99,26 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
+/// Reads all of `to` from a place without moving.
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, to: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, to, offset)
+}
+
+/// Reads all of `to` from a place without moving.
+#[cfg(not(unix))]
+pub(crate) fn read_at(_file: &File, _to: &mut [u8], _offset: u64) -> io::Result<()> {
+    Err(unsupported())
+}
+
 /// Writes at a place without moving.
-#[cfg(all(unix, feature = "audit-log"))]
+#[cfg(unix)]
 pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }
 
 /// Writes at a place without moving.
-#[cfg(all(not(unix), feature = "audit-log"))]
+#[cfg(not(unix))]
 pub(crate) fn write_at(_file: &File, _bytes: &[u8], _offset: u64) -> io::Result<()> {
     Err(unsupported())
 }

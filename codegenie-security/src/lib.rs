@@ -33,8 +33,18 @@ pub use audit_log::{
     AuditLog, AuditLogError, Fault, FaultKind, FaultyFile, Records, Recovery, StoredEvent, Verdict,
     Verification,
 };
+#[cfg(feature = "aws-lc")]
+pub use crypto::AwsLc;
 #[cfg(feature = "crypto")]
 pub use crypto::{
-    BadVerifyingKey, KeyFile, KeyFileError, KeyId, NoRandomness, OpenError, SealError, SealingKey,
-    SecretBytes, SecretString, Signature, SignatureRefused, SigningKey, VerifyingKey,
+    AeadBackend, AeadKey, AeadRefused, BadRecipientKey, BadVerifyingKey, FileError, FileErrorKind,
+    FileOpener, FileSealer, Identity, KeyFile, KeyFileError, KeyId, KeyWrapper, Keyset, KeysetError,
+    NoRandomness, OpenError, OpeningReader, Passphrase, PasswordError, PasswordHasher, PasswordMatch,
+    RecipientKey, RecipientKind, RustCrypto, SealError, SealingKey, SealingWriter, SecretBytes, SecretString,
+    Signature, SignatureRefused, SigningKey, Token, TokenHash, UnwrapError, VerifyingKey, WrapError,
+    rewrap_file,
 };
+#[cfg(feature = "channel")]
+pub use crypto::{ChannelError, ChannelIdentity, ChannelPeer, ChannelSecret, SecureChannel};
+#[cfg(feature = "keyring")]
+pub use crypto::{KeyringError, KeyringKey};

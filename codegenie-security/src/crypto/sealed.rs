@@ -142,6 +142,12 @@ impl SealingKey {
         if committed && authentic { Ok(plaintext) } else { Err(OpenError::Refused) }
     }
 
+    /// The key that the header of a blob names. Nobody has checked it.
+    pub(super) fn named_by(sealed: &[u8]) -> Option<KeyId> {
+        let rest = sealed.strip_prefix(&MAGIC)?.split_first()?.1;
+        rest.first_chunk().map(|id| KeyId(*id))
+    }
+
     fn blob_keys(&self, salt: &[u8; SALT_LEN]) -> (Zeroizing<[u8; 32]>, [u8; COMMITMENT_LEN]) {
         let mut okm = Zeroizing::new([0; 32 + COMMITMENT_LEN]);
         self.expand(Some(salt), &[b"codegenie sealed blob v1"], &mut *okm);

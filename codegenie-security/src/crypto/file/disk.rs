@@ -1,0 +1,186 @@
+//! Whole files on disk: in parallel, and all or nothing.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+use super::super::chunked::{CHUNK_LEN, Chunks, MAX_CHUNKS, SEALED_LEN, TAG_LEN};
+use super::super::key::random;
+use super::header::FileError;
+use super::open::FileOpener;
+use super::seal::FileSealer;
+use crate::files;
+
+/// Chunks that one thread does at a time: 256 KiB.
+const CHUNKS_A_TURN: u64 = 16;
+
+impl FileSealer<'_> {
+    /// Seals the file `from` into the new file `to`, on all threads of rayon's current pool.
+    ///
+    /// `to` appears whole and durable, readable by its owner only, or not at all. A file that is there is
+    /// not replaced. Where `from` changes meanwhile, the sealing fails.
+    pub fn seal_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, FileError> {
+        let source = open_regular(from.as_ref())?;
+        let before = source.metadata().map_err(read)?;
+        NewFile::create(to.as_ref(), |mut target| {
+            let mut start = Vec::new();
+            let chunks = self.begin(&mut start)?;
+            io::Write::write_all(&mut target, &start).map_err(write)?;
+            let (len, start) = (before.len(), start.len() as u64);
+            let done = std::sync::atomic::AtomicU64::new(0);
+            each_turn(len / CHUNK_LEN as u64, &|index, buffers| {
+                let count = seal_chunk(&chunks, index, len, (&source, target), start, buffers)?;
+                let done = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
+                if index % CHUNKS_A_TURN == CHUNKS_A_TURN - 1 || done == len {
+                    self.report(done);
+                }
+                Ok(())
+            })?;
+            let after = source.metadata().map_err(read)?;
+            let same = after.len() == len && after.modified().ok() == before.modified().ok();
+            if same { Ok(len) } else { Err(FileError::io("seal a file", changed())) }
+        })
+    }
+}
+
+impl FileOpener<'_> {
+    /// Opens the sealed file `from` into the new file `to`, on all threads of rayon's current pool.
+    ///
+    /// `to` appears when every byte was verified, whole and durable, readable by its owner only, or not
+    /// at all. A file that is there is not replaced.
+    pub fn open_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, FileError> {
+        let mut source = open_regular(from.as_ref())?;
+        let sealed_len = source.metadata().map_err(read)?.len();
+        let (chunks, start) = self.begin(&mut source)?;
+        let body = sealed_len.checked_sub(start).ok_or_else(FileError::truncated)?;
+        let whole = body / SEALED_LEN as u64;
+        let last = (body % SEALED_LEN as u64).checked_sub(TAG_LEN as u64).ok_or_else(FileError::truncated)?;
+        let len = whole * CHUNK_LEN as u64 + last;
+        NewFile::create(to.as_ref(), |target| {
+            let done = std::sync::atomic::AtomicU64::new(0);
+            each_turn(whole, &|index, buffers| {
+                let count = open_chunk(&chunks, index, len, (&source, target), start, buffers)?;
+                let done = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
+                if index % CHUNKS_A_TURN == CHUNKS_A_TURN - 1 || done == len {
+                    self.report(done);
+                }
+                Ok(())
+            })?;
+            Ok(len)
+        })
+    }
+}
+
+/// One thread's plaintext and ciphertext.
+type Buffers = (Zeroizing<Vec<u8>>, Vec<u8>);
+
+/// Does `work` for each chunk from 0 to `last`, in turns on all threads.
+fn each_turn(
+    last: u64,
+    work: &(dyn Fn(u64, &mut Buffers) -> Result<(), FileError> + Sync),
+) -> Result<(), FileError> {
+    if last >= MAX_CHUNKS {
+        return Err(FileError::too_large());
+    }
+    let buffers = || (Zeroizing::new(vec![0; CHUNK_LEN]), vec![0; SEALED_LEN]);
+    (0..=last / CHUNKS_A_TURN).into_par_iter().try_for_each_init(buffers, |buffers, turn| {
+        let first = turn * CHUNKS_A_TURN;
+        (first..(first + CHUNKS_A_TURN).min(last + 1)).try_for_each(|index| work(index, buffers))
+    })
+}
+
+fn seal_chunk(
+    chunks: &Chunks,
+    index: u64,
+    len: u64,
+    (from, to): (&File, &File),
+    start: u64,
+    (plain, sealed): &mut Buffers,
+) -> Result<u64, FileError> {
+    let at = index * CHUNK_LEN as u64;
+    let count = len.saturating_sub(at).min(CHUNK_LEN as u64) as usize;
+    let (Some(plain), Some(sealed)) = (plain.get_mut(..count), sealed.get_mut(..count + TAG_LEN)) else {
+        return Err(FileError::too_large());
+    };
+    files::read_at(from, plain, at).map_err(read)?;
+    chunks.seal(index, plain, sealed)?;
+    files::write_at(to, sealed, start + index * SEALED_LEN as u64).map_err(write)?;
+    Ok(count as u64)
+}
+
+fn open_chunk(
+    chunks: &Chunks,
+    index: u64,
+    len: u64,
+    (from, to): (&File, &File),
+    start: u64,
+    (plain, sealed): &mut Buffers,
+) -> Result<u64, FileError> {
+    let at = index * CHUNK_LEN as u64;
+    let count = len.saturating_sub(at).min(CHUNK_LEN as u64) as usize;
+    let (Some(plain), Some(sealed)) = (plain.get_mut(..count), sealed.get_mut(..count + TAG_LEN)) else {
+        return Err(FileError::truncated());
+    };
+    files::read_at(from, sealed, start + index * SEALED_LEN as u64).map_err(read)?;
+    chunks.open(index, sealed, plain)?;
+    files::write_at(to, plain, at).map_err(write)?;
+    Ok(count as u64)
+}
+
+/// A file that has another name until it is whole.
+struct NewFile {
+    temporary: PathBuf,
+}
+
+impl NewFile {
+    fn create<T>(path: &Path, write_it: impl FnOnce(&File) -> Result<T, FileError>) -> Result<T, FileError> {
+        let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
+        name.push(format!(".{:016x}.tmp", u64::from_le_bytes(random()?)));
+        let temporary = path.with_file_name(name);
+        let file =
+            files::create_new_private(&temporary).map_err(|error| FileError::io("create a file", error))?;
+        let guard = Self { temporary };
+        let written = write_it(&file)?;
+        file.sync_all().map_err(write)?;
+        // A link never replaces a file.
+        let appear = |error| FileError::io("create a file where nothing may be yet", error);
+        std::fs::hard_link(&guard.temporary, path).map_err(appear)?;
+        drop(guard);
+        files::sync_parent(path).map_err(|error| FileError::io("sync the directory of a file", error))?;
+        Ok(written)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // What is left behind otherwise is of no use to anybody but the owner.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+fn open_regular(path: &Path) -> Result<File, FileError> {
+    let open = |error| FileError::io("open a file", error);
+    let file = files::open_following(path).map_err(open)?;
+    if file.metadata().map_err(open)?.is_file() {
+        Ok(file)
+    } else {
+        let text = "not a regular file; use `seal` or `open` with a reader";
+        Err(open(io::Error::new(io::ErrorKind::InvalidInput, text)))
+    }
+}
+
+fn read(error: io::Error) -> FileError {
+    FileError::io("read a file", error)
+}
+
+fn write(error: io::Error) -> FileError {
+    FileError::io("write a file", error)
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it changed meanwhile")
+}
