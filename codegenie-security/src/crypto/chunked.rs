@@ -46,14 +46,14 @@ impl Chunks {
     /// Seals one chunk: `from` into `to`, which has room for the tag as well.
     pub(super) fn seal(&self, index: u64, from: &[u8], to: &mut [u8]) -> Result<(), AeadRefused> {
         let (body, tag) = to.split_last_chunk_mut::<TAG_LEN>().ok_or(AeadRefused)?;
-        *tag = self.key.seal(&self.nonce(index)?, from, body)?;
+        *tag = self.key.seal(&self.nonce(index)?, b"", from, body)?;
         Ok(())
     }
 
     /// Opens one chunk: `from`, its tag at the end, into `to`, which is shorter by the tag.
     pub(super) fn open(&self, index: u64, from: &[u8], to: &mut [u8]) -> Result<(), AeadRefused> {
         let (body, tag) = from.split_last_chunk::<TAG_LEN>().ok_or(AeadRefused)?;
-        self.key.open(&self.nonce(index)?, body, tag, to)
+        self.key.open(&self.nonce(index)?, b"", body, tag, to)
     }
 
     fn nonce(&self, index: u64) -> Result<[u8; 12], AeadRefused> {
@@ -107,20 +107,27 @@ mod tests {
     }
 
     impl AeadKey for Aes256Key {
-        fn seal(&self, nonce: &[u8; 12], from: &[u8], to: &mut [u8]) -> Result<[u8; 16], AeadRefused> {
+        fn seal(
+            &self,
+            nonce: &[u8; 12],
+            aad: &[u8],
+            from: &[u8],
+            to: &mut [u8],
+        ) -> Result<[u8; 16], AeadRefused> {
             let buffer = InOutBuf::new(from, to).map_err(|_| AeadRefused)?;
-            Ok(self.0.encrypt_inout_detached(nonce.into(), b"", buffer).map_err(|_| AeadRefused)?.into())
+            Ok(self.0.encrypt_inout_detached(nonce.into(), aad, buffer).map_err(|_| AeadRefused)?.into())
         }
         fn open(
             &self,
             nonce: &[u8; 12],
+            aad: &[u8],
             from: &[u8],
             tag: &[u8; 16],
             to: &mut [u8],
         ) -> Result<(), AeadRefused> {
             let buffer = InOutBuf::new(from, to).map_err(|_| AeadRefused)?;
             self.0
-                .decrypt_inout_detached(nonce.into(), b"", buffer, <&Tag>::from(tag))
+                .decrypt_inout_detached(nonce.into(), aad, buffer, <&Tag>::from(tag))
                 .map_err(|_| AeadRefused)
         }
     }

