@@ -20,9 +20,17 @@ pub mod testing;
 
 #[cfg(feature = "access")]
 pub use access::{
-    AccessControl, BadPattern, Clock, Decision, Effect, ManualClock, OpenSessionError, Pattern, Policy,
-    PolicyBuilder, PolicyError, Reason, Role, Rule, Session, SessionError, SessionId, SessionRequest,
-    SessionStore, SessionToken, SystemClock,
+    AccessControl, AccessRequest, Attenuation, BadCondition, BadPattern, Clock, Condition, Consideration,
+    Decision, Effect, Explanation, Lint, LintKind, LoginThrottle, ManualClock, MemorySessions,
+    OpenSessionError, Pattern, Permission, PersistenceError, Policy, PolicyBuilder, PolicyError, PolicyFile,
+    PolicyFileError, PolicyFormat, Reason, Reload, Role, Rule, Separation, Session, SessionError, SessionId,
+    SessionPersistence, SessionRecord, SessionRequest, SessionStore, SessionToken, SystemClock, Throttled,
+    TotpError, TotpVerifier,
+};
+#[cfg(all(feature = "access", feature = "crypto"))]
+pub use access::{
+    BadChain, ChainBlock, ChainError, ChainToken, ChainVerifier, FileSessions, RevocationId, SeenOnce,
+    VerifiedChain,
 };
 pub use audit::{
     AuditError, AuditErrorKind, AuditEvent, AuditResult, AuditSink, AuditValue, DangerousNoAudit, EventClass,

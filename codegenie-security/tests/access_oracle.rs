@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use codegenie_security::{Pattern, Policy, Role};
+use codegenie_security::{AccessRequest, Effect, Pattern, Policy, Role};
 use proptest::prelude::*;
 
 /// Does `pattern` match the whole of `text`? By trying every way.
@@ -181,7 +181,22 @@ proptest! {
         let acting: Vec<usize> = given.intersection(&active).copied().collect();
         let expected = some_rule(&acting, true) && !some_rule(&all, false);
 
-        let decision = policy.decide("u", active.iter().map(|role| ROLES[*role]), ACTIONS[action], &text);
+        let roles: Vec<String> = active.iter().map(|role| ROLES[*role].to_owned()).collect();
+        let request = AccessRequest::new("u", ACTIONS[action], &text).roles(&roles);
+        let decision = policy.decide(&request);
         prop_assert_eq!(decision.is_allowed(), expected, "{}", decision);
+
+        // Where the whole of it is explained, some rule that counts is of the effect that was decided, and the
+        // rule that is named matches.
+        let explanation = policy.explain(&request);
+        prop_assert_eq!(&explanation.decision, &decision);
+        let counting = |effect| {
+            explanation.considered.iter().any(|one| one.counts && one.rule.effect() == effect)
+        };
+        let explained = counting(Effect::Allow) && !counting(Effect::Deny);
+        prop_assert_eq!(decision.is_allowed(), explained, "{}", explanation);
+        if let Some(rule) = decision.rule() {
+            prop_assert!(rule.resource().matches(&text));
+        }
     }
 }

@@ -1,12 +1,19 @@
 //! Policy and sessions together.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
+use super::condition::{Circumstances, seconds};
 use super::decision::{Decision, Reason};
+use super::narrowing::Attenuation;
 use super::policy::Policy;
 use super::session::{OpenSessionError, Session, SessionError, SessionId, SessionRequest};
 use super::store::SessionStore;
 use super::token::SessionToken;
+use super::totp::{TotpError, TotpVerifier};
 
 /// Answers the two questions of an executor: whose session is this, and may it do that?
 ///
@@ -30,8 +37,16 @@ use super::token::SessionToken;
 /// ```
 #[derive(Debug)]
 pub struct AccessControl {
-    policy: RwLock<Arc<Policy>>,
+    current: ArcSwap<Current>,
+    numbers: AtomicU64,
     sessions: SessionStore,
+}
+
+/// A policy and its number, by which a session knows whether what it has worked out is of this one.
+#[derive(Debug)]
+struct Current {
+    number: u64,
+    policy: Arc<Policy>,
 }
 
 impl AccessControl {
@@ -44,7 +59,8 @@ impl AccessControl {
     /// A policy over sessions of one's own, such as those with another clock.
     #[must_use]
     pub fn with_sessions(policy: Policy, sessions: SessionStore) -> Self {
-        Self { policy: RwLock::new(Arc::new(policy)), sessions }
+        let current = Current { number: 0, policy: Arc::new(policy) };
+        Self { current: ArcSwap::from_pointee(current), numbers: AtomicU64::new(1), sessions }
     }
 
     /// Opens a session for a user of the policy, with the roles asked for or else all that the user
@@ -69,7 +85,20 @@ impl AccessControl {
                 }
             }
         }
+        let roles = request.roles.as_deref().unwrap_or_default();
+        if let Some((first, second)) = policy.conflict_in_session(roles) {
+            return Err(OpenSessionError::SeparatedRoles { first, second });
+        }
         self.sessions.open(request)
+    }
+
+    /// Derives a narrower session for a sub-agent. It ends with the one it is derived from.
+    pub fn attenuate(
+        &self,
+        session: &Session,
+        attenuation: Attenuation,
+    ) -> Result<(SessionToken, Session), OpenSessionError> {
+        self.sessions.attenuate(session, attenuation)
     }
 
     /// The open session of a token: a [`SessionToken`], or its text.
@@ -79,17 +108,73 @@ impl AccessControl {
 
     /// May the session do `action` to `resource`, by the policy of now? A session that has ended
     /// since it was validated may do nothing.
+    ///
+    /// Takes no lock and allocates nothing, but for the first time after the session was opened or the
+    /// policy was replaced.
     pub fn permit(&self, session: &Session, action: &str, resource: &str) -> Decision {
-        match self.sessions.check(session) {
-            Err(error) => Decision::new(Reason::Session(error)),
-            Ok(()) => {
-                let roles = session.roles().iter().map(String::as_str);
-                self.policy().decide(session.user(), roles, action, resource)
-            }
+        let (now, millis) = self.sessions.now();
+        if let Err(error) = self.sessions.check_at(session, millis) {
+            return Decision::new(Reason::Session(error));
         }
+        let narrowed = session.line().filter_map(|session| session.0.narrowing.as_ref());
+        let current = self.current.load();
+        let labels = session.0.labels.load();
+        let circumstances = Circumstances {
+            now: seconds(now),
+            level: session.0.state.level(millis),
+            labels: labels.as_slice(),
+            tags: session.tags(),
+        };
+        let known = session.0.principal.load();
+        let decision = match known.as_ref().filter(|known| known.0 == current.number) {
+            Some(known) => match &known.1 {
+                Some(principal) => current.policy.decide_for(principal, action, resource, &circumstances),
+                None => Decision::new(Reason::UnknownUser),
+            },
+            None => {
+                let principal = current.policy.principal(session.user(), session.roles());
+                let known = Arc::new((current.number, principal));
+                session.0.principal.store(Some(Arc::clone(&known)));
+                match &known.1 {
+                    Some(principal) => current.policy.decide_for(principal, action, resource, &circumstances),
+                    None => Decision::new(Reason::UnknownUser),
+                }
+            }
+        };
+        if decision.is_allowed() && !narrowed.into_iter().all(|narrowing| narrowing.admits(action, resource))
+        {
+            return Decision::new(Reason::Narrowed);
+        }
+        decision
     }
 
-    /// Ends a session at once. False when there is no such session, or it was revoked already.
+    /// Raises the level of a session, and of all in its line, for a while: after an approval, say. Whoever
+    /// calls this has made sure that it may be.
+    pub fn raise(&self, session: &Session, level: u8, lasts: Duration) -> Result<(), SessionError> {
+        let (_, millis) = self.sessions.now();
+        self.sessions.check_at(session, millis)?;
+        let until = millis.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
+        session.0.state.raise(level, until.min((1 << 56) - 1));
+        Ok(())
+    }
+
+    /// [Raises](Self::raise) the level of a session whose user shows a one-time code.
+    pub fn raise_by_code(
+        &self,
+        session: &Session,
+        verifier: &TotpVerifier,
+        code: &str,
+        level: u8,
+        lasts: Duration,
+    ) -> Result<(), TotpError> {
+        let (now, millis) = self.sessions.now();
+        self.sessions.check_at(session, millis).map_err(TotpError::Session)?;
+        verifier.verify(code, now)?;
+        self.raise(session, level, lasts).map_err(TotpError::Session)
+    }
+
+    /// Ends a session and all that are derived from it, at once. False when there is no such session, or it
+    /// was revoked already.
     pub fn revoke(&self, id: SessionId) -> bool {
         self.sessions.revoke(id)
     }
@@ -97,12 +182,14 @@ impl AccessControl {
     /// The policy of now.
     #[must_use]
     pub fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.load().policy)
     }
 
     /// Puts another policy in force, for open sessions as well: what it takes away is gone at once.
+    /// Decisions that are under way end by the policy that they began with.
     pub fn replace_policy(&self, policy: Policy) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        self.current.store(Arc::new(Current { number, policy: Arc::new(policy) }));
     }
 
     /// The sessions.

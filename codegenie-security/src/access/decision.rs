@@ -2,26 +2,51 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use super::condition::{Circumstances, Condition};
 use super::pattern::Pattern;
 use super::role::Effect;
 use super::session::SessionError;
 
-/// One line of a role, as the policy holds it.
+/// One line of a role, or of a user, as the policy holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    pub(super) role: String,
+    pub(super) owner: Owner,
     pub(super) effect: Effect,
     /// `None` for every action.
     pub(super) action: Option<String>,
     pub(super) resource: Pattern,
+    pub(super) when: Condition,
+    /// Seconds since 1970; `u64::MAX` where it does not end.
+    pub(super) until: u64,
+}
+
+/// Whose a rule is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    Role(Arc<str>),
+    User(Arc<str>),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role(name) => write!(f, "role {name:?}"),
+            Self::User(name) => write!(f, "user {name:?}"),
+        }
+    }
 }
 
 impl Rule {
-    /// The role in which the rule is written; the user may have it by inheritance.
+    /// The role in which the rule is written, which the user may have by inheritance. `None` where it is
+    /// given to the user.
     #[must_use]
-    pub fn role(&self) -> &str {
-        &self.role
+    pub fn role(&self) -> Option<&str> {
+        match &self.owner {
+            Owner::Role(name) => Some(name),
+            Owner::User(_) => None,
+        }
     }
 
     /// Does it allow or deny?
@@ -42,14 +67,43 @@ impl Rule {
         &self.resource
     }
 
+    /// When it counts.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        &self.when
+    }
+
+    /// When it ends, if it does.
+    #[must_use]
+    pub fn until(&self) -> Option<SystemTime> {
+        let ends = self.until != u64::MAX;
+        ends.then(|| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(self.until))).flatten()
+    }
+
     pub(super) fn matches(&self, action: &str, resource: &str) -> bool {
         self.action.as_ref().is_none_or(|wanted| wanted == action) && self.resource.matches(resource)
+    }
+
+    pub(super) fn counts(&self, circumstances: &Circumstances<'_>) -> bool {
+        circumstances.now < self.until && self.when.holds(circumstances)
+    }
+
+    /// Does it count whatever the circumstances?
+    pub(super) fn always_counts(&self) -> bool {
+        self.until == u64::MAX && !self.when.asks_something()
     }
 }
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}:{} of role {:?}", self.effect, self.action(), self.resource, self.role)
+        write!(f, "{} {}:{}", self.effect, self.action(), self.resource)?;
+        if self.when.asks_something() {
+            write!(f, " when {}", self.when)?;
+        }
+        if self.until != u64::MAX {
+            write!(f, " until {} s after 1970", self.until)?;
+        }
+        write!(f, " of {}", self.owner)
     }
 }
 
@@ -60,7 +114,7 @@ pub struct Decision {
     reason: Reason,
 }
 
-/// Why a [`Decision`] is as it is.
+/// Why something was decided as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -68,14 +122,19 @@ pub enum Reason {
     Allowed(Arc<Rule>),
     /// This rule denies it.
     Denied(Arc<Rule>),
-    /// No rule of the session's roles allows it.
+    /// This rule would allow it, and its condition does not hold or its time is over: a session of a higher
+    /// level, say, may.
+    Unmet(Arc<Rule>),
+    /// No rule is about it.
     NoRule,
-    /// The policy does not know the user, or not any more.
+    /// The policy does not know the user.
     UnknownUser,
-    /// The resource is not the one way to write its name ([`Pattern::is_canonical`]).
+    /// The resource's name could be written otherwise; see [`Pattern::is_canonical`].
     NotCanonical,
-    /// The session has ended since it was validated.
+    /// The session may do nothing.
     Session(SessionError),
+    /// A session that this one was derived from may not do it.
+    Narrowed,
 }
 
 impl Decision {
@@ -99,7 +158,7 @@ impl Decision {
     #[must_use]
     pub fn rule(&self) -> Option<&Rule> {
         match &self.reason {
-            Reason::Allowed(rule) | Reason::Denied(rule) => Some(rule),
+            Reason::Allowed(rule) | Reason::Denied(rule) | Reason::Unmet(rule) => Some(rule),
             _ => None,
         }
     }
@@ -110,12 +169,16 @@ impl fmt::Display for Decision {
         match &self.reason {
             Reason::Allowed(rule) => write!(f, "allowed by {rule}"),
             Reason::Denied(rule) => write!(f, "denied by {rule}"),
+            Reason::Unmet(rule) => write!(f, "denied: not met is the condition of {rule}"),
             Reason::NoRule => f.write_str("denied: no rule of the session's roles allows it"),
             Reason::UnknownUser => f.write_str("denied: the policy does not know the user"),
             Reason::NotCanonical => f.write_str(
                 "denied: the resource name is not canonical; resolve `.`, `..` and `//` before asking",
             ),
             Reason::Session(error) => write!(f, "denied: {error}"),
+            Reason::Narrowed => {
+                f.write_str("denied: the session was narrowed to less; ask the one that it was derived from")
+            }
         }
     }
 }

@@ -73,11 +73,29 @@ impl Pattern {
     /// slashes in a row, or a slash at its end other than the root's. Symbolic links, letter case and the like are the caller's to resolve.
     #[must_use]
     pub fn is_canonical(resource: &str) -> bool {
-        !resource.is_empty()
-            && !resource.contains('\0')
-            && !resource.contains("//")
-            && (!resource.ends_with('/') || resource == "/" || resource.ends_with(":/"))
-            && resource.split(is_separator).all(|segment| segment != "." && segment != "..")
+        // One pass: this stands before every decision.
+        let bytes = resource.as_bytes();
+        let mut segment = 0;
+        let mut dots = true;
+        let mut previous = 0;
+        for &byte in bytes {
+            if byte == b'/' || byte == b':' {
+                if (dots && (segment == 1 || segment == 2)) || (byte == b'/' && previous == b'/') {
+                    return false;
+                }
+                (segment, dots) = (0, true);
+            } else {
+                if byte == 0 {
+                    return false;
+                }
+                segment += 1;
+                dots &= byte == b'.';
+            }
+            previous = byte;
+        }
+        let ends_in_dots = dots && (segment == 1 || segment == 2);
+        let ends_in_slash = previous == b'/' && bytes != b"/" && !bytes.ends_with(b":/");
+        !bytes.is_empty() && !ends_in_dots && !ends_in_slash
     }
 
     /// The text that the pattern was made from.
@@ -100,55 +118,167 @@ impl Pattern {
     }
 }
 
-/// Follows all ways through the tokens at once, so the time is bounded by tokens × characters.
-fn matches_tokens(tokens: &[Token], text: &str) -> bool {
-    // `alive[i]`: the text so far can be matched by the first `i` tokens. For `Through`, which ends only
-    // at a separator, being inside it is kept apart.
-    let mut alive = vec![false; tokens.len() + 1];
-    let mut inside = vec![false; tokens.len()];
-    if let Some(start) = alive.first_mut() {
-        *start = true;
+impl Pattern {
+    /// Does it match all that `other` matches? False also where that is not easily seen.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self == other || (self.rest == [Token::Everything] && other.prefix.starts_with(&self.prefix))
     }
-    skip_empty(tokens, &mut alive);
-    for character in text.chars() {
-        let mut next = vec![false; tokens.len() + 1];
-        let mut next_inside = vec![false; tokens.len()];
-        let here = alive.iter().zip(&inside).zip(tokens).enumerate();
-        for (index, ((&alive, &inside), token)) in here {
-            let (mut stay, mut go, mut enter) = (false, false, false);
-            match *token {
-                Token::Literal(literal) => go = alive && literal == character,
-                Token::One => go = alive && !is_separator(character),
-                Token::Segment => stay = alive && !is_separator(character),
-                Token::Everything => stay = alive,
-                Token::Through(separator) => {
-                    enter = alive || inside;
-                    go = enter && character == separator;
+
+    /// Cuts the pattern after each separator, as far as it is literal or a `*` between separators, and
+    /// says what is left.
+    pub(super) fn pieces(&self) -> (Vec<Piece>, Tail) {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut prefix = self.prefix.as_str();
+        while let Some(place) = prefix.find(is_separator) {
+            let (piece, rest) = prefix.split_at(place + 1);
+            if pieces.len() >= MAX_PIECES {
+                return (pieces, Tail::General);
+            }
+            pieces.push(Piece::Literal(piece.to_owned()));
+            prefix = rest;
+        }
+        literal.push_str(prefix);
+        let mut rest = self.rest.as_slice();
+        loop {
+            match rest {
+                [] => {
+                    if !literal.is_empty() {
+                        pieces.push(Piece::Literal(literal));
+                    }
+                    return (pieces, Tail::Nothing);
                 }
-            }
-            if let Some(place) = next.get_mut(index) {
-                *place |= stay;
-            }
-            if let Some(place) = next.get_mut(index + 1) {
-                *place |= go;
-            }
-            if let Some(place) = next_inside.get_mut(index) {
-                *place |= enter;
+                [Token::Everything] if literal.is_empty() => return (pieces, Tail::Everything),
+                [Token::Segment] if literal.is_empty() => return (pieces, Tail::Segment),
+                [Token::Segment, Token::Literal(separator), after @ ..]
+                    if literal.is_empty() && is_separator(*separator) && pieces.len() < MAX_PIECES =>
+                {
+                    pieces.push(Piece::Star(*separator));
+                    rest = after;
+                }
+                [Token::Literal(character), after @ ..] if pieces.len() < MAX_PIECES => {
+                    literal.push(*character);
+                    if is_separator(*character) {
+                        pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                    }
+                    rest = after;
+                }
+                _ => return (pieces, Tail::General),
             }
         }
-        skip_empty(tokens, &mut next);
-        (alive, inside) = (next, next_inside);
     }
-    alive.last() == Some(&true)
+}
+
+/// Patterns with more pieces than this are matched by themselves from there on.
+const MAX_PIECES: usize = 64;
+
+/// A part of a pattern that a name can be followed along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Text, with the separator at its end unless it is the last.
+    Literal(String),
+    /// `*` and a separator.
+    Star(char),
+}
+
+/// What is left of a pattern after its pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// Nothing: the name ends here.
+    Nothing,
+    /// `*`: one segment, which may be empty.
+    Segment,
+    /// `**`: any text.
+    Everything,
+    /// Something else: the whole pattern decides.
+    General,
+}
+
+/// Patterns with at most this many tokens after their literal beginning are matched without allocating.
+const ON_STACK: usize = 512;
+
+fn matches_tokens(tokens: &[Token], text: &str) -> bool {
+    match tokens.len() {
+        0..64 => follow(tokens, text, [0; 4], [0; 1]),
+        64..ON_STACK => follow(tokens, text, [0; 32], [0; 8]),
+        _ => {
+            let words = tokens.len() / 64 + 1;
+            follow(tokens, text, vec![0; 4 * words], vec![0; words])
+        }
+    }
+}
+
+/// Follows all ways through the tokens at once, so the time is bounded by tokens × characters. `sets` has room
+/// for four sets of places between tokens, and `one` the size of one of them.
+fn follow(tokens: &[Token], text: &str, mut sets: impl AsMut<[u64]>, one: impl AsRef<[u64]>) -> bool {
+    let words = one.as_ref().len();
+    let (now, next) = sets.as_mut().split_at_mut(2 * words);
+    // `alive` has `i`: the text so far can be matched by the first `i` tokens. For `Through`, which ends only
+    // at a separator, being inside it is kept apart.
+    let ((mut alive, mut inside), (mut next_alive, mut next_inside)) =
+        (now.split_at_mut(words), next.split_at_mut(words));
+    insert(alive, 0);
+    skip_empty(tokens, alive);
+    for character in text.chars() {
+        next_alive.fill(0);
+        next_inside.fill(0);
+        let mut any = false;
+        for word in 0..words {
+            let here = |set: &[u64]| set.get(word).copied().unwrap_or(0);
+            let mut places = here(alive) | here(inside);
+            while places != 0 {
+                let index = word * 64 + places.trailing_zeros() as usize;
+                places &= places - 1;
+                let (is_alive, is_inside) = (contains(alive, index), contains(inside, index));
+                let (stay, go, enter) = match tokens.get(index) {
+                    None => (false, false, false),
+                    Some(Token::Literal(literal)) => (false, is_alive && *literal == character, false),
+                    Some(Token::One) => (false, is_alive && !is_separator(character), false),
+                    Some(Token::Segment) => (is_alive && !is_separator(character), false, false),
+                    Some(Token::Everything) => (is_alive, false, false),
+                    Some(Token::Through(separator)) => {
+                        (false, *separator == character, is_alive || is_inside)
+                    }
+                };
+                if stay {
+                    insert(next_alive, index);
+                }
+                if go {
+                    insert(next_alive, index + 1);
+                }
+                if enter {
+                    insert(next_inside, index);
+                }
+                any |= stay || go || enter;
+            }
+        }
+        if !any {
+            return false;
+        }
+        skip_empty(tokens, next_alive);
+        std::mem::swap(&mut alive, &mut next_alive);
+        std::mem::swap(&mut inside, &mut next_inside);
+    }
+    contains(alive, tokens.len())
+}
+
+fn contains(set: &[u64], index: usize) -> bool {
+    set.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+}
+
+fn insert(set: &mut [u64], index: usize) {
+    if let Some(word) = set.get_mut(index / 64) {
+        *word |= 1 << (index % 64);
+    }
 }
 
 /// Tokens that can match nothing are passed over.
-fn skip_empty(tokens: &[Token], alive: &mut [bool]) {
-    let mut reached = false;
-    for (place, before) in alive.iter_mut().zip(std::iter::once(None).chain(tokens.iter().map(Some))) {
-        let optional = matches!(before, Some(Token::Segment | Token::Everything | Token::Through(_)));
-        *place |= reached && optional;
-        reached = *place;
+fn skip_empty(tokens: &[Token], alive: &mut [u64]) {
+    for (index, token) in tokens.iter().enumerate() {
+        let optional = matches!(token, Token::Segment | Token::Everything | Token::Through(_));
+        if optional && contains(alive, index) {
+            insert(alive, index + 1);
+        }
     }
 }
 

@@ -1,88 +1,126 @@
 //! The policy: roles, users, and the decision.
 
-use std::collections::{BTreeSet, HashMap};
+mod builder;
+mod compile;
+mod explain;
+mod file;
+mod index;
+mod lint;
+mod reload;
+
+pub use builder::{PolicyBuilder, Separation};
+pub use compile::PolicyError;
+pub(super) use compile::parse_permission;
+pub use explain::{Consideration, Explanation};
+pub use file::{PolicyFileError, PolicyFormat};
+pub use lint::{Lint, LintKind};
+pub use reload::{PolicyFile, Reload};
+
+use std::fmt;
 use std::sync::Arc;
 
+use self::index::{Entry, Index};
+use super::condition::Circumstances;
 use super::decision::{Decision, Reason, Rule};
-use super::pattern::{BadPattern, Pattern};
-use super::role::{Effect, Role};
-
-/// Why a policy was not built.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PolicyError {
-    /// A role that is named somewhere is not defined.
-    #[error("{by} names role {role:?}, which is not defined; define it, or correct the name")]
-    #[non_exhaustive]
-    UnknownRole {
-        /// The role.
-        role: String,
-        /// Who names it.
-        by: String,
-    },
-    /// Two roles have one name.
-    #[error("role {role:?} is defined twice; merge the two, or rename one")]
-    #[non_exhaustive]
-    DuplicateRole {
-        /// The name.
-        role: String,
-    },
-    /// A role inherits from itself, perhaps by way of others.
-    #[error("role inheritance goes in a circle: {}; remove one of these steps", path.join(" -> "))]
-    #[non_exhaustive]
-    Cycle {
-        /// The roles of the circle; the last is the first.
-        path: Vec<String>,
-    },
-    /// A permission is not `action:resource-pattern`.
-    #[error(
-        "permission {permission:?} of role {role:?} is malformed: {why}; write `action:resource-pattern`"
-    )]
-    #[non_exhaustive]
-    BadPermission {
-        /// The role.
-        role: String,
-        /// The permission as written.
-        permission: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// The resource pattern of a permission is malformed.
-    #[error("permission {permission:?} of role {role:?}: {source}")]
-    #[non_exhaustive]
-    BadResource {
-        /// The role.
-        role: String,
-        /// The permission as written.
-        permission: String,
-        /// What is wrong with the pattern.
-        source: BadPattern,
-    },
-}
+use super::pattern::Pattern;
+use super::request::AccessRequest;
 
 /// Roles and who has them; immutable once built.
 ///
-/// Default deny: what no rule allows is denied. A rule that denies overrides every rule that allows.
+/// Default deny: what no rule allows is denied. A rule that denies overrides every rule that allows. Rules
+/// stand in roles, which may inherit, or belong to a user; they may have a [`Condition`](crate::Condition) and
+/// an end.
 ///
 /// ```
-/// use codegenie_security::{Policy, Role};
+/// use codegenie_security::{AccessRequest, Policy, Role};
 ///
 /// let policy = Policy::builder()
 ///     .role(Role::new("reader").allow("read:/src/**"))
 ///     .role(Role::new("developer").inherits("reader").allow("execute:command:*").deny("execute:command:rm"))
 ///     .user("alice", ["developer"])
+///     .grant("alice", "write:/src/docs/**")
 ///     .build()?;
 ///
-/// assert!(policy.decide("alice", ["developer"], "read", "/src/main.rs").is_allowed());
-/// let refused = policy.decide("alice", ["developer"], "execute", "command:rm");
+/// assert!(policy.decide(&AccessRequest::new("alice", "read", "/src/main.rs")).is_allowed());
+/// let refused = policy.decide(&AccessRequest::new("alice", "execute", "command:rm"));
 /// assert_eq!(refused.to_string(), r#"denied by deny execute:command:rm of role "developer""#);
 /// # Ok::<(), codegenie_security::PolicyError>(())
 /// ```
-#[derive(Clone, Debug)]
+///
+/// # Cost
+///
+/// A decision walks along the resource's name, whatever the number of rules, and allocates nothing. Patterns
+/// with a wildcard inside a segment, or with `**` before their end, are tried one by one where their
+/// literal beginning leads.
+#[derive(Clone)]
 pub struct Policy {
-    /// The rules of each role, its own first and then the inherited ones.
-    roles: HashMap<String, Vec<Arc<Rule>>>,
-    users: HashMap<String, Vec<String>>,
+    rules: Vec<Arc<Rule>>,
+    index: Index,
+    users: std::collections::HashMap<Arc<str>, User, rustc_hash::FxBuildHasher>,
+    /// Roles by name: their numbers in the index, and all that they inherit from, themselves included.
+    roles: std::collections::HashMap<Arc<str>, RoleInfo>,
+    separations: Vec<Separation>,
+    /// What actions there are, where the policy says so.
+    actions: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug)]
+struct RoleInfo {
+    number: u32,
+    lineage: Arc<[u32]>,
+}
+
+#[derive(Clone, Debug)]
+struct User {
+    /// The names of the roles given, in the order of giving.
+    given: Vec<String>,
+    /// When each of them ends, in seconds since 1970.
+    until: Vec<u64>,
+    /// The number that the user's own rules have as those of a role.
+    own: u32,
+    /// What all the roles come to.
+    principal: Principal,
+}
+
+/// Whose rules count in a decision: role numbers, sorted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Principal {
+    held: Box<[Held]>,
+    /// A bit for each number modulo 64, to pass over most others without a search.
+    mask: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    role: u32,
+    /// Until when its permissions count, in seconds since 1970; 0 where it is not active.
+    allows_until: u64,
+    /// Until when its prohibitions count: they do whether it is active or not.
+    denies_until: u64,
+}
+
+impl Principal {
+    /// A role that is held in several ways counts as long as any of them.
+    fn new(mut held: Vec<Held>) -> Self {
+        held.sort_by_key(|held| held.role);
+        held.dedup_by(|again, kept| {
+            let same = again.role == kept.role;
+            if same {
+                kept.allows_until = kept.allows_until.max(again.allows_until);
+                kept.denies_until = kept.denies_until.max(again.denies_until);
+            }
+            same
+        });
+        let mask = held.iter().fold(0, |mask, held| mask | 1 << (held.role % 64));
+        Self { held: held.into(), mask }
+    }
+
+    fn find(&self, role: u32) -> Option<&Held> {
+        if self.mask >> (role % 64) & 1 == 0 {
+            return None;
+        }
+        self.held.binary_search_by_key(&role, |held| held.role).ok().and_then(|place| self.held.get(place))
+    }
 }
 
 impl Policy {
@@ -91,156 +129,143 @@ impl Policy {
         PolicyBuilder::default()
     }
 
-    /// The roles that a user is given; `None` when the policy does not know the user.
+    /// The roles that a user is given, ended ones included; `None` when the policy does not know the user.
     #[must_use]
     pub fn roles_of(&self, user: &str) -> Option<&[String]> {
-        self.users.get(user).map(Vec::as_slice)
+        self.users.get(user).map(|user| user.given.as_slice())
     }
 
-    /// Decides whether `user`, acting in the `active` ones of the roles given, may do `action` to
-    /// `resource`.
+    /// How many rules there are.
+    #[must_use]
+    pub fn rules(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Decides whether the user may do the action to the resource.
     ///
-    /// An active role that the user is not given counts for nothing. To deny, all roles of the user
-    /// count, active or not: acting in fewer roles never permits more.
-    pub fn decide<'a>(
-        &self,
-        user: &str,
-        active: impl IntoIterator<Item = &'a str>,
-        action: &str,
-        resource: &str,
-    ) -> Decision {
-        let Some(given) = self.users.get(user) else {
+    /// To deny, all roles of the user count, active or not: acting in fewer roles never permits more.
+    /// Naming [roles](AccessRequest::roles) makes this allocate; a session does that once.
+    pub fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        let Some(user) = self.users.get(request.user) else {
             return Decision::new(Reason::UnknownUser);
         };
+        let (action, resource, circumstances) = (request.action, request.resource, request.circumstances());
+        match request.roles {
+            None => self.decide_for(&user.principal, action, resource, &circumstances),
+            Some(roles) => self.decide_for(&self.act_as(user, roles), action, resource, &circumstances),
+        }
+    }
+
+    /// Whose rules count for a user who acts in these roles; `None` for a user who is not known.
+    pub(super) fn principal(&self, user: &str, roles: &[String]) -> Option<Principal> {
+        self.users.get(user).map(|user| self.act_as(user, roles))
+    }
+
+    fn act_as(&self, user: &User, roles: &[String]) -> Principal {
+        self.hold(user, |name| roles.contains(name))
+    }
+
+    /// Sums up a user's roles, and those that they inherit from.
+    fn hold(&self, user: &User, active: impl Fn(&String) -> bool) -> Principal {
+        let mut held = vec![Held { role: user.own, allows_until: u64::MAX, denies_until: u64::MAX }];
+        for (name, until) in user.given.iter().zip(&user.until) {
+            let allows_until = if active(name) { *until } else { 0 };
+            let lineage = self.roles.get(name.as_str()).map(|role| role.lineage.as_ref());
+            held.extend(lineage.unwrap_or_default().iter().map(|role| Held {
+                role: *role,
+                allows_until,
+                denies_until: *until,
+            }));
+        }
+        Principal::new(held)
+    }
+
+    pub(super) fn decide_for(
+        &self,
+        principal: &Principal,
+        action: &str,
+        resource: &str,
+        circumstances: &Circumstances<'_>,
+    ) -> Decision {
         if !Pattern::is_canonical(resource) {
             return Decision::new(Reason::NotCanonical);
         }
-        let find = |role: &str, effect| {
-            self.roles.get(role).and_then(|rules| {
-                rules.iter().find(|rule| rule.effect == effect && rule.matches(action, resource))
-            })
+        let mut search =
+            Search { policy: self, principal, circumstances, denied: None, allowed: None, unmet: None };
+        let general =
+            |rule: u32| self.rules.get(rule as usize).is_some_and(|rule| rule.resource.matches(resource));
+        self.index.matching(action, resource, &general, &mut |entries| search.visit(entries));
+        let Search { denied, allowed, unmet, .. } = search;
+        let reason = |number: Option<u32>, reason: fn(Arc<Rule>) -> Reason| {
+            number.and_then(|number| self.rules.get(number as usize)).map(|rule| reason(Arc::clone(rule)))
         };
-        if let Some(rule) = given.iter().find_map(|role| find(role, Effect::Deny)) {
-            return Decision::new(Reason::Denied(Arc::clone(rule)));
-        }
-        let active = active.into_iter().filter(|role| given.iter().any(|name| name == role));
-        match active.into_iter().find_map(|role| find(role, Effect::Allow)) {
-            Some(rule) => Decision::new(Reason::Allowed(Arc::clone(rule))),
-            None => Decision::new(Reason::NoRule),
-        }
+        let reason = reason(denied, Reason::Denied)
+            .or_else(|| reason(allowed, Reason::Allowed))
+            .or_else(|| reason(unmet, Reason::Unmet));
+        Decision::new(reason.unwrap_or(Reason::NoRule))
     }
 }
 
-/// Collects roles and users; [`build`](Self::build) checks them.
-#[derive(Clone, Debug, Default)]
-#[must_use = "a builder does nothing until it is built"]
-pub struct PolicyBuilder {
-    roles: Vec<Role>,
-    users: Vec<(String, Vec<String>)>,
+/// What was found among the entries that match, so far.
+struct Search<'a> {
+    policy: &'a Policy,
+    principal: &'a Principal,
+    circumstances: &'a Circumstances<'a>,
+    denied: Option<u32>,
+    allowed: Option<u32>,
+    unmet: Option<u32>,
 }
 
-impl PolicyBuilder {
-    /// Adds a role.
-    pub fn role(mut self, role: Role) -> Self {
-        self.roles.push(role);
-        self
-    }
-
-    /// Gives roles to a user, in addition to those given before.
-    pub fn user<R: Into<String>>(
-        mut self,
-        user: impl Into<String>,
-        roles: impl IntoIterator<Item = R>,
-    ) -> Self {
-        self.users.push((user.into(), roles.into_iter().map(Into::into).collect()));
-        self
-    }
-
-    /// Checks everything: names, permissions, and that no role inherits from itself.
-    pub fn build(self) -> Result<Policy, PolicyError> {
-        let mut by_name = HashMap::new();
-        for role in &self.roles {
-            if by_name.insert(role.name.as_str(), role).is_some() {
-                return Err(PolicyError::DuplicateRole { role: role.name.clone() });
-            }
-        }
-        let mut own = HashMap::new();
-        for role in &self.roles {
-            let rules: Result<Vec<_>, _> = role
-                .permissions
-                .iter()
-                .map(|(effect, permission)| parse_rule(role, *effect, permission).map(Arc::new))
-                .collect();
-            own.insert(role.name.as_str(), rules?);
-        }
-        let mut roles = HashMap::new();
-        for role in &self.roles {
-            let mut rules = Vec::new();
-            for name in lineage(role, &by_name)? {
-                rules.extend(own.get(name).into_iter().flatten().cloned());
-            }
-            roles.insert(role.name.clone(), rules);
-        }
-        let mut users: HashMap<String, Vec<String>> = HashMap::new();
-        for (user, given) in self.users {
-            let entry = users.entry(user.clone()).or_default();
-            for role in given {
-                if !by_name.contains_key(role.as_str()) {
-                    return Err(PolicyError::UnknownRole { role, by: format!("user {user:?}") });
+impl Search<'_> {
+    /// False once something denies.
+    fn visit(&mut self, entries: &[Entry]) -> bool {
+        let principal = self.principal;
+        if entries.len() > 8 * principal.held.len() {
+            // Many roles have a rule for this pattern: each role held is looked up among them instead.
+            for held in &principal.held {
+                let start = entries.partition_point(|entry| entry.role < held.role);
+                let of_role = entries.get(start..).unwrap_or_default();
+                for entry in of_role.iter().take_while(|entry| entry.role == held.role) {
+                    self.consider(entry, held);
                 }
-                if !entry.contains(&role) {
-                    entry.push(role);
+            }
+        } else {
+            for entry in entries {
+                if let Some(held) = principal.find(entry.role) {
+                    self.consider(entry, held);
                 }
             }
         }
-        Ok(Policy { roles, users })
+        self.denied.is_none()
+    }
+
+    fn consider(&mut self, entry: &Entry, held: &Held) {
+        let until = if entry.denies { held.denies_until } else { held.allows_until };
+        if until == 0 {
+            return;
+        }
+        let counts =
+            self.circumstances.now < until && (!entry.conditional || self.condition_holds(entry.rule));
+        let place = match (entry.denies, counts) {
+            (true, true) => &mut self.denied,
+            (true, false) => return,
+            (false, true) => &mut self.allowed,
+            (false, false) => &mut self.unmet,
+        };
+        *place = place.or(Some(entry.rule));
+    }
+
+    fn condition_holds(&self, rule: u32) -> bool {
+        self.policy.rules.get(rule as usize).is_some_and(|rule| rule.counts(self.circumstances))
     }
 }
 
-fn parse_rule(role: &Role, effect: Effect, permission: &str) -> Result<Rule, PolicyError> {
-    let bad =
-        |why| PolicyError::BadPermission { role: role.name.clone(), permission: permission.to_owned(), why };
-    let (action, resource) = permission.split_once(':').ok_or_else(|| bad("it has no colon"))?;
-    let action = match action {
-        "" => return Err(bad("the action is empty")),
-        "*" => None,
-        _ if action.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) => {
-            Some(action.to_owned())
-        }
-        _ => return Err(bad("an action is letters, digits, `_`, `-` and `.`, or `*` alone")),
-    };
-    let resource = resource.parse().map_err(|source| PolicyError::BadResource {
-        role: role.name.clone(),
-        permission: permission.to_owned(),
-        source,
-    })?;
-    Ok(Rule { role: role.name.clone(), effect, action, resource })
-}
-
-/// A role and all that it inherits from, nearest first, each once. Without recursion, so that a long
-/// chain of roles cannot exhaust the stack.
-fn lineage<'a>(start: &'a Role, by_name: &HashMap<&str, &'a Role>) -> Result<Vec<&'a str>, PolicyError> {
-    let mut order = vec![start.name.as_str()];
-    let mut seen = BTreeSet::from([start.name.as_str()]);
-    // The roles on the way from the start, each with the parents that are still to be followed.
-    let mut way = vec![(start, start.inherits.iter())];
-    while let Some((role, parents)) = way.last_mut() {
-        let Some(parent) = parents.next() else {
-            way.pop();
-            continue;
-        };
-        let Some(&next) = by_name.get(parent.as_str()) else {
-            let by = format!("role {:?}", role.name);
-            return Err(PolicyError::UnknownRole { role: parent.clone(), by });
-        };
-        if seen.insert(next.name.as_str()) {
-            order.push(next.name.as_str());
-            way.push((next, next.inherits.iter()));
-        } else if let Some(first) = way.iter().position(|(role, _)| role.name == next.name) {
-            let mut path: Vec<_> = way.iter().skip(first).map(|(role, _)| role.name.clone()).collect();
-            path.push(next.name.clone());
-            return Err(PolicyError::Cycle { path });
-        }
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("rules", &self.rules.len())
+            .field("roles", &self.roles.len())
+            .field("users", &self.users.len())
+            .finish_non_exhaustive()
     }
-    Ok(order)
 }

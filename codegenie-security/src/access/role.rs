@@ -1,6 +1,9 @@
-//! Roles as they are written down.
+//! Roles and permissions as they are written down.
 
 use std::fmt;
+use std::time::SystemTime;
+
+use super::condition::Condition;
 
 /// What a rule does when it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,18 +23,52 @@ impl fmt::Display for Effect {
     }
 }
 
+/// `action:resource-pattern`, parted at its first colon, and when it counts: `read:/src/**`,
+/// `execute:command:git`. The action is a plain word, or `*` for every action. For the rest see
+/// [`Pattern`](crate::Pattern). Made from a text by `into()`; checked when the policy is
+/// [built](crate::PolicyBuilder::build).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a permission does nothing until it is part of a role or given to a user"]
+pub struct Permission {
+    pub(super) text: String,
+    pub(super) when: Condition,
+    pub(super) until: Option<SystemTime>,
+}
+
+impl Permission {
+    /// A permission that always counts.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), when: Condition::new(), until: None }
+    }
+
+    /// Counts only where the condition holds.
+    pub fn when(mut self, condition: Condition) -> Self {
+        self.when = condition;
+        self
+    }
+
+    /// Counts only before this time.
+    pub fn until(mut self, end: SystemTime) -> Self {
+        self.until = Some(end);
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for Permission {
+    fn from(text: T) -> Self {
+        Self::new(text)
+    }
+}
+
 /// A named set of permissions, given to users by a [`Policy`](crate::Policy).
 ///
-/// A permission is `action:resource-pattern`, parted at its first colon: `read:/src/**`,
-/// `execute:command:git`. The action is a plain word, or `*` for every action. For the rest see
-/// [`Pattern`](crate::Pattern). Nothing is checked before the policy is
-/// [built](crate::PolicyBuilder::build).
+/// Nothing is checked before the policy is [built](crate::PolicyBuilder::build).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a role does nothing until it is part of a policy"]
 pub struct Role {
     pub(super) name: String,
     pub(super) inherits: Vec<String>,
-    pub(super) permissions: Vec<(Effect, String)>,
+    pub(super) permissions: Vec<(Effect, Permission)>,
 }
 
 impl Role {
@@ -47,13 +84,13 @@ impl Role {
     }
 
     /// Adds a permission.
-    pub fn allow(mut self, permission: impl Into<String>) -> Self {
+    pub fn allow(mut self, permission: impl Into<Permission>) -> Self {
         self.permissions.push((Effect::Allow, permission.into()));
         self
     }
 
     /// Adds a prohibition, which overrides every permission of every role of the same user.
-    pub fn deny(mut self, permission: impl Into<String>) -> Self {
+    pub fn deny(mut self, permission: impl Into<Permission>) -> Self {
         self.permissions.push((Effect::Deny, permission.into()));
         self
     }

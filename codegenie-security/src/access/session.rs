@@ -4,6 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use arc_swap::{ArcSwap, ArcSwapOption};
+
+use super::narrowing::Narrowing;
+use super::policy::Principal;
+use super::state::State;
+use super::store::Shared;
+
 /// The public name of a session: 32 hexadecimal digits, safe to log. The token cannot be told from it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub(super) [u8; 16]);
@@ -44,6 +51,8 @@ pub struct SessionRequest {
     pub(super) user: String,
     pub(super) agent: Option<String>,
     pub(super) roles: Option<Vec<String>>,
+    pub(super) tags: Vec<(String, String)>,
+    pub(super) labels: Vec<Arc<str>>,
     pub(super) lifetime: Duration,
     pub(super) idle: Option<Duration>,
 }
@@ -55,7 +64,15 @@ impl SessionRequest {
     /// A session of this user, with all roles that the policy gives, for [eight
     /// hours](Self::DEFAULT_LIFETIME).
     pub fn new(user: impl Into<String>) -> Self {
-        Self { user: user.into(), agent: None, roles: None, lifetime: Self::DEFAULT_LIFETIME, idle: None }
+        Self {
+            user: user.into(),
+            agent: None,
+            roles: None,
+            tags: Vec::new(),
+            labels: Vec::new(),
+            lifetime: Self::DEFAULT_LIFETIME,
+            idle: None,
+        }
     }
 
     /// Names the agent that acts for the user.
@@ -67,6 +84,19 @@ impl SessionRequest {
     /// Acts in these roles only, which must be among those that the user is given.
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles = Some(roles.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Says something about the session that conditions ask for, such as `network` = `internal`. It stays
+    /// as it is.
+    pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((name.into(), value.into()));
+        self
+    }
+
+    /// Begins with a label, such as `private-data`.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.labels.push(label.into().into());
         self
     }
 
@@ -85,17 +115,28 @@ impl SessionRequest {
 
 /// An open session, as validation found it. Cheap to clone; made by
 /// [`AccessControl`](crate::AccessControl) or [`SessionStore`](crate::SessionStore) only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Session(pub(super) Arc<Inner>);
 
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Inner {
     pub(super) id: SessionId,
     pub(super) user: String,
     pub(super) agent: Option<String>,
     pub(super) roles: Vec<String>,
+    pub(super) tags: Vec<(String, String)>,
     pub(super) opened_at: SystemTime,
     pub(super) expires_at: SystemTime,
+    pub(super) parent: Option<Session>,
+    /// What it may do at most, besides what its roles allow.
+    pub(super) narrowing: Option<Narrowing>,
+    /// One set for the root and all that is derived from it.
+    pub(super) labels: Arc<ArcSwap<Vec<Arc<str>>>>,
+    pub(super) state: Arc<State>,
+    pub(super) token_hash: [u8; 32],
+    pub(super) idle: Option<Duration>,
+    pub(super) store: Arc<Shared>,
+    /// Whose rules count, for the policy of this number.
+    pub(super) principal: ArcSwapOption<(u64, Option<Principal>)>,
 }
 
 impl Session {
@@ -123,6 +164,59 @@ impl Session {
         &self.0.roles
     }
 
+    /// What was said about it when it was opened.
+    #[must_use]
+    pub fn tags(&self) -> &[(String, String)] {
+        &self.0.tags
+    }
+
+    /// The session that it was derived from, where it was.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Session> {
+        self.0.parent.as_ref()
+    }
+
+    /// The ids from its root to itself: for the audit log.
+    #[must_use]
+    pub fn lineage(&self) -> Vec<SessionId> {
+        let mut ids: Vec<_> = self.line().map(Session::id).collect();
+        ids.reverse();
+        ids
+    }
+
+    /// Itself, its parent, and so on to the root.
+    pub(super) fn line(&self) -> impl Iterator<Item = &Session> {
+        std::iter::successors(Some(self), |session| session.parent())
+    }
+
+    /// Its level now; 0 unless it was [raised](crate::AccessControl::raise).
+    #[must_use]
+    pub fn level(&self) -> u8 {
+        self.0.state.level(self.0.store.now().1)
+    }
+
+    /// Its labels now, sorted.
+    #[must_use]
+    pub fn labels(&self) -> Vec<String> {
+        self.0.labels.load().iter().map(ToString::to_string).collect()
+    }
+
+    /// Adds a label for what the session has come to know or to be told, such as `untrusted-content`. It
+    /// stays for good.
+    ///
+    /// The labels are those of the root and of all sessions derived from it: what one of them has read
+    /// reaches the others by way of the one that gives them work. To begin anew, open a session.
+    pub fn add_label(&self, label: &str) {
+        self.0.labels.rcu(|labels| match labels.binary_search_by(|known| known.as_ref().cmp(label)) {
+            Ok(_) => Arc::clone(labels),
+            Err(place) => {
+                let mut more = Vec::clone(labels);
+                more.insert(place, label.into());
+                Arc::new(more)
+            }
+        });
+    }
+
     /// When it was opened.
     #[must_use]
     pub fn opened_at(&self) -> SystemTime {
@@ -133,6 +227,27 @@ impl Session {
     #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.0.expires_at
+    }
+}
+
+/// Two are equal when they are the same session of the same store.
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id && Arc::ptr_eq(&self.0.store, &other.0.store)
+    }
+}
+
+impl Eq for Session {}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.0.id)
+            .field("user", &self.0.user)
+            .field("agent", &self.0.agent)
+            .field("roles", &self.0.roles)
+            .field("parent", &self.0.parent.as_ref().map(Session::id))
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,12 +265,23 @@ pub enum SessionError {
         /// Which.
         id: SessionId,
     },
-    /// Somebody ended it.
+    /// Somebody ended it, or a session that it was derived from.
     #[error("session {id} was revoked; ask who revoked it before you open a new session")]
     #[non_exhaustive]
     Revoked {
         /// Which.
         id: SessionId,
+    },
+    /// What ended it could not be written down, so a restart would bring it back.
+    #[error(
+        "session {id} has ended here, and that could not be stored: {reason}; end it again once that works"
+    )]
+    #[non_exhaustive]
+    NotStored {
+        /// Which.
+        id: SessionId,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -179,12 +305,47 @@ pub enum OpenSessionError {
         /// For what.
         role: String,
     },
+    /// The policy keeps two of the roles apart.
+    #[error("a session acts in {first:?} or in {second:?}, not in both; ask for one of them")]
+    #[non_exhaustive]
+    SeparatedRoles {
+        /// One of the roles.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The user has as many sessions as allowed.
+    #[error("user {user:?} has {most} open sessions, which is the limit; end one of them")]
+    #[non_exhaustive]
+    TooManySessions {
+        /// Who asked.
+        user: String,
+        /// The limit.
+        most: usize,
+    },
+    /// The session that it was to be derived from may not act.
+    #[error("no session is derived: {0}")]
+    Parent(SessionError),
+    /// It would be wider than the session that it is derived from, or its line would be too long.
+    #[error("no session is derived: {why}; ask for less")]
+    #[non_exhaustive]
+    Wider {
+        /// In what.
+        why: String,
+    },
     /// The end of the session is past what the clock can show.
     #[error("a session lifetime of {lifetime:?} is too long; ask for less")]
     #[non_exhaustive]
     LifetimeTooLong {
         /// The lifetime that was asked for.
         lifetime: Duration,
+    },
+    /// It could not be stored where sessions are kept.
+    #[error("the session could not be stored: {reason}; see to it, and ask again")]
+    #[non_exhaustive]
+    NotStored {
+        /// Why.
+        reason: String,
     },
     /// No random token could be had.
     #[error(

@@ -1,0 +1,164 @@
+//! A policy as a text: TOML or JSON of one shape.
+
+mod locate;
+mod shape;
+
+use std::fmt;
+
+use super::compile::{Misplaced, PolicyError, compile};
+use super::{Policy, PolicyBuilder};
+use locate::Place;
+
+/// No policy text is longer.
+const MAX_LEN: usize = 64 << 20;
+
+/// How a policy is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PolicyFormat {
+    /// TOML 1.0.
+    Toml,
+    /// JSON.
+    Json,
+}
+
+/// Why a text is no policy, and where in it.
+#[derive(Debug)]
+pub struct PolicyFileError {
+    place: Option<Place>,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    /// What the parser says, in one line.
+    Text(String),
+    Policy(PolicyError),
+    Io(String, std::io::Error),
+}
+
+impl PolicyFileError {
+    /// The line, from 1, where that is known.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        self.place.map(|place| place.line)
+    }
+
+    /// The column in characters, from 1, where that is known.
+    #[must_use]
+    pub fn column(&self) -> Option<usize> {
+        self.place.map(|place| place.column)
+    }
+
+    /// What is wrong with the policy, where the text itself is well-formed.
+    #[must_use]
+    pub fn policy_error(&self) -> Option<&PolicyError> {
+        match &self.cause {
+            Cause::Policy(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    pub(super) fn io(path: &std::path::Path, error: std::io::Error) -> Self {
+        Self { place: None, cause: Cause::Io(format!("{path:?}"), error) }
+    }
+}
+
+impl fmt::Display for PolicyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Place { line, column }) = self.place {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        match &self.cause {
+            Cause::Text(text) => f.write_str(text),
+            Cause::Policy(error) => error.fmt(f),
+            Cause::Io(path, error) => {
+                write!(f, "cannot read policy file {path}: {error}; check the path and its permissions")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PolicyFileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::Text(_) => None,
+            Cause::Policy(error) => Some(error),
+            Cause::Io(_, error) => Some(error),
+        }
+    }
+}
+
+impl Policy {
+    /// Reads a policy from a text.
+    ///
+    /// ```
+    /// use codegenie_security::{AccessRequest, Policy, PolicyFormat};
+    ///
+    /// let policy = Policy::parse(r#"
+    ///     actions = ["read", "write", "execute", "connect"]   # optional, for the linter
+    ///
+    ///     [roles.reader]
+    ///     allow = ["read:/src/**"]
+    ///
+    ///     [roles.agent]
+    ///     inherits = ["reader"]
+    ///     allow = [
+    ///         "connect:**",
+    ///         { permission = "write:/src/**", when = { level = 1, hours = "08:00-18:00", weekdays = "mon-fri" } },
+    ///     ]
+    ///     deny = [{ permission = "connect:**", when = { labels = ["untrusted-content", "private-data"] } }]
+    ///
+    ///     [users.alice]
+    ///     roles = ["reader", { role = "agent", until = "2027-01-01T00:00:00Z" }]
+    ///     allow = ["execute:command:git"]
+    ///
+    ///     [[separations]]
+    ///     roles = ["reader", "agent"]
+    ///     in_one_session = true
+    /// "#, PolicyFormat::Toml)?;
+    /// assert!(policy.decide(&AccessRequest::new("alice", "execute", "command:git")).is_allowed());
+    /// # Ok::<(), codegenie_security::PolicyFileError>(())
+    /// ```
+    ///
+    /// A condition has `level`, `labels`, `tags` (a table), `hours`, `weekdays` and `utc_offset` (minutes), all
+    /// optional. What is not known is an error, as is a name that stands twice.
+    pub fn parse(text: &str, format: PolicyFormat) -> Result<Self, PolicyFileError> {
+        if text.len() > MAX_LEN {
+            let text =
+                format!("the policy has {} bytes, and at most {MAX_LEN} are read; split it", text.len());
+            return Err(PolicyFileError { place: None, cause: Cause::Text(text) });
+        }
+        let shape: shape::File = match format {
+            PolicyFormat::Toml => toml::from_str(text).map_err(|error| {
+                let place = error.span().map(|span| locate::place_of(text, span.start));
+                PolicyFileError { place, cause: Cause::Text(one_line(error.message())) }
+            })?,
+            PolicyFormat::Json => serde_json::from_str(text).map_err(|error| {
+                let place = (error.line() > 0).then(|| Place { line: error.line(), column: error.column() });
+                // The place is told apart from the message.
+                let message = error.to_string();
+                let end = message.rfind(" at line ").unwrap_or(message.len());
+                PolicyFileError {
+                    place,
+                    cause: Cause::Text(one_line(message.get(..end).unwrap_or(&message))),
+                }
+            })?,
+        };
+        let builder = PolicyBuilder::from(shape);
+        compile(builder).map_err(|Misplaced { error, path }| {
+            let offset = match format {
+                PolicyFormat::Toml => locate::in_toml(text, &path),
+                PolicyFormat::Json => locate::in_json(text, &path),
+            };
+            PolicyFileError {
+                place: offset.map(|offset| locate::place_of(text, offset)),
+                cause: Cause::Policy(error),
+            }
+        })
+    }
+}
+
+fn one_line(text: &str) -> String {
+    format!("{}; correct the text", text.split_whitespace().collect::<Vec<_>>().join(" "))
+}

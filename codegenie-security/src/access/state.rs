@@ -1,0 +1,204 @@
+//! What changes about a session while it is open: read by every check, without a lock.
+
+#[cfg(codegenie_loom)]
+use loom::sync::Arc;
+#[cfg(codegenie_loom)]
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(not(codegenie_loom))]
+use std::sync::Arc;
+#[cfg(not(codegenie_loom))]
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The state of one session, linked to those of the sessions that it was derived from.
+///
+/// Revoking is one store, and a check reads the whole line up to the root: so a descendant ends with any
+/// of its ancestors at once, without being found first.
+#[derive(Debug)]
+pub(super) struct State {
+    parent: Option<Arc<State>>,
+    revoked: AtomicBool,
+    /// All sessions of the user end when this differs from what it was at the beginning.
+    generation: Arc<AtomicU64>,
+    born_in: u64,
+    /// When it was last used, in milliseconds since the store was made.
+    last_used: AtomicU64,
+    /// The level in the topmost byte, and below it until when, in milliseconds since the store was made.
+    level: AtomicU64,
+    /// No more than this, whatever an ancestor is raised to.
+    most_level: u8,
+    /// In milliseconds since the store was made.
+    expires_at: u64,
+    idle: Option<u64>,
+}
+
+/// Why a session may not act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Expired,
+    Revoked,
+}
+
+/// How a state begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    pub(super) last_used: u64,
+    pub(super) expires_at: u64,
+    pub(super) idle: Option<u64>,
+    pub(super) most_level: u8,
+}
+
+const LEVEL_SHIFT: u32 = 56;
+const TIME_MASK: u64 = (1 << LEVEL_SHIFT) - 1;
+
+impl State {
+    pub(super) fn new(beginning: Beginning, generation: Arc<AtomicU64>, parent: Option<Arc<State>>) -> Self {
+        let born_in = generation.load(Ordering::SeqCst);
+        Self {
+            parent,
+            revoked: AtomicBool::new(false),
+            generation,
+            born_in,
+            last_used: AtomicU64::new(beginning.last_used),
+            level: AtomicU64::new(0),
+            most_level: beginning.most_level,
+            expires_at: beginning.expires_at,
+            idle: beginning.idle,
+        }
+    }
+
+    /// May it act at this time, and may all that it was derived from?
+    pub(super) fn check(&self, now: u64) -> Result<(), Ended> {
+        let mut state = Some(self);
+        while let Some(one) = state {
+            if one.revoked.load(Ordering::SeqCst) || one.generation.load(Ordering::SeqCst) != one.born_in {
+                return Err(Ended::Revoked);
+            }
+            if now >= one.end() {
+                return Err(Ended::Expired);
+            }
+            state = one.parent.as_deref();
+        }
+        Ok(())
+    }
+
+    /// When it ends if neither it nor an ancestor is used again.
+    pub(super) fn ends_at(&self) -> u64 {
+        self.parent.as_deref().map_or(u64::MAX, State::ends_at).min(self.end())
+    }
+
+    fn end(&self) -> u64 {
+        let idle = self.idle.map(|idle| self.last_used.load(Ordering::Relaxed).saturating_add(idle));
+        idle.map_or(self.expires_at, |idle| idle.min(self.expires_at))
+    }
+
+    /// Notes that it is used: by a descendant, it is used as well.
+    pub(super) fn touch(&self, now: u64) {
+        let mut state = Some(self);
+        while let Some(one) = state {
+            one.last_used.fetch_max(now, Ordering::Relaxed);
+            state = one.parent.as_deref();
+        }
+    }
+
+    pub(super) fn last_used(&self) -> u64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
+
+    /// True the first time.
+    pub(super) fn revoke(&self) -> bool {
+        !self.revoked.swap(true, Ordering::SeqCst)
+    }
+
+    /// The level now: that of the root, capped by every session on the way.
+    pub(super) fn level(&self, now: u64) -> u8 {
+        match &self.parent {
+            Some(parent) => parent.level(now).min(self.most_level),
+            None => {
+                let packed = self.level.load(Ordering::SeqCst);
+                let level = (packed >> LEVEL_SHIFT) as u8;
+                if now < packed & TIME_MASK { level.min(self.most_level) } else { 0 }
+            }
+        }
+    }
+
+    /// Raises the root's level until a time.
+    pub(super) fn raise(&self, level: u8, until: u64) {
+        match &self.parent {
+            Some(parent) => parent.raise(level, until),
+            None => self.level.store(u64::from(level) << LEVEL_SHIFT | (until & TIME_MASK), Ordering::SeqCst),
+        }
+    }
+}
+
+#[cfg(all(test, codegenie_loom))]
+mod loom_tests {
+    use super::*;
+
+    fn state(parent: Option<Arc<State>>, generation: &Arc<AtomicU64>) -> Arc<State> {
+        let beginning = Beginning { last_used: 0, expires_at: u64::MAX, idle: None, most_level: u8::MAX };
+        Arc::new(State::new(beginning, Arc::clone(generation), parent))
+    }
+
+    /// A grandchild is made and checked while its grandparent is revoked: once `revoke` has returned, nobody
+    /// who learns of that gets the grandchild past a check.
+    #[test]
+    fn a_revoked_parent_never_lets_a_child_pass() {
+        loom::model(|| {
+            let generation = Arc::new(AtomicU64::new(0));
+            let root = state(None, &generation);
+            let revoked = Arc::new(AtomicBool::new(false));
+            let revoking = loom::thread::spawn({
+                let (root, revoked) = (Arc::clone(&root), Arc::clone(&revoked));
+                move || {
+                    root.revoke();
+                    revoked.store(true, Ordering::SeqCst);
+                }
+            });
+            let known = revoked.load(Ordering::SeqCst);
+            let child = state(Some(state(Some(root), &generation)), &generation);
+            let passed = child.check(0).is_ok();
+            assert!(!(known && passed), "revoked before, and let pass");
+            revoking.join().unwrap();
+            assert_eq!(child.check(0), Err(Ended::Revoked));
+        });
+    }
+
+    /// The same when all sessions of a user end: those that began before do, those that begin after do not.
+    #[test]
+    fn a_new_generation_ends_all_that_began_before() {
+        loom::model(|| {
+            let generation = Arc::new(AtomicU64::new(0));
+            let before = state(None, &generation);
+            let ending = loom::thread::spawn({
+                let generation = Arc::clone(&generation);
+                move || generation.fetch_add(1, Ordering::SeqCst)
+            });
+            let child = state(Some(Arc::clone(&before)), &generation);
+            ending.join().unwrap();
+            assert_eq!(before.check(0), Err(Ended::Revoked));
+            assert_eq!(
+                child.check(0),
+                Err(Ended::Revoked),
+                "its parent began before, whenever it began itself"
+            );
+            assert!(state(None, &generation).check(0).is_ok());
+        });
+    }
+
+    /// A level that is raised while it is read is the old one or the new one, with its own end.
+    #[test]
+    fn a_level_is_never_read_half() {
+        loom::model(|| {
+            let generation = Arc::new(AtomicU64::new(0));
+            let root = state(None, &generation);
+            root.raise(1, 100);
+            let raising = loom::thread::spawn({
+                let root = Arc::clone(&root);
+                move || root.raise(3, 10)
+            });
+            assert!([0, 1].contains(&root.level(50)));
+            raising.join().unwrap();
+            assert_eq!((root.level(5), root.level(50)), (3, 0));
+        });
+    }
+}
