@@ -26,7 +26,7 @@ pub use chain::{
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use condition::{BadCondition, Condition};
 pub use control::AccessControl;
-pub use decision::{Decision, Reason, Rule};
+pub use decision::{Decision, Reason, Rule, RuleRef};
 pub use narrowing::Attenuation;
 pub use pattern::{BadPattern, Pattern};
 #[cfg(feature = "crypto")]

@@ -25,7 +25,7 @@ pub use backend::{AeadBackend, AeadKey, AeadRefused, RustCrypto};
 #[cfg(feature = "channel")]
 pub use channel::{ChannelError, ChannelIdentity, ChannelPeer, ChannelSecret, SecureChannel};
 pub use file::{FileError, FileErrorKind, FileOpener, FileSealer, OpeningReader, SealingWriter, rewrap_file};
-#[cfg(feature = "audit-log")]
+#[cfg(any(feature = "access", feature = "audit-log"))]
 pub(crate) use key::random;
 pub use key::{KeyId, NoRandomness, SealingKey};
 pub use key_file::{KeyFile, KeyFileError};

@@ -69,7 +69,7 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Opens for reading and appending; makes a file that only its owner can read when `create` is set.
-#[cfg(feature = "audit-log")]
+#[cfg(any(feature = "access", feature = "audit-log"))]
 pub(crate) fn open_to_append(path: &Path, create: bool) -> io::Result<File> {
     guarded(OpenOptions::new().read(true).append(true).create(create), path)
 }
@@ -124,20 +124,20 @@ pub(crate) fn write_at(_file: &File, _bytes: &[u8], _offset: u64) -> io::Result<
 }
 
 /// A file that no other process has locked. The lock ends when this is dropped.
-#[cfg(all(unix, feature = "audit-log"))]
+#[cfg(all(unix, any(feature = "access", feature = "audit-log")))]
 pub(crate) type Locked = nix::fcntl::Flock<File>;
 /// A file that no other process has locked. The lock ends when this is dropped.
-#[cfg(all(not(unix), feature = "audit-log"))]
+#[cfg(all(not(unix), any(feature = "access", feature = "audit-log")))]
 pub(crate) type Locked = Box<File>;
 
 /// Locks for this open file alone; an error of kind `WouldBlock` when somebody else has it.
-#[cfg(all(unix, feature = "audit-log"))]
+#[cfg(all(unix, any(feature = "access", feature = "audit-log")))]
 pub(crate) fn lock(file: File) -> io::Result<Locked> {
     Locked::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno.into())
 }
 
 /// Locks for this open file alone.
-#[cfg(all(not(unix), feature = "audit-log"))]
+#[cfg(all(not(unix), any(feature = "access", feature = "audit-log")))]
 pub(crate) fn lock(_file: File) -> io::Result<Locked> {
     Err(unsupported())
 }

@@ -23,9 +23,9 @@ pub use access::{
     AccessControl, AccessRequest, Attenuation, BadCondition, BadPattern, Clock, Condition, Consideration,
     Decision, Effect, Explanation, Lint, LintKind, LoginThrottle, ManualClock, MemorySessions,
     OpenSessionError, Pattern, Permission, PersistenceError, Policy, PolicyBuilder, PolicyError, PolicyFile,
-    PolicyFileError, PolicyFormat, Reason, Reload, Role, Rule, Separation, Session, SessionError, SessionId,
-    SessionPersistence, SessionRecord, SessionRequest, SessionStore, SessionToken, SystemClock, Throttled,
-    TotpError, TotpVerifier,
+    PolicyFileError, PolicyFormat, Reason, Reload, Role, Rule, RuleRef, Separation, Session, SessionError,
+    SessionId, SessionPersistence, SessionRecord, SessionRequest, SessionStore, SessionToken, SystemClock,
+    Throttled, TotpError, TotpVerifier,
 };
 #[cfg(all(feature = "access", feature = "crypto"))]
 pub use access::{

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use codegenie_security::{
-    AccessControl, AccessRequest, Effect, ManualClock, OpenSessionError, Policy, PolicyError, Reason, Role, SessionError,
-    SessionId, SessionRequest, SessionStore, SessionToken,
+    AccessControl, AccessRequest, Effect, ManualClock, OpenSessionError, Policy, PolicyError, Reason, Role,
+    SessionError, SessionId, SessionRequest, SessionStore, SessionToken,
 };
 
 fn policy() -> Policy {

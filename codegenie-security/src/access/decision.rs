@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::condition::{Circumstances, Condition};
@@ -20,6 +21,102 @@ pub struct Rule {
     pub(super) when: Condition,
     /// Seconds since 1970; `u64::MAX` where it does not end.
     pub(super) until: u64,
+}
+
+/// A rule of a policy, which lives as long as this does. Reads as a [`Rule`].
+#[derive(Clone)]
+pub struct RuleRef {
+    /// Counted by the page, so that a decision does not touch the memory of the rule itself.
+    page: Arc<Page>,
+    place: usize,
+}
+
+/// Some rules, held once for each stripe of threads, so that two threads do not count at one place.
+struct Page(Arc<[Rule]>);
+
+impl std::ops::Deref for RuleRef {
+    type Target = Rule;
+
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "a reference is made only to a place that is there, and pages do not change"
+    )]
+    fn deref(&self) -> &Rule {
+        &self.page.0[self.place]
+    }
+}
+
+impl PartialEq for RuleRef {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for RuleRef {}
+
+impl fmt::Debug for RuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for RuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
+/// All rules of a policy, by number.
+#[derive(Clone)]
+pub(super) struct Rules {
+    pages: Vec<Arc<[Rule]>>,
+    /// The same pages for each stripe, one stripe after the other.
+    striped: Vec<Arc<Page>>,
+}
+
+const PAGE: usize = 64;
+const STRIPES: usize = 16;
+
+/// A number for each thread that decides.
+static NEXT_STRIPE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static STRIPE: usize = NEXT_STRIPE.fetch_add(1, Ordering::Relaxed) % STRIPES;
+}
+
+impl Rules {
+    pub(super) fn new(rules: Vec<Rule>) -> Self {
+        let mut pages = Vec::new();
+        let mut rules = rules.into_iter().peekable();
+        while rules.peek().is_some() {
+            pages.push(rules.by_ref().take(PAGE).collect());
+        }
+        let stripe = |_| pages.iter().map(|page| Arc::new(Page(Arc::clone(page))));
+        let striped = (0..STRIPES).flat_map(stripe).collect();
+        Self { pages, striped }
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Rule> {
+        let number = number as usize;
+        self.pages.get(number / PAGE)?.get(number % PAGE)
+    }
+
+    pub(super) fn share(&self, number: u32) -> Option<RuleRef> {
+        let (page, place) = (number as usize / PAGE, number as usize % PAGE);
+        if page >= self.pages.len() {
+            return None;
+        }
+        let page = self.striped.get(STRIPE.with(|stripe| stripe * self.pages.len()) + page)?;
+        (place < page.0.len()).then(|| RuleRef { page: Arc::clone(page), place })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pages.last().map_or(0, |last| (self.pages.len() - 1) * PAGE + last.len())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.pages.iter().flat_map(|page| page.iter())
+    }
 }
 
 /// Whose a rule is.
@@ -119,12 +216,12 @@ pub struct Decision {
 #[non_exhaustive]
 pub enum Reason {
     /// This rule allows it, and none denies it.
-    Allowed(Arc<Rule>),
+    Allowed(RuleRef),
     /// This rule denies it.
-    Denied(Arc<Rule>),
+    Denied(RuleRef),
     /// This rule would allow it, and its condition does not hold or its time is over: a session of a higher
     /// level, say, may.
-    Unmet(Arc<Rule>),
+    Unmet(RuleRef),
     /// No rule is about it.
     NoRule,
     /// The policy does not know the user.

@@ -119,6 +119,11 @@ impl Pattern {
 }
 
 impl Pattern {
+    /// The one name that it matches, where it has no wildcard.
+    pub(super) fn literal(&self) -> Option<&str> {
+        self.rest.is_empty().then_some(self.prefix.as_str())
+    }
+
     /// Does it match all that `other` matches? False also where that is not easily seen.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self == other || (self.rest == [Token::Everything] && other.prefix.starts_with(&self.prefix))

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use self::index::{Entry, Index};
 use super::condition::Circumstances;
-use super::decision::{Decision, Reason, Rule};
+use super::decision::{Decision, Reason, RuleRef, Rules};
 use super::pattern::Pattern;
 use super::request::AccessRequest;
 
@@ -54,7 +54,7 @@ use super::request::AccessRequest;
 /// literal beginning leads.
 #[derive(Clone)]
 pub struct Policy {
-    rules: Vec<Arc<Rule>>,
+    rules: Rules,
     index: Index,
     users: std::collections::HashMap<Arc<str>, User, rustc_hash::FxBuildHasher>,
     /// Roles by name: their numbers in the index, and all that they inherit from, themselves included.
@@ -192,12 +192,11 @@ impl Policy {
         }
         let mut search =
             Search { policy: self, principal, circumstances, denied: None, allowed: None, unmet: None };
-        let general =
-            |rule: u32| self.rules.get(rule as usize).is_some_and(|rule| rule.resource.matches(resource));
+        let general = |rule: u32| self.rules.get(rule).is_some_and(|rule| rule.resource.matches(resource));
         self.index.matching(action, resource, &general, &mut |entries| search.visit(entries));
         let Search { denied, allowed, unmet, .. } = search;
-        let reason = |number: Option<u32>, reason: fn(Arc<Rule>) -> Reason| {
-            number.and_then(|number| self.rules.get(number as usize)).map(|rule| reason(Arc::clone(rule)))
+        let reason = |number: Option<u32>, reason: fn(RuleRef) -> Reason| {
+            number.and_then(|number| self.rules.share(number)).map(reason)
         };
         let reason = reason(denied, Reason::Denied)
             .or_else(|| reason(allowed, Reason::Allowed))
@@ -226,37 +225,37 @@ impl Search<'_> {
                 let start = entries.partition_point(|entry| entry.role < held.role);
                 let of_role = entries.get(start..).unwrap_or_default();
                 for entry in of_role.iter().take_while(|entry| entry.role == held.role) {
-                    self.consider(entry, held);
+                    self.consider(*entry, held);
                 }
             }
         } else {
             for entry in entries {
                 if let Some(held) = principal.find(entry.role) {
-                    self.consider(entry, held);
+                    self.consider(*entry, held);
                 }
             }
         }
         self.denied.is_none()
     }
 
-    fn consider(&mut self, entry: &Entry, held: &Held) {
-        let until = if entry.denies { held.denies_until } else { held.allows_until };
+    fn consider(&mut self, entry: Entry, held: &Held) {
+        let until = if entry.denies() { held.denies_until } else { held.allows_until };
         if until == 0 {
             return;
         }
         let counts =
-            self.circumstances.now < until && (!entry.conditional || self.condition_holds(entry.rule));
-        let place = match (entry.denies, counts) {
+            self.circumstances.now < until && (!entry.is_conditional() || self.condition_holds(entry.rule()));
+        let place = match (entry.denies(), counts) {
             (true, true) => &mut self.denied,
             (true, false) => return,
             (false, true) => &mut self.allowed,
             (false, false) => &mut self.unmet,
         };
-        *place = place.or(Some(entry.rule));
+        *place = place.or(Some(entry.rule()));
     }
 
     fn condition_holds(&self, rule: u32) -> bool {
-        self.policy.rules.get(rule as usize).is_some_and(|rule| rule.counts(self.circumstances))
+        self.policy.rules.get(rule).is_some_and(|rule| rule.counts(self.circumstances))
     }
 }
 

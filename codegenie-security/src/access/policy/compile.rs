@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::builder::{PolicyBuilder, Separation};
-use super::index::{Entry, IndexBuilder};
+use super::index::{Entry, IndexBuilder, MAX_RULES};
 use super::{Policy, Principal, RoleInfo, User};
 use crate::access::condition::seconds;
-use crate::access::decision::{Owner, Rule};
+use crate::access::decision::{Owner, Rule, Rules};
 use crate::access::pattern::BadPattern;
 use crate::access::role::{Effect, Permission, Role};
 
@@ -71,8 +71,8 @@ pub enum PolicyError {
         /// The other.
         second: String,
     },
-    /// More rules, roles or users than numbers for them.
-    #[error("the policy has more than 4,000,000,000 rules, roles or users; split it")]
+    /// More rules, roles or users than numbers for them, or more than 1 GiB of names.
+    #[error("the policy has more rules, roles, users or names than fit, some hundred million; split it")]
     TooLarge,
 }
 
@@ -112,9 +112,12 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
         let (role, number) =
             (u32::try_from(role).map_err(too_large)?, u32::try_from(rules.len()).map_err(too_large)?);
         let (denies, conditional) = (rule.effect == Effect::Deny, !rule.always_counts());
-        let entry = Entry { role, rule: number, denies, conditional };
+        if number >= MAX_RULES {
+            return Err(at(PolicyError::TooLarge, &[], None));
+        }
+        let entry = Entry::new(role, number, denies, conditional);
         index.add(rule.action.as_deref(), &rule.resource, entry);
-        rules.push(Arc::new(rule));
+        rules.push(rule);
         Ok::<_, Misplaced>(())
     };
 
@@ -184,8 +187,8 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
     }
 
     let mut policy = Policy {
-        rules,
-        index: index.build(),
+        rules: Rules::new(rules),
+        index: index.build().ok_or_else(|| at(PolicyError::TooLarge, &[], None))?,
         users: HashMap::default(),
         roles,
         separations: builder.separations,

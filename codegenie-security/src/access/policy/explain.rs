@@ -1,11 +1,10 @@
 //! A decision, and everything that had a say in it.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::Policy;
 use crate::access::condition::Circumstances;
-use crate::access::decision::{Decision, Owner, Rule};
+use crate::access::decision::{Decision, Owner, Rule, RuleRef};
 use crate::access::request::AccessRequest;
 use crate::access::role::Effect;
 
@@ -24,7 +23,7 @@ pub struct Explanation {
 #[non_exhaustive]
 pub struct Consideration {
     /// The rule.
-    pub rule: Arc<Rule>,
+    pub rule: RuleRef,
     /// It counts: it allows, or denies.
     pub counts: bool,
     /// Why, in a few words.
@@ -37,10 +36,12 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, request: &AccessRequest<'_>) -> Explanation {
         let decision = self.decide(request);
-        let matching = self.rules.iter().filter(|rule| rule.matches(request.action, request.resource));
-        let consider = |rule: &Arc<Rule>| {
-            let (counts, because) = self.judge(rule, request);
-            Consideration { rule: Arc::clone(rule), counts, because }
+        let numbers = 0..u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
+        let rules = numbers.filter_map(|number| self.rules.share(number));
+        let matching = rules.filter(|rule| rule.matches(request.action, request.resource));
+        let consider = |rule: RuleRef| {
+            let (counts, because) = self.judge(&rule, request);
+            Consideration { rule, counts, because }
         };
         Explanation { considered: matching.map(consider).collect(), decision }
     }

@@ -1,5 +1,6 @@
-//! The rules that match a resource, found by walking along its name.
+//! The rules that match a resource, found by its name.
 //!
+//! Patterns without a wildcard are found by hashing action and name: see [`Literals`]. The others form a tree.
 //! A name is cut after each separator into pieces: `/`, `src/`, `main.rs`. Patterns are cut likewise, as far
 //! as they are literal or a `*` between separators, and form a tree; what is left of a pattern then decides
 //! where at its node it stands. So the work depends on the name's pieces and not on the number of rules,
@@ -13,14 +14,36 @@ use rustc_hash::FxHasher;
 
 use crate::access::pattern::{Pattern, Tail};
 
-/// A rule as an entry of the index: the role that it belongs to, the rule's number and two flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A rule as an entry of the index: the role that it belongs to, and the rule's number with two flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) role: u32,
-    pub(super) rule: u32,
-    pub(super) denies: bool,
-    /// It counts only in some circumstances.
-    pub(super) conditional: bool,
+    rule_and_flags: u32,
+}
+
+const DENIES: u32 = 1 << 31;
+const CONDITIONAL: u32 = 1 << 30;
+/// Rules are numbered below this.
+pub(super) const MAX_RULES: u32 = CONDITIONAL;
+
+impl Entry {
+    pub(super) fn new(role: u32, rule: u32, denies: bool, conditional: bool) -> Self {
+        let flags = if denies { DENIES } else { 0 } | if conditional { CONDITIONAL } else { 0 };
+        Self { role, rule_and_flags: rule | flags }
+    }
+
+    pub(super) fn rule(self) -> u32 {
+        self.rule_and_flags & (MAX_RULES - 1)
+    }
+
+    pub(super) fn denies(self) -> bool {
+        self.rule_and_flags & DENIES != 0
+    }
+
+    /// Does it count only in some circumstances?
+    pub(super) fn is_conditional(self) -> bool {
+        self.rule_and_flags & CONDITIONAL != 0
+    }
 }
 
 /// What is left of a name when a node is reached decides which of its entries match.
@@ -54,6 +77,7 @@ const EVERY_ACTION: u32 = 1;
 
 #[derive(Clone, Debug)]
 pub(super) struct Index {
+    literals: Literals,
     nodes: Vec<Node>,
     entries: Vec<Entry>,
     /// Children by parent and piece: open addressing, a power of two of slots, at most half of them used.
@@ -71,13 +95,14 @@ impl Index {
         general: &dyn Fn(u32) -> bool,
         visit: &mut dyn FnMut(&[Entry]) -> bool,
     ) {
-        let mut walk = Walk { index: self, general, visit };
-        if let Some(root) = self.child(ACTIONS, action) {
-            if !walk.node(root, resource) {
-                return;
-            }
+        if !self.literals.matching(action, resource, &self.entries, visit) {
+            return;
         }
-        walk.node(EVERY_ACTION, resource);
+        let mut walk = Walk { index: self, general, visit };
+        let root = self.child(ACTIONS, action);
+        if root.is_none_or(|root| walk.node(root, resource)) {
+            walk.node(EVERY_ACTION, resource);
+        }
     }
 
     fn child(&self, parent: u32, piece: &str) -> Option<u32> {
@@ -121,7 +146,7 @@ impl Walk<'_> {
         }
         if !node.general.is_empty() {
             for entry in index.entries(&node.general) {
-                if (self.general)(entry.rule) && !(self.visit)(std::slice::from_ref(entry)) {
+                if (self.general)(entry.rule()) && !(self.visit)(std::slice::from_ref(entry)) {
                     return false;
                 }
             }
@@ -134,10 +159,8 @@ impl Walk<'_> {
             return self.visit(&node.exact);
         }
         let (piece, after) = rest.split_at(separator.map_or(rest.len(), |place| place + 1));
-        if let Some(child) = index.child(number, piece) {
-            if !self.node(child, after) {
-                return false;
-            }
+        if index.child(number, piece).is_some_and(|child| !self.node(child, after)) {
+            return false;
         }
         let [slash, colon] = node.stars;
         let star = match piece.as_bytes().last() {
@@ -157,9 +180,13 @@ fn hash(parent: u32, piece: &str) -> u64 {
     let mut hasher = FxHasher::default();
     hasher.write_u32(parent);
     hasher.write(piece.as_bytes());
-    let hash = hasher.finish();
-    // The table takes the lowest bits.
-    hash ^ hash >> 32
+    spread(hasher.finish())
+}
+
+/// The tables take the lowest bits, and the hasher's are not its best.
+fn spread(hash: u64) -> u64 {
+    let wide = u128::from(hash ^ hash >> 29) * 0x9e37_79b9_7f4a_7c15;
+    (wide >> 64) as u64 ^ wide as u64
 }
 
 /// Collects rules, and lays the index out in one piece.
@@ -167,6 +194,8 @@ fn hash(parent: u32, piece: &str) -> u64 {
 pub(super) struct IndexBuilder {
     nodes: Vec<Building>,
     children: std::collections::HashMap<(u32, String), u32>,
+    /// By action, none for every one, and name.
+    literals: std::collections::BTreeMap<(Option<String>, String), Vec<Entry>>,
 }
 
 #[derive(Debug, Default)]
@@ -177,10 +206,19 @@ struct Building {
 
 impl IndexBuilder {
     pub(super) fn new() -> Self {
-        Self { nodes: vec![Building::default(), Building::default()], children: Default::default() }
+        Self {
+            nodes: vec![Building::default(), Building::default()],
+            children: Default::default(),
+            literals: Default::default(),
+        }
     }
 
     pub(super) fn add(&mut self, action: Option<&str>, pattern: &Pattern, entry: Entry) {
+        if let Some(name) = pattern.literal() {
+            let key = (action.map(str::to_owned), name.to_owned());
+            self.literals.entry(key).or_default().push(entry);
+            return;
+        }
         let mut node = match action {
             Some(action) => self.child(ACTIONS, action),
             None => EVERY_ACTION,
@@ -227,11 +265,18 @@ impl IndexBuilder {
         }
     }
 
-    pub(super) fn build(self) -> Index {
+    /// `None` where the names take more memory than the index can address, 1 GiB.
+    pub(super) fn build(self) -> Option<Index> {
+        let size = |(action, name): &(Option<String>, String)| {
+            RECORD_HEAD + action.as_ref().map_or(EVERY.len(), String::len) + name.len() + STEP
+        };
+        if self.literals.keys().map(size).sum::<usize>() > MAX_RECORDS {
+            return None;
+        }
         let mut entries = Vec::new();
         let mut lay_out = |mut list: Vec<Entry>| {
             // Denials first, since the first of them ends the walk; then by role, for the search.
-            list.sort_by_key(|entry| (entry.role, !entry.denies, entry.rule));
+            list.sort_by_key(|entry| (entry.role, !entry.denies(), entry.rule()));
             let start = entries.len() as u32;
             entries.extend(list);
             start..entries.len() as u32
@@ -241,6 +286,9 @@ impl IndexBuilder {
             Node { everything, segment, exact, general, stars: node.stars }
         });
         let nodes: Vec<_> = nodes.collect();
+        let literals = self.literals.into_iter().map(|(key, list)| (key, lay_out(list)));
+        let literals: Vec<_> = literals.collect();
+        let literals = Literals::new(literals, &entries);
         let mut slots = vec![Slot::default(); (self.children.len() * 2).next_power_of_two().max(2)];
         let mask = slots.len() - 1;
         let mut pieces = String::new();
@@ -258,6 +306,132 @@ impl IndexBuilder {
                 *free = slot;
             }
         }
-        Index { nodes, entries, slots, pieces }
+        Some(Index { literals, nodes, entries, slots, pieces })
     }
+}
+
+/// Rules whose pattern is a name. A table of places leads to records, in which everything that a decision
+/// needs lies together, since with many rules it is the memory that takes the time.
+#[derive(Clone, Debug)]
+struct Literals {
+    /// 0 for none, or where a record is, counted from 1 in steps of [`STEP`] bytes, and above that some bits of
+    /// its hash, so that the memory of other records is rarely touched. Open addressing, a power of two of
+    /// slots, at most half of them used.
+    places: Vec<u32>,
+    /// Each: the lengths of action and name, the entries (the first of them if there is one, otherwise where
+    /// they are), and the bytes of action and name.
+    records: Vec<u8>,
+    /// Some of them are about every action.
+    of_every_action: bool,
+}
+
+const STEP: usize = 8;
+const PLACE_BITS: u32 = 27;
+/// The bytes that records may take.
+const MAX_RECORDS: usize = ((1 << PLACE_BITS) - 1) * STEP;
+const RECORD_HEAD: usize = 4 + 4 + 8;
+/// What stands for every action in a record: no action has a star in its name.
+const EVERY: &str = "*";
+/// Marks an action's length where there are several entries.
+const SEVERAL: u32 = 1 << 31;
+
+impl Literals {
+    fn new(literals: Vec<((Option<String>, String), Range<u32>)>, entries: &[Entry]) -> Self {
+        let of_every_action = literals.iter().any(|((action, _), _)| action.is_none());
+        let mut places = vec![0; (literals.len() * 2).next_power_of_two().max(2)];
+        let mask = places.len() - 1;
+        let mut records = Vec::new();
+        for ((action, name), range) in literals {
+            let action = action.as_deref().unwrap_or(EVERY);
+            let hash = name_hash(action, &name);
+            let place = (records.len() / STEP + 1) as u32 & ((1 << PLACE_BITS) - 1) | tag(hash);
+            let one = entries.get(range.start as usize).filter(|_| range.len() == 1);
+            let (flag, [a, b]) = match one {
+                Some(entry) => (0, [entry.role, entry.rule_and_flags]),
+                None => (SEVERAL, [range.start, range.end]),
+            };
+            for word in [action.len() as u32 | flag, name.len() as u32, a, b] {
+                records.extend_from_slice(&word.to_le_bytes());
+            }
+            records.extend_from_slice(action.as_bytes());
+            records.extend_from_slice(name.as_bytes());
+            records.resize(records.len().next_multiple_of(STEP), 0);
+            let mut slot = hash as usize & mask;
+            while places.get(slot).is_some_and(|place| *place != 0) {
+                slot = (slot + 1) & mask;
+            }
+            if let Some(free) = places.get_mut(slot) {
+                *free = place;
+            }
+        }
+        Self { places, records, of_every_action }
+    }
+
+    /// False when `visit` said so.
+    fn matching(
+        &self,
+        action: &str,
+        name: &str,
+        entries: &[Entry],
+        visit: &mut dyn FnMut(&[Entry]) -> bool,
+    ) -> bool {
+        self.visit(action, name, entries, visit)
+            && (!self.of_every_action || self.visit(EVERY, name, entries, visit))
+    }
+
+    fn visit(
+        &self,
+        action: &str,
+        name: &str,
+        entries: &[Entry],
+        visit: &mut dyn FnMut(&[Entry]) -> bool,
+    ) -> bool {
+        let mask = self.places.len() - 1;
+        let hash = name_hash(action, name);
+        let mut slot = hash as usize & mask;
+        loop {
+            let Some(place) = self.places.get(slot).filter(|place| **place != 0) else {
+                return true;
+            };
+            let tagged = place & !((1 << PLACE_BITS) - 1) == tag(hash);
+            let record =
+                if tagged { self.record(place & ((1 << PLACE_BITS) - 1), action, name) } else { None };
+            if let Some([several, a, b]) = record {
+                return if several == 0 {
+                    visit(&[Entry { role: a, rule_and_flags: b }])
+                } else {
+                    visit(entries.get(a as usize..b as usize).unwrap_or_default())
+                };
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    /// What the record at a place has to say, if it is about this action and name.
+    fn record(&self, place: u32, action: &str, name: &str) -> Option<[u32; 3]> {
+        let record = self.records.get((place as usize).checked_sub(1)? * STEP..)?;
+        let (head, rest) = record.split_first_chunk::<RECORD_HEAD>()?;
+        let (words, _) = head.as_chunks::<4>();
+        let [action_len, name_len, a, b] = words else { return None };
+        let action_len = u32::from_le_bytes(*action_len);
+        let (several, action_len) = (action_len & SEVERAL, (action_len & !SEVERAL) as usize);
+        if action_len != action.len() || u32::from_le_bytes(*name_len) as usize != name.len() {
+            return None;
+        }
+        let (of_action, rest) = rest.split_at_checked(action_len)?;
+        let same = of_action == action.as_bytes() && rest.get(..name.len())? == name.as_bytes();
+        same.then(|| [several, u32::from_le_bytes(*a), u32::from_le_bytes(*b)])
+    }
+}
+
+/// The topmost bits, which the slot is not chosen by.
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 & !((1 << PLACE_BITS) - 1)
+}
+
+fn name_hash(action: &str, name: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(action.as_bytes());
+    hasher.write(name.as_bytes());
+    spread(hasher.finish())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Policy;
@@ -61,7 +60,7 @@ impl Policy {
         let now = seconds(now);
         let mut lints = Vec::new();
         let mut found = |kind, message: String| lints.push(Lint { kind, message });
-        for rule in &self.rules {
+        for rule in self.rules.iter() {
             if rule.until <= now {
                 found(LintKind::Expired, format!("{rule} is over; remove it"));
             }
@@ -134,8 +133,8 @@ impl Policy {
     }
 
     /// Pairs of a rule and one that always decides before it, or instead of it.
-    fn overshadowed(&self) -> Vec<(&Arc<Rule>, &Arc<Rule>)> {
-        let mut by_owner: BTreeMap<u32, Vec<(usize, &Arc<Rule>)>> = BTreeMap::new();
+    fn overshadowed(&self) -> Vec<(&Rule, &Rule)> {
+        let mut by_owner: BTreeMap<u32, Vec<(usize, &Rule)>> = BTreeMap::new();
         for (place, rule) in self.rules.iter().enumerate() {
             by_owner.entry(self.number(rule)).or_default().push((place, rule));
         }
