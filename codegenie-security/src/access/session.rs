@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::narrowing::Narrowing;
 use super::policy::Principal;
-use super::state::State;
+use super::state::StateRef;
 use super::store::Shared;
 
 /// The public name of a session: 32 hexadecimal digits, safe to log. The token cannot be told from it.
@@ -131,7 +131,7 @@ pub(super) struct Inner {
     pub(super) narrowing: Option<Narrowing>,
     /// One set for the root and all that is derived from it.
     pub(super) labels: Arc<ArcSwap<Vec<Arc<str>>>>,
-    pub(super) state: Arc<State>,
+    pub(super) state: StateRef,
     pub(super) token_hash: [u8; 32],
     pub(super) idle: Option<Duration>,
     pub(super) store: Arc<Shared>,

@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// of its ancestors at once, without being found first.
 #[derive(Debug)]
 pub(super) struct State {
-    parent: Option<Arc<State>>,
+    parent: Option<StateRef>,
     revoked: AtomicBool,
     /// All sessions of the user end when this differs from what it was at the beginning.
-    generation: Arc<AtomicU64>,
+    generation: Generation,
     born_in: u64,
     /// When it was last used, in milliseconds since the store was made.
     last_used: AtomicU64,
@@ -29,6 +29,28 @@ pub(super) struct State {
     /// In milliseconds since the store was made.
     expires_at: u64,
     idle: Option<u64>,
+}
+
+/// A session's state, as the session and those derived from it hold it.
+pub(super) type StateRef = Arc<State>;
+
+/// Counts how often all sessions of a user were ended.
+#[derive(Clone, Debug)]
+pub(super) struct Generation(Arc<AtomicU64>);
+
+impl Generation {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(0)))
+    }
+
+    /// Ends all that began before.
+    pub(super) fn end(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// Why a session may not act.
@@ -51,9 +73,9 @@ const LEVEL_SHIFT: u32 = 56;
 const TIME_MASK: u64 = (1 << LEVEL_SHIFT) - 1;
 
 impl State {
-    pub(super) fn new(beginning: Beginning, generation: Arc<AtomicU64>, parent: Option<Arc<State>>) -> Self {
-        let born_in = generation.load(Ordering::SeqCst);
-        Self {
+    pub(super) fn new(beginning: Beginning, generation: Generation, parent: Option<StateRef>) -> StateRef {
+        let born_in = generation.now();
+        Arc::new(Self {
             parent,
             revoked: AtomicBool::new(false),
             generation,
@@ -63,14 +85,14 @@ impl State {
             most_level: beginning.most_level,
             expires_at: beginning.expires_at,
             idle: beginning.idle,
-        }
+        })
     }
 
     /// May it act at this time, and may all that it was derived from?
     pub(super) fn check(&self, now: u64) -> Result<(), Ended> {
         let mut state = Some(self);
         while let Some(one) = state {
-            if one.revoked.load(Ordering::SeqCst) || one.generation.load(Ordering::SeqCst) != one.born_in {
+            if one.revoked.load(Ordering::SeqCst) || one.generation.now() != one.born_in {
                 return Err(Ended::Revoked);
             }
             if now >= one.end() {
@@ -134,9 +156,9 @@ impl State {
 mod loom_tests {
     use super::*;
 
-    fn state(parent: Option<Arc<State>>, generation: &Arc<AtomicU64>) -> Arc<State> {
+    fn state(parent: Option<StateRef>, generation: &Generation) -> StateRef {
         let beginning = Beginning { last_used: 0, expires_at: u64::MAX, idle: None, most_level: u8::MAX };
-        Arc::new(State::new(beginning, Arc::clone(generation), parent))
+        State::new(beginning, generation.clone(), parent)
     }
 
     /// A grandchild is made and checked while its grandparent is revoked: once `revoke` has returned, nobody
@@ -144,7 +166,7 @@ mod loom_tests {
     #[test]
     fn a_revoked_parent_never_lets_a_child_pass() {
         loom::model(|| {
-            let generation = Arc::new(AtomicU64::new(0));
+            let generation = Generation::new();
             let root = state(None, &generation);
             let revoked = Arc::new(AtomicBool::new(false));
             let revoking = loom::thread::spawn({
@@ -167,11 +189,11 @@ mod loom_tests {
     #[test]
     fn a_new_generation_ends_all_that_began_before() {
         loom::model(|| {
-            let generation = Arc::new(AtomicU64::new(0));
+            let generation = Generation::new();
             let before = state(None, &generation);
             let ending = loom::thread::spawn({
-                let generation = Arc::clone(&generation);
-                move || generation.fetch_add(1, Ordering::SeqCst)
+                let generation = generation.clone();
+                move || generation.end()
             });
             let child = state(Some(Arc::clone(&before)), &generation);
             ending.join().unwrap();
@@ -189,7 +211,7 @@ mod loom_tests {
     #[test]
     fn a_level_is_never_read_half() {
         loom::model(|| {
-            let generation = Arc::new(AtomicU64::new(0));
+            let generation = Generation::new();
             let root = state(None, &generation);
             root.raise(1, 100);
             let raising = loom::thread::spawn({

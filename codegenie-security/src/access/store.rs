@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,7 @@ use super::clock::{Clock, SystemClock};
 use super::narrowing::{Attenuation, Narrowing};
 use super::persistence::{NoPersistence, PersistenceError, SessionPersistence, SessionRecord};
 use super::session::{Inner, OpenSessionError, Session, SessionError, SessionId, SessionRequest};
-use super::state::{Beginning, Ended, State};
+use super::state::{Beginning, Ended, Generation, State, StateRef};
 use super::token::{self, SessionToken};
 
 /// How long an ended session is remembered, so that its holder is told what became of it.
@@ -65,9 +64,9 @@ impl Shared {
 }
 
 /// The sessions of one user.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct UserSessions {
-    generation: Arc<AtomicU64>,
+    generation: Generation,
     /// Ids of roots, ended ones as long as nobody opens another.
     roots: Mutex<Vec<SessionId>>,
 }
@@ -254,7 +253,7 @@ impl SessionStore {
     }
 
     fn make(&self, record: SessionRecord, parent: Option<Session>, narrowing: Option<Narrowing>) -> Session {
-        let generation = Arc::clone(&self.user(&record.user).generation);
+        let generation = self.user(&record.user).generation.clone();
         let beginning = Beginning {
             last_used: self.shared.millis(record.last_used),
             expires_at: self.shared.millis(record.expires_at),
@@ -269,7 +268,7 @@ impl SessionStore {
             }
         };
         let state =
-            State::new(beginning, generation, parent.as_ref().map(|parent| Arc::clone(&parent.0.state)));
+            State::new(beginning, generation, parent.as_ref().map(|parent| StateRef::clone(&parent.0.state)));
         Session(Arc::new(Inner {
             id: record.id,
             user: record.user,
@@ -281,7 +280,7 @@ impl SessionStore {
             parent,
             narrowing,
             labels,
-            state: Arc::new(state),
+            state,
             token_hash: record.token_hash,
             idle: record.idle,
             store: Arc::clone(&self.shared),
@@ -298,7 +297,8 @@ impl SessionStore {
         if let Some(known) = self.users.get(user) {
             return Arc::clone(&known);
         }
-        Arc::clone(&self.users.entry(user.to_owned()).or_default())
+        let new = || Arc::new(UserSessions { generation: Generation::new(), roots: Mutex::default() });
+        Arc::clone(&self.users.entry(user.to_owned()).or_insert_with(new))
     }
 
     /// The open session of a token: a [`SessionToken`], or its text.
@@ -368,7 +368,7 @@ impl SessionStore {
         let Some(user) = self.users.get(user).map(|user| Arc::clone(&user)) else { return 0 };
         let mut roots = user.roots.lock().unwrap_or_else(PoisonError::into_inner);
         let open: Vec<_> = roots.drain(..).filter(|id| self.is_open(*id)).collect();
-        user.generation.fetch_add(1, Ordering::SeqCst);
+        user.generation.end();
         for id in &open {
             let _ = self.persistence.remove(*id);
         }

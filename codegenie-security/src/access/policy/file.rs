@@ -135,7 +135,8 @@ impl Policy {
                 PolicyFileError { place, cause: Cause::Text(one_line(error.message())) }
             })?,
             PolicyFormat::Json => serde_json::from_str(text).map_err(|error| {
-                let place = (error.line() > 0).then(|| Place { line: error.line(), column: error.column() });
+                let place =
+                    (error.line() > 0).then(|| Place { line: error.line(), column: error.column().max(1) });
                 // The place is told apart from the message.
                 let message = error.to_string();
                 let end = message.rfind(" at line ").unwrap_or(message.len());

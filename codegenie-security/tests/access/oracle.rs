@@ -1,6 +1,4 @@
 //! Patterns and decisions against naive oracles that are written from the documentation alone.
-#![cfg(feature = "access")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests fail by panicking")]
 
 use std::collections::BTreeSet;
 

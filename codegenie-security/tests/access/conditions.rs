@@ -1,0 +1,253 @@
+//! Conditions, ends, grants to one user, and roles that are kept apart.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::{control, start};
+use codegenie_security::{
+    AccessRequest, Condition, LintKind, OpenSessionError, Permission, Policy, PolicyError, Reason, Role,
+    Separation, SessionRequest,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn policy_with(role: Role) -> Policy {
+    Policy::builder().role(role).user("u", ["r"]).build().unwrap()
+}
+
+#[test]
+fn hours_and_weekdays_are_of_the_zone_that_is_said() {
+    let nine_to_five = || Condition::new().hours(9 * 60, 17 * 60);
+    let allowed = |condition: Condition, at: SystemTime| {
+        let policy = policy_with(Role::new("r").allow(Permission::new("a:x").when(condition)));
+        let decision = policy.decide(&AccessRequest::new("u", "a", "x").at(at));
+        assert!(decision.is_allowed() || matches!(decision.reason(), Reason::Unmet(_)), "{decision}");
+        decision.is_allowed()
+    };
+    // It is eight o'clock on a Friday.
+    assert!(!allowed(nine_to_five(), start()));
+    assert!(allowed(nine_to_five(), start() + HOUR));
+    assert!(allowed(nine_to_five(), start() + 9 * HOUR - Duration::from_secs(1)));
+    assert!(!allowed(nine_to_five(), start() + 9 * HOUR), "the end is not part of it");
+    assert!(allowed(nine_to_five().utc_offset(60), start()));
+    assert!(!allowed(nine_to_five().utc_offset(-5 * 60), start() + HOUR));
+    let night = || Condition::new().hours(22 * 60, 6 * 60);
+    assert!(
+        !allowed(night(), start())
+            && allowed(night(), start() + 14 * HOUR)
+            && allowed(night(), start() + 20 * HOUR)
+    );
+    let days = |text: &str| Condition::new().weekdays(text).unwrap();
+    assert!(allowed(days("fri"), start()) && !allowed(days("mon-thu,sat"), start()));
+    assert!(allowed(days("mon-fri"), start()) && !allowed(days("mon-fri"), start() + 24 * HOUR));
+    assert!(allowed(days("fri-mon"), start() + 48 * HOUR));
+    assert!(allowed(days("sat").utc_offset(16 * 60), start()), "there it is Saturday already");
+    assert!(Condition::new().weekdays("someday").is_err() && Condition::new().weekdays("").is_err());
+}
+
+#[test]
+fn tags_labels_and_levels_are_those_of_the_request() {
+    let role = Role::new("r")
+        .allow(Permission::new("deploy:**").when(Condition::new().level(2)))
+        .allow(Permission::new("read:db").when(Condition::new().tag("network", "internal")))
+        .allow("connect:**")
+        .deny(
+            Permission::new("connect:**")
+                .when(Condition::new().labels(["untrusted-content", "private-data"])),
+        );
+    let policy = policy_with(role);
+    let request = AccessRequest::new;
+    let deploy = policy.decide(&request("u", "deploy", "prod").level(1));
+    assert_eq!(
+        deploy.to_string(),
+        r#"denied: not met is the condition of allow deploy:** when session level 2 of role "r""#
+    );
+    assert!(policy.decide(&request("u", "deploy", "prod").level(2)).is_allowed());
+    let tags = |value: &str| vec![("network".to_owned(), value.to_owned())];
+    assert!(policy.decide(&request("u", "read", "db").tags(&tags("internal"))).is_allowed());
+    assert!(!policy.decide(&request("u", "read", "db").tags(&tags("guest"))).is_allowed());
+    let labels: Vec<Arc<str>> = vec!["private-data".into(), "untrusted-content".into()];
+    assert!(policy.decide(&request("u", "connect", "h").labels(&labels[..1])).is_allowed());
+    assert!(policy.decide(&request("u", "connect", "h").labels(&labels[1..])).is_allowed());
+    assert!(matches!(
+        policy.decide(&request("u", "connect", "h").labels(&labels)).reason(),
+        Reason::Denied(_)
+    ));
+}
+
+#[test]
+fn after_untrusted_content_and_private_data_nothing_leaves() {
+    let role = Role::new("r").allow("*:**").deny(
+        Permission::new("connect:**").when(Condition::new().labels(["untrusted-content", "private-data"])),
+    );
+    let (access, _) = control(policy_with(role));
+    let (_, lead) = access.open_session(SessionRequest::new("u").label("private-data")).unwrap();
+    let (_, helper) = access.attenuate(&lead, Default::default()).unwrap();
+    assert!(access.permit(&lead, "connect", "host").is_allowed());
+    // What the helper reads reaches the one that gave it work.
+    helper.add_label("untrusted-content");
+    helper.add_label("untrusted-content");
+    assert_eq!(lead.labels(), ["private-data", "untrusted-content"]);
+    for session in [&lead, &helper] {
+        assert!(matches!(access.permit(session, "connect", "host").reason(), Reason::Denied(_)));
+        assert!(access.permit(session, "read", "file").is_allowed());
+    }
+    let (_, fresh) = access.open_session(SessionRequest::new("u")).unwrap();
+    assert!(access.permit(&fresh, "connect", "host").is_allowed());
+}
+
+#[test]
+fn permissions_and_roles_end_when_they_say() {
+    let end = start() + HOUR;
+    let policy = Policy::builder()
+        .role(Role::new("base").allow("read:x"))
+        .role(Role::new("admin").inherits("base").allow("write:x").deny("read:secret"))
+        .role(Role::new("visitor").allow(Permission::new("look:x").until(end)).allow("read:secret"))
+        .user("u", ["visitor"])
+        .user_until("u", "admin", end)
+        .build()
+        .unwrap();
+    let ask = |action, resource, at| policy.decide(&AccessRequest::new("u", action, resource).at(at));
+    let before = end - Duration::from_secs(1);
+    for action in ["read", "write", "look"] {
+        assert!(ask(action, "x", before).is_allowed(), "{action}");
+        assert!(matches!(ask(action, "x", end).reason(), Reason::Unmet(_)), "{action}");
+    }
+    assert!(!ask("read", "secret", before).is_allowed());
+    assert!(ask("read", "secret", end).is_allowed(), "the prohibition ends with the role");
+    // Given twice, the longer one counts.
+    let twice =
+        Policy::builder().role(Role::new("r").allow("a:x")).user_until("u", "r", start()).user("u", ["r"]);
+    assert!(twice.build().unwrap().decide(&AccessRequest::new("u", "a", "x").at(end)).is_allowed());
+}
+
+#[test]
+fn grants_and_revocations_are_of_one_user() {
+    let policy = Policy::builder()
+        .role(Role::new("dev").allow("read:/src/**"))
+        .user("alice", ["dev"])
+        .user("bob", ["dev"])
+        .grant("alice", "write:/src/docs/**")
+        .revoke("bob", "read:/src/secret/**")
+        .grant("carol", "read:/src/readme")
+        .build()
+        .unwrap();
+    let allowed =
+        |user, action, resource| policy.decide(&AccessRequest::new(user, action, resource)).is_allowed();
+    assert!(allowed("alice", "write", "/src/docs/a") && !allowed("bob", "write", "/src/docs/a"));
+    assert!(allowed("alice", "read", "/src/secret/k") && !allowed("bob", "read", "/src/secret/k"));
+    assert!(allowed("carol", "read", "/src/readme") && !allowed("carol", "read", "/src/a"));
+    let refused = policy.decide(&AccessRequest::new("bob", "read", "/src/secret/k"));
+    assert_eq!(refused.to_string(), r#"denied by deny read:/src/secret/** of user "bob""#);
+    assert_eq!(refused.rule().unwrap().role(), None);
+    // In whatever roles a session acts.
+    let none: [String; 0] = [];
+    let request = AccessRequest::new("alice", "write", "/src/docs/a").roles(&none);
+    assert!(policy.decide(&request).is_allowed());
+    assert!(!policy.decide(&AccessRequest::new("bob", "read", "/src/secret/k").roles(&none)).is_allowed());
+}
+
+#[test]
+fn roles_are_kept_apart_by_inheritance_too() {
+    let roles = || {
+        Policy::builder()
+            .role(Role::new("author").allow("write:**"))
+            .role(Role::new("approver").allow("approve:**"))
+            .role(Role::new("lead").inherits("approver"))
+    };
+    let error =
+        roles().user("u", ["author", "lead"]).separate(Separation::of(["author", "approver"])).build();
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        r#"user "u" is given "author" and "approver", which are kept apart; take one of them away"#
+    );
+    let error = roles().separate(Separation::of(["author", "ghost"])).build().unwrap_err();
+    assert!(matches!(error, PolicyError::UnknownRole { .. }));
+    roles()
+        .user("u", ["author"])
+        .user("v", ["lead"])
+        .separate(Separation::of(["author", "approver"]))
+        .build()
+        .unwrap();
+
+    let policy = roles()
+        .user("u", ["author", "lead"])
+        .separate(Separation::of(["author", "approver"]).in_one_session());
+    let (access, _) = control(policy.build().unwrap());
+    let both = access.open_session(SessionRequest::new("u")).unwrap_err();
+    assert!(matches!(both, OpenSessionError::SeparatedRoles { .. }), "{both}");
+    let (_, author) = access.open_session(SessionRequest::new("u").roles(["author"])).unwrap();
+    assert!(
+        access.permit(&author, "write", "x").is_allowed()
+            && !access.permit(&author, "approve", "x").is_allowed()
+    );
+}
+
+#[test]
+fn explanations_say_what_each_rule_came_to() {
+    let policy = Policy::builder()
+        .role(Role::new("a").allow("read:/x/**"))
+        .role(Role::new("b").allow("read:/x/y").deny("read:/x/secret"))
+        .role(Role::new("c").allow("*:**"))
+        .user("u", ["a", "b"])
+        .user("v", ["c"])
+        .grant("v", "read:/x/y")
+        .build()
+        .unwrap();
+    let acting = ["a".to_owned()];
+    let explanation = policy.explain(&AccessRequest::new("u", "read", "/x/y").roles(&acting));
+    assert_eq!(
+        explanation.to_string(),
+        "allowed by allow read:/x/** of role \"a\"\n  \
+         allow read:/x/** of role \"a\": it counts\n  \
+         allow read:/x/y of role \"b\": its role is not active\n  \
+         allow *:** of role \"c\": the user does not have its role\n  \
+         allow read:/x/y of user \"v\": it is another user's"
+    );
+    let denied = policy.explain(&AccessRequest::new("u", "read", "/x/secret").roles(&acting));
+    assert!(denied.considered.iter().any(|one| one.counts && one.rule.role() == Some("b")));
+}
+
+#[test]
+fn the_linter_finds_what_has_no_effect() {
+    let now = start();
+    let policy = Policy::builder()
+        .actions(["read", "write"])
+        .role(Role::new("base").deny("*:/secret/**"))
+        .role(
+            Role::new("dev")
+                .inherits("base")
+                .allow("read:/src/**")
+                .allow("read:/src/a")
+                .allow("read:/secret/k")
+                .allow("raed:/x")
+                .allow(Permission::new("read:/y").until(now))
+                .allow(Permission::new("read:/z").when(Condition::new().hours(60, 60))),
+        )
+        .role(Role::new("unused").allow("read:/q"))
+        .user("u", ["dev"])
+        .user("idle", [""; 0])
+        .user_until("u", "base", now)
+        .build()
+        .unwrap();
+    let lints = policy.lint(now);
+    let kinds: Vec<_> = lints.iter().map(codegenie_security::Lint::kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            LintKind::NeverAllows,
+            LintKind::Superfluous,
+            LintKind::Expired,
+            LintKind::Expired,
+            LintKind::NeverHolds,
+            LintKind::UnknownAction,
+            LintKind::UnusedRole,
+            LintKind::PowerlessUser,
+        ],
+        "{lints:#?}"
+    );
+    assert!(lints[0].to_string().contains("/secret/k") && lints[5].to_string().contains("raed"));
+    let clean =
+        Policy::builder().role(Role::new("dev").allow("read:/src/**").deny("read:/src/k")).user("u", ["dev"]);
+    assert_eq!(clean.build().unwrap().lint(now), []);
+}
