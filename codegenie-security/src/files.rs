@@ -141,3 +141,33 @@ pub(crate) fn lock(file: File) -> io::Result<Locked> {
 pub(crate) fn lock(_file: File) -> io::Result<Locked> {
     Err(unsupported())
 }
+
+/// Makes a directory that only its owner can enter, unless it is there; one that others can write is refused.
+#[cfg(all(unix, feature = "access", feature = "audit-log"))]
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let metadata = std::fs::symlink_metadata(path)?;
+    let refused = |text: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    let user = nix::unistd::geteuid().as_raw();
+    if !metadata.is_dir() {
+        return refused("it is not a directory");
+    }
+    if metadata.uid() != user && metadata.uid() != 0 {
+        return refused("it belongs to another user");
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return refused("others can write to it");
+    }
+    Ok(())
+}
+
+/// Makes a directory that only its owner can enter.
+#[cfg(all(not(unix), feature = "access", feature = "audit-log"))]
+pub(crate) fn create_private_dir(_path: &Path) -> io::Result<()> {
+    Err(unsupported())
+}

@@ -15,6 +15,8 @@ mod audit_log;
 mod crypto;
 #[cfg(feature = "crypto")]
 mod files;
+#[cfg(all(feature = "access", feature = "audit-log"))]
+mod framework;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -56,3 +58,5 @@ pub use crypto::{
 pub use crypto::{ChannelError, ChannelIdentity, ChannelPeer, ChannelSecret, SecureChannel};
 #[cfg(feature = "keyring")]
 pub use crypto::{KeyringError, KeyringKey};
+#[cfg(all(feature = "access", feature = "audit-log"))]
+pub use framework::{FrameworkError, LoginError, OperationError, SecurityContext, SecurityFramework};

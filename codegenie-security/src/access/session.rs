@@ -75,6 +75,12 @@ impl SessionRequest {
         }
     }
 
+    /// For whom the session is.
+    #[must_use]
+    pub fn user_name(&self) -> &str {
+        &self.user
+    }
+
     /// Names the agent that acts for the user.
     pub fn agent(mut self, agent: impl Into<String>) -> Self {
         self.agent = Some(agent.into());

@@ -120,6 +120,14 @@ pub enum KeysetError {
     },
 }
 
+impl KeysetError {
+    /// Is it that there is no such file?
+    #[cfg(all(feature = "access", feature = "audit-log"))]
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 fn list(ids: &[KeyId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

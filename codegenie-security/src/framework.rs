@@ -1,0 +1,265 @@
+//! Keys, access and audit, wired together.
+
+mod error;
+mod operation;
+
+pub use error::{FrameworkError, LoginError, OperationError};
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::access::SessionError;
+use crate::access::{
+    AccessControl, Attenuation, FileSessions, LoginThrottle, Policy, Session, SessionId, SessionRequest,
+    SessionStore, SessionToken,
+};
+use crate::audit::{AuditEvent, AuditResult, AuditSink, EventClass, ThreatLevel};
+use crate::audit_log::AuditLog;
+use crate::crypto::{KeyFile, KeyWrapper, Keyset, PasswordHasher, SecretString};
+use crate::files;
+
+/// Everything of this crate that an agent platform needs, wired: keys, access control, sessions that outlive the
+/// process, and a record of who did what, in one directory.
+///
+/// ```
+/// use codegenie_security::{Policy, Role, SecurityFramework, SessionRequest};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let dir = tempfile::tempdir()?; // a directory of the host's own
+/// let policy = Policy::builder().role(Role::new("dev").allow("deploy:staging")).user("alice", ["dev"]).build()?;
+/// let security = SecurityFramework::open(dir.path().join("security"), policy)?;
+///
+/// let (token, _) = security.open_session(SessionRequest::new("alice").agent("releaser"))?;
+/// let context = security.enter(&token)?;
+/// let version = security.secure_operation(&context, "deploy", "staging", async { Ok::<_, std::io::Error>(7) }).await?;
+/// assert_eq!(version, 7);
+/// let refused = security.secure_operation(&context, "deploy", "production", async { Ok::<_, std::io::Error>(8) }).await;
+/// assert!(refused.is_err()); // and never ran; all four are on record
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The parts are there to be used by themselves, and each can be replaced: see [`with_parts`](Self::with_parts).
+#[derive(Debug)]
+pub struct SecurityFramework<A = AuditLog> {
+    access: AccessControl,
+    audit: A,
+    keys: Keyset,
+    passwords: PasswordHasher,
+    throttle: LoginThrottle,
+}
+
+/// Whose session acts. Made by [`SecurityFramework::enter`].
+#[derive(Clone, Debug)]
+pub struct SecurityContext {
+    session: Session,
+}
+
+impl SecurityContext {
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl SecurityFramework<AuditLog> {
+    /// Opens the directory, or makes it, for its owner only: `master.key`, a key file; `keys`, a key set wrapped
+    /// by it; `audit.log`; `sessions`.
+    pub fn open(dir: impl AsRef<Path>, policy: Policy) -> Result<Self, FrameworkError> {
+        let dir = dir.as_ref();
+        files::create_private_dir(dir).map_err(|error| FrameworkError::io("make", dir, error))?;
+        let master = KeyFile::load_or_create(dir.join("master.key"))?;
+        Self::open_with_key(dir, policy, &master)
+    }
+
+    /// Opens the directory under a key that is kept elsewhere, such as a passphrase or the keyring of the operating
+    /// system.
+    pub fn open_with_key(
+        dir: impl AsRef<Path>,
+        policy: Policy,
+        master: &dyn KeyWrapper,
+    ) -> Result<Self, FrameworkError> {
+        let dir = dir.as_ref();
+        files::create_private_dir(dir).map_err(|error| FrameworkError::io("make", dir, error))?;
+        let path = dir.join("keys");
+        let keys = match Keyset::load(&path, &[master]) {
+            Err(error) if error.is_missing() => {
+                let keys = Keyset::generate(SystemTime::now())?;
+                keys.save(&path, &[master])?;
+                keys
+            }
+            loaded => loaded?,
+        };
+        // Of the oldest key, which rotation leaves as it is: log and sessions are of one key from beginning to end.
+        let first = keys.ids().next().and_then(|id| keys.get(id)).unwrap_or_else(|| keys.primary());
+        let audit = AuditLog::open(dir.join("audit.log"), &first.derive("codegenie framework audit v1"))?;
+        let sessions =
+            FileSessions::open(dir.join("sessions"), &first.derive("codegenie framework sessions v1"))?;
+        let sessions = SessionStore::new().with_persistence(sessions)?;
+        Ok(Self::with_parts(AccessControl::with_sessions(policy, sessions), audit, keys))
+    }
+}
+
+impl<A: AuditSink> SecurityFramework<A> {
+    /// Parts of the host's own.
+    #[must_use]
+    pub fn with_parts(access: AccessControl, audit: A, keys: Keyset) -> Self {
+        Self { access, audit, keys, passwords: PasswordHasher::new(), throttle: LoginThrottle::new() }
+    }
+
+    /// Hashes passwords otherwise.
+    #[must_use]
+    pub fn passwords(mut self, passwords: PasswordHasher) -> Self {
+        self.passwords = passwords;
+        self
+    }
+
+    /// Policy and sessions.
+    #[must_use]
+    pub fn access(&self) -> &AccessControl {
+        &self.access
+    }
+
+    /// Where events go.
+    #[must_use]
+    pub fn audit(&self) -> &A {
+        &self.audit
+    }
+
+    /// The keys, for sealing what the host keeps.
+    #[must_use]
+    pub fn keys(&self) -> &Keyset {
+        &self.keys
+    }
+
+    /// Opens a session, on record. Whether it is the user who asks, the caller has made sure of. Not recorded: not
+    /// opened.
+    pub fn open_session(&self, request: SessionRequest) -> Result<(SessionToken, Session), LoginError> {
+        let user = request.user_name().to_owned();
+        let event = AuditEvent::new(EventClass::Authentication, "open_session", "session").actor(&user);
+        match self.access.open_session(request) {
+            Ok((token, session)) => {
+                let event = about(event, &session).result(AuditResult::Success);
+                self.audit.record(&event).map_err(|error| {
+                    self.access.revoke(session.id());
+                    LoginError::NotRecorded(error)
+                })?;
+                Ok((token, session))
+            }
+            Err(error) => {
+                self.refuse(event, &error)?;
+                Err(LoginError::Session(error))
+            }
+        }
+    }
+
+    /// Verifies a password against what is [stored](PasswordHasher::hash) for the user, and opens a session. A user
+    /// who is not known has nothing stored: it takes as long, and is refused alike. Blocks for as long as a password
+    /// takes.
+    pub fn login(
+        &self,
+        request: SessionRequest,
+        password: &SecretString,
+        stored: Option<&str>,
+    ) -> Result<(SessionToken, Session), LoginError> {
+        let user = request.user_name().to_owned();
+        let event = || AuditEvent::new(EventClass::Authentication, "login", "session").actor(&user);
+        if let Err(throttled) = self.throttle.attempt(&user) {
+            self.refuse(event().threat(ThreatLevel::Medium), &throttled)?;
+            return Err(LoginError::Throttled(throttled));
+        }
+        let verified = match stored {
+            Some(stored) => self.passwords.verify(password, stored),
+            None => self.passwords.verify_nobody(password),
+        };
+        match verified {
+            Ok(verified) if verified.is_match() => {
+                self.throttle.succeeded(&user);
+                self.open_session(request)
+            }
+            Ok(_) => {
+                self.refuse(event().threat(ThreatLevel::Low), &LoginError::Refused)?;
+                Err(LoginError::Refused)
+            }
+            Err(error) => {
+                self.refuse(event(), &error)?;
+                Err(LoginError::Password(error))
+            }
+        }
+    }
+
+    /// The context of a token's session. One that does not count is on record.
+    pub fn enter(&self, token: impl AsRef<str>) -> Result<SecurityContext, LoginError> {
+        match self.access.validate(token) {
+            Ok(session) => Ok(SecurityContext { session }),
+            Err(error) => {
+                let event = AuditEvent::new(EventClass::Authentication, "enter", "session");
+                let id = match &error {
+                    SessionError::Expired { id, .. } | SessionError::Revoked { id, .. } => Some(*id),
+                    _ => None,
+                };
+                let known = id.and_then(|id| self.access.sessions().get(id));
+                self.refuse(known.map_or(event.clone(), |session| about(event, &session)), &error)?;
+                Err(LoginError::Token(error))
+            }
+        }
+    }
+
+    /// Derives a narrower session for a sub-agent, on record.
+    pub fn attenuate(
+        &self,
+        context: &SecurityContext,
+        attenuation: Attenuation,
+    ) -> Result<(SessionToken, Session), LoginError> {
+        let event =
+            about(AuditEvent::new(EventClass::Authentication, "attenuate", "session"), &context.session);
+        match self.access.attenuate(&context.session, attenuation) {
+            Ok((token, session)) => {
+                let event = event.result(AuditResult::Success).detail("derived", session.id().to_string());
+                self.audit.record(&event).map_err(|error| {
+                    self.access.revoke(session.id());
+                    LoginError::NotRecorded(error)
+                })?;
+                Ok((token, session))
+            }
+            Err(error) => {
+                self.refuse(event, &error)?;
+                Err(LoginError::Session(error))
+            }
+        }
+    }
+
+    /// Ends a session and all that are derived from it, on record. It has ended also where that could not be recorded
+    /// or stored.
+    pub fn revoke(&self, id: SessionId) -> Result<bool, LoginError> {
+        let known = self.access.sessions().get(id);
+        let ended = self.access.sessions().try_revoke(id);
+        let event = AuditEvent::new(EventClass::Authentication, "revoke", format!("session:{id}"));
+        let event = known.map_or(event.clone(), |session| about(event, &session));
+        let result = if matches!(ended, Ok(true)) { AuditResult::Success } else { AuditResult::Failure };
+        self.audit.record(&event.result(result)).map_err(LoginError::NotRecorded)?;
+        ended.map_err(LoginError::Token)
+    }
+
+    fn refuse(&self, event: AuditEvent, why: &dyn std::fmt::Display) -> Result<(), LoginError> {
+        let event = event.result(AuditResult::Denied).detail("reason", why.to_string());
+        self.audit.record(&event).map_err(LoginError::NotRecorded)
+    }
+}
+
+/// Adds to an event whose session it is about.
+fn about(event: AuditEvent, session: &Session) -> AuditEvent {
+    let event = event.actor(session.user()).session(session.id().to_string());
+    let event = match session.agent() {
+        Some(agent) => event.agent(agent),
+        None => event,
+    };
+    let lineage = session.lineage();
+    if lineage.len() < 2 {
+        return event;
+    }
+    event.detail("lineage", lineage.iter().map(ToString::to_string).collect::<Vec<_>>())
+}

@@ -1,0 +1,216 @@
+//! The wiring: what is checked, what is on record, and what comes back.
+#![cfg(all(feature = "access", feature = "audit-log", unix))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use codegenie_security::{
+    AccessControl, Attenuation, AuditError, AuditEvent, AuditResult, AuditSink, Keyset, LoginError,
+    LoginThrottle, OperationError, PasswordHasher, Policy, Retention, Role, SealingKey, SecurityFramework,
+    SessionError, SessionRequest,
+};
+
+/// Keeps events, until told to fail from some event on.
+#[derive(Clone, Debug, Default)]
+struct Events(Arc<Mutex<Vec<AuditEvent>>>, Arc<AtomicUsize>);
+
+impl AuditSink for Events {
+    fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
+        let mut events = self.0.lock().unwrap();
+        if self.1.load(Ordering::Relaxed) == events.len() + 1 {
+            return Err(AuditError::unavailable("the disk is full"));
+        }
+        events.push(event.clone());
+        Ok(())
+    }
+    fn retention(&self) -> Retention {
+        Retention::Volatile
+    }
+}
+
+impl Events {
+    fn results(&self) -> Vec<(String, AuditResult)> {
+        self.0.lock().unwrap().iter().map(|event| (event.action.clone(), event.result)).collect()
+    }
+
+    /// The next but `count` is not recorded.
+    fn fail_after(&self, count: usize) {
+        self.1.store(self.0.lock().unwrap().len() + count + 1, Ordering::Relaxed);
+    }
+}
+
+fn policy() -> Policy {
+    Policy::builder().role(Role::new("dev").allow("deploy:staging")).user("alice", ["dev"]).build().unwrap()
+}
+
+fn framework() -> (SecurityFramework<Events>, Events) {
+    let events = Events::default();
+    let keys = Keyset::generate(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let security = SecurityFramework::with_parts(AccessControl::new(policy()), events.clone(), keys);
+    (security.passwords(PasswordHasher::new().log_n(10)), events)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// An error that is to come back as it is.
+#[derive(Debug, PartialEq)]
+struct Own(u8);
+
+impl std::fmt::Display for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "own error {}", self.0)
+    }
+}
+
+impl std::error::Error for Own {}
+
+#[test]
+fn operations_are_checked_and_on_record_and_return_what_they_return() {
+    let (security, events) = framework();
+    let (token, session) = security.open_session(SessionRequest::new("alice").agent("a")).unwrap();
+    let context = security.enter(&token).unwrap();
+    let run = |resource: &'static str, result: Result<u8, Own>, ran: &AtomicUsize| {
+        block_on(security.secure_operation(&context, "deploy", resource, async {
+            ran.fetch_add(1, Ordering::Relaxed);
+            result
+        }))
+    };
+    let ran = AtomicUsize::new(0);
+    assert_eq!(run("staging", Ok(7), &ran).unwrap(), 7);
+    assert!(matches!(run("staging", Err(Own(3)), &ran), Err(OperationError::Operation(Own(3)))));
+    assert_eq!(ran.load(Ordering::Relaxed), 2);
+    let denied = run("production", Ok(7), &ran).unwrap_err();
+    assert!(matches!(&denied, OperationError::Denied(decision) if !decision.is_allowed()));
+    assert_eq!(ran.load(Ordering::Relaxed), 2, "it did not run");
+
+    let recorded = events.0.lock().unwrap().clone();
+    let results: Vec<_> = recorded.iter().map(|event| event.result).collect();
+    use AuditResult::{Denied, Failure, Pending, Success};
+    assert_eq!(results, [Success, Pending, Success, Pending, Failure, Denied]);
+    assert_eq!(recorded[1].operation, recorded[2].operation);
+    assert_ne!(recorded[1].operation, recorded[3].operation);
+    assert_eq!(recorded[4].get_detail("error").unwrap().to_string(), "own error 3");
+    for event in &recorded {
+        assert_eq!((event.actor.as_str(), event.agent.as_deref()), ("alice", Some("a")));
+        assert_eq!(event.session, Some(session.id().to_string()));
+    }
+    assert!(recorded[5].get_detail("decision").unwrap().to_string().contains("no rule"));
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_begun_and_an_end_that_cannot_be_is_told() {
+    let (security, events) = framework();
+    let (token, _) = security.open_session(SessionRequest::new("alice")).unwrap();
+    let context = security.enter(&token).unwrap();
+    let ran = AtomicUsize::new(0);
+    let run = || {
+        block_on(security.secure_operation(&context, "deploy", "staging", async {
+            ran.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Own>(7)
+        }))
+    };
+    events.fail_after(0);
+    assert!(matches!(run(), Err(OperationError::NotRecorded(_))));
+    assert_eq!(ran.load(Ordering::Relaxed), 0);
+    events.fail_after(1);
+    let error = run().unwrap_err();
+    assert!(matches!(error, OperationError::EndNotRecorded { result: Ok(7), .. }), "{error}");
+    events.fail_after(0);
+    let sessions = security.access().sessions().len();
+    assert!(matches!(security.open_session(SessionRequest::new("alice")), Err(LoginError::NotRecorded(_))));
+    assert_eq!(security.access().sessions().len(), sessions + 1);
+    let (_, open) = security.access().open_session(SessionRequest::new("alice")).unwrap();
+    let user_may = security.access().permit(&open, "deploy", "staging").is_allowed();
+    assert!(user_may, "other sessions are not touched");
+}
+
+#[test]
+fn a_future_that_is_dropped_has_an_end_on_record() {
+    let (security, events) = framework();
+    let (token, _) = security.open_session(SessionRequest::new("alice")).unwrap();
+    let context = security.enter(&token).unwrap();
+    block_on(async {
+        let endless = std::future::pending::<Result<u8, Own>>();
+        let operation = security.secure_operation(&context, "deploy", "staging", endless);
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(1), operation).await.is_err());
+    });
+    let last = events.0.lock().unwrap().last().cloned().unwrap();
+    assert_eq!(last.result, AuditResult::Failure);
+    assert!(last.get_detail("error").unwrap().to_string().contains("cancelled"));
+}
+
+#[test]
+fn logins_are_verified_throttled_and_told_apart_only_on_record() {
+    let (security, events) = framework();
+    let stored = PasswordHasher::new().log_n(10).hash(&"right".into()).unwrap();
+    let login = |user: &str, password: &str, stored: Option<&str>| {
+        security.login(SessionRequest::new(user), &password.into(), stored)
+    };
+    login("alice", "right", Some(&stored)).unwrap();
+    let wrong = login("alice", "wrong", Some(&stored)).unwrap_err();
+    let unknown = login("mallory", "right", None).unwrap_err();
+    assert_eq!(wrong.to_string(), unknown.to_string());
+    assert!(matches!(login("alice", "x", Some("plain text")), Err(LoginError::Password(_))));
+    for _ in 0..LoginThrottle::FREE_FAILURES {
+        let _ = login("mallory", "x", None);
+    }
+    assert!(matches!(login("mallory", "right", Some(&stored)), Err(LoginError::Throttled(_))));
+    assert!(
+        events.results().iter().any(|(action, result)| action == "login" && *result == AuditResult::Denied)
+    );
+}
+
+#[test]
+fn ended_sessions_do_not_enter_and_that_is_on_record() {
+    let (security, events) = framework();
+    let (token, session) = security.open_session(SessionRequest::new("alice")).unwrap();
+    let context = security.enter(&token).unwrap();
+    let (child_token, child) = security.attenuate(&context, Attenuation::new().agent("helper")).unwrap();
+    assert!(security.revoke(session.id()).unwrap());
+    assert!(!security.revoke(session.id()).unwrap());
+    let error = security.enter(&child_token).unwrap_err();
+    assert!(matches!(error, LoginError::Token(SessionError::Revoked { .. })), "{error}");
+    assert!(matches!(security.enter("nonsense"), Err(LoginError::Token(SessionError::Unknown))));
+    let recorded = events.0.lock().unwrap().clone();
+    let entered = recorded.iter().rev().nth(1).unwrap();
+    assert_eq!((entered.action.as_str(), entered.session.clone()), ("enter", Some(child.id().to_string())));
+    assert!(entered.get_detail("lineage").unwrap().to_string().contains(&session.id().to_string()));
+}
+
+#[test]
+fn a_directory_holds_all_of_it_across_processes_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("security");
+    let (token, sealed) = {
+        let security = SecurityFramework::open(&path, policy()).unwrap();
+        let (token, _) = security.open_session(SessionRequest::new("alice")).unwrap();
+        (token.expose().to_owned(), security.keys().seal(b"", b"kept").unwrap())
+    };
+    for entry in std::fs::read_dir(&path).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+    let security = SecurityFramework::open(&path, policy()).unwrap();
+    let context = security.enter(&token).unwrap();
+    assert_eq!(context.session().user(), "alice");
+    assert_eq!(security.keys().open(b"", &sealed).unwrap(), b"kept");
+    assert!(security.audit().records() >= 1);
+    drop(security);
+
+    let error =
+        SecurityFramework::open_with_key(&path, policy(), &SealingKey::from_bytes([1; 32])).unwrap_err();
+    assert!(error.to_string().contains("opens with"), "{error}");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
+    let error = SecurityFramework::open(&path, policy()).unwrap_err();
+    assert!(error.to_string().contains("others can write"), "{error}");
+}
