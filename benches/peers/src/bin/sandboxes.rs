@@ -1,7 +1,7 @@
 //! What confinement costs beside libraries of the same field: `/bin/true` by posix_spawn, by ours,
 //! by hakoniwa and by sandlock-core, in turn, in one run.
 //!
-//! `cargo run --release --manifest-path benches/peers/Cargo.toml`
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml --features sandboxes --bin sandboxes`
 //!
 //! Each peer gets what its own documentation begins with: hakoniwa its default namespaces over the
 //! host's system directories, sandlock-core its rules for the same. Neither has then as many layers as ours.
