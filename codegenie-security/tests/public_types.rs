@@ -16,6 +16,18 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::KeyFileError>();
         send_sync::<s::SealError>();
         send_sync::<s::OpenError>();
+        send_sync::<s::FileSealer<'_>>();
+        send_sync::<s::FileOpener<'_>>();
+        send_sync::<s::FileError>();
+        send_sync::<s::SealingWriter<Vec<u8>>>();
+        send_sync::<s::OpeningReader<&[u8]>>();
+        send_sync::<s::Identity>();
+        send_sync::<s::RecipientKey>();
+        send_sync::<s::SigningKey>();
+        send_sync::<s::VerifyingKey>();
+        send_sync::<s::PasswordHasher>();
+        send_sync::<s::Keyset>();
+        send_sync::<Box<dyn s::KeyWrapper>>();
     }
     #[cfg(feature = "access")]
     {
@@ -31,7 +43,19 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::OpenSessionError>();
         send_sync::<s::SystemClock>();
         send_sync::<s::ManualClock>();
+        send_sync::<s::PolicyFile>();
+        send_sync::<s::TotpVerifier>();
+        send_sync::<s::LoginThrottle>();
+        send_sync::<Box<dyn s::SessionPersistence>>();
     }
+    #[cfg(all(feature = "access", feature = "crypto"))]
+    {
+        send_sync::<s::ChainToken>();
+        send_sync::<s::ChainVerifier>();
+        send_sync::<s::FileSessions>();
+    }
+    #[cfg(all(feature = "access", feature = "audit-log"))]
+    send_sync::<s::SecurityFramework>();
     #[cfg(feature = "audit-log")]
     {
         send_sync::<s::AuditLog>();

@@ -124,10 +124,8 @@ impl ChainVerifier {
         for (number, signed) in parsed.blocks.iter().enumerate() {
             let block = &signed.block;
             let widened = |what| Err(ChainError::Widened { block: number, what });
-            if let Some(audience) = &block.audience {
-                if *audience != self.audience {
-                    return Err(ChainError::OtherAudience);
-                }
+            if block.audience.as_ref().is_some_and(|audience| *audience != self.audience) {
+                return Err(ChainError::OtherAudience);
             }
             chain.user.extend(block.user.iter().map(String::as_str));
             chain.agents.extend(block.agent.clone());

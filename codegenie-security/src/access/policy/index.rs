@@ -189,13 +189,15 @@ fn spread(hash: u64) -> u64 {
     (wide >> 64) as u64 ^ wide as u64
 }
 
+/// An action, none for every one, and a name.
+type ActionAndName = (Option<String>, String);
+
 /// Collects rules, and lays the index out in one piece.
 #[derive(Debug)]
 pub(super) struct IndexBuilder {
     nodes: Vec<Building>,
     children: std::collections::HashMap<(u32, String), u32>,
-    /// By action, none for every one, and name.
-    literals: std::collections::BTreeMap<(Option<String>, String), Vec<Entry>>,
+    literals: std::collections::BTreeMap<ActionAndName, Vec<Entry>>,
 }
 
 #[derive(Debug, Default)]
@@ -267,7 +269,7 @@ impl IndexBuilder {
 
     /// `None` where the names take more memory than the index can address, 1 GiB.
     pub(super) fn build(self) -> Option<Index> {
-        let size = |(action, name): &(Option<String>, String)| {
+        let size = |(action, name): &ActionAndName| {
             RECORD_HEAD + action.as_ref().map_or(EVERY.len(), String::len) + name.len() + STEP
         };
         if self.literals.keys().map(size).sum::<usize>() > MAX_RECORDS {
@@ -336,7 +338,7 @@ const EVERY: &str = "*";
 const SEVERAL: u32 = 1 << 31;
 
 impl Literals {
-    fn new(literals: Vec<((Option<String>, String), Range<u32>)>, entries: &[Entry]) -> Self {
+    fn new(literals: Vec<(ActionAndName, Range<u32>)>, entries: &[Entry]) -> Self {
         let of_every_action = literals.iter().any(|((action, _), _)| action.is_none());
         let mut places = vec![0; (literals.len() * 2).next_power_of_two().max(2)];
         let mask = places.len() - 1;

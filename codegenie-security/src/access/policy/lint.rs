@@ -69,15 +69,15 @@ impl Policy {
             {
                 found(LintKind::NeverHolds, format!("{rule} never counts; correct its hours or weekdays"));
             }
-            if let (Some(actions), Some(action)) = (&self.actions, &rule.action) {
-                if !actions.contains(action) {
-                    found(
-                        LintKind::UnknownAction,
-                        format!(
-                            "{rule} is about {action:?}, which is no action; correct it, or add it to the actions"
-                        ),
-                    );
-                }
+            let unknown = rule
+                .action
+                .as_ref()
+                .filter(|action| self.actions.as_ref().is_some_and(|actions| !actions.contains(action)));
+            if let Some(action) = unknown {
+                let message = format!(
+                    "{rule} is about {action:?}, which is no action; correct it, or add it to the actions"
+                );
+                found(LintKind::UnknownAction, message);
             }
         }
         for (rule, other) in self.overshadowed() {
