@@ -80,7 +80,41 @@ pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
     guarded(OpenOptions::new().write(true), path)
 }
 
-/// Makes or replaces `path` with `bytes`, durably and all at once.
+/// Writes `bytes` under a name of their own beside `path`, durably, and then has `place` give them that name. What is
+/// left of a failure is removed.
+fn place_new(
+    path: &Path,
+    name: u64,
+    bytes: &[u8],
+    place: fn(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
+    use std::io::Write;
+
+    let mut file_name = path.file_name().map(std::ffi::OsString::from).unwrap_or_default();
+    file_name.push(format!(".{name:016x}.tmp"));
+    let temporary = path.with_file_name(file_name);
+    let mut file = create_new_private(&temporary)?;
+    let placed = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| place(&temporary, path));
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound && placed.is_ok() => return Err(error),
+        _ => {}
+    }
+    placed?;
+    sync_parent(path)
+}
+
+/// Makes or replaces `path` with `bytes`, durably and all at once, whoever else does so too. `name` is random.
+pub(crate) fn replace_shared(path: &Path, name: u64, bytes: &[u8]) -> io::Result<()> {
+    place_new(path, name, bytes, |from, to| std::fs::rename(from, to))
+}
+
+/// Makes `path` with `bytes`, durably and all at once; fails where something is there. `name` is random.
+pub(crate) fn create_whole(path: &Path, name: u64, bytes: &[u8]) -> io::Result<()> {
+    place_new(path, name, bytes, |from, to| std::fs::hard_link(from, to))
+}
+
+/// Makes or replaces `path` with `bytes`, durably and all at once. For a caller that has a lock.
+#[cfg(any(feature = "access", feature = "audit-log"))]
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
 

@@ -5,6 +5,7 @@ mod operation;
 
 pub use error::{FrameworkError, LoginError, OperationError};
 
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -86,10 +87,13 @@ impl SecurityFramework<AuditLog> {
         files::create_private_dir(dir).map_err(|error| FrameworkError::io("make", dir, error))?;
         let path = dir.join("keys");
         let keys = match Keyset::load(&path, &[master]) {
-            Err(error) if error.is_missing() => {
-                let keys = Keyset::generate(SystemTime::now())?;
-                keys.save(&path, &[master])?;
-                keys
+            Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {
+                // Of two processes that begin at once, both get the keys of the first.
+                match Keyset::generate(SystemTime::now())?.save_new(&path, &[master]) {
+                    Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
+                    made => made?,
+                }
+                Keyset::load(&path, &[master])?
             }
             loaded => loaded?,
         };

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
 use super::file::{FileOpener, FileSealer};
-use super::key::{KeyId, NoRandomness, SealingKey};
+use super::key::{KeyId, NoRandomness, SealingKey, random};
 use super::sealed::{OpenError, SealError};
 use super::wrap::{KeyWrapper, UnwrapError, WrapError, WrappedKeys, key_of};
 use crate::files;
@@ -121,10 +121,13 @@ pub enum KeysetError {
 }
 
 impl KeysetError {
-    /// Is it that there is no such file?
-    #[cfg(all(feature = "access", feature = "audit-log"))]
-    pub(crate) fn is_missing(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    /// What the operating system said, where it refused: `NotFound`, `AlreadyExists`.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io { source, .. } => Some(source.kind()),
+            _ => None,
+        }
     }
 }
 
@@ -271,7 +274,17 @@ impl Keyset {
     pub fn save(&self, path: impl AsRef<Path>, wrappers: &[&dyn KeyWrapper]) -> Result<(), KeysetError> {
         let path = path.as_ref();
         let stored = self.to_stored(wrappers)?;
-        files::replace(path, &stored).map_err(|source| io_error("write", path, source))
+        let name = u64::from_le_bytes(random()?);
+        files::replace_shared(path, name, &stored).map_err(|source| io_error("write", path, source))
+    }
+
+    /// [Stores](Self::save) the set in a file that is not there yet. One that is there stays, and the error is of
+    /// kind `AlreadyExists`.
+    pub fn save_new(&self, path: impl AsRef<Path>, wrappers: &[&dyn KeyWrapper]) -> Result<(), KeysetError> {
+        let path = path.as_ref();
+        let stored = self.to_stored(wrappers)?;
+        let name = u64::from_le_bytes(random()?);
+        files::create_whole(path, name, &stored).map_err(|source| io_error("create", path, source))
     }
 
     /// Loads a set that [`save`](Self::save) stored.

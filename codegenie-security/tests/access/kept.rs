@@ -216,6 +216,23 @@ mod file {
         assert_eq!(access.sessions().len(), 1);
     }
 
+    #[test]
+    fn a_session_that_is_too_large_is_refused_and_others_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sessions");
+        let (access, _) = at(start(), FileSessions::open(&path, &key()).unwrap());
+        let (before, _) = access.open_session(SessionRequest::new("alice")).unwrap();
+        let huge = SessionRequest::new("alice").tag("t", "x".repeat(2 << 20));
+        let error = access.open_session(huge).unwrap_err();
+        assert!(error.to_string().contains("too large"), "{error}");
+        let (after, _) = access.open_session(SessionRequest::new("alice")).unwrap();
+        drop(access);
+        let (access, _) = at(start(), FileSessions::open(&path, &key()).unwrap());
+        access.validate(&before).unwrap();
+        access.validate(&after).unwrap();
+        assert_eq!(access.sessions().len(), 2);
+    }
+
     /// Cut at every byte: what was there before the change that was cut is there, and nothing else.
     #[test]
     fn a_crash_at_any_byte_leaves_the_changes_before_it() {

@@ -198,3 +198,30 @@ proptest! {
         }
     }
 }
+
+/// As many that tables grow and places in them are shared: each is found, and what is next to it is not.
+#[test]
+fn each_of_many_grants_is_found_and_no_other() {
+    const COUNT: usize = 20_000;
+    let name = |number: usize| format!("project-{}/src/file-{number}.rs", number % 97);
+    let role = (0..COUNT).fold(Role::new("r"), |role, number| match number % 4 {
+        0 => role.allow(format!("read:{}", name(number))),
+        1 => role.allow(format!("*:{}", name(number))),
+        2 => role.allow(format!("read:{}", name(number))).deny(format!("read:{}", name(number))),
+        _ => role.allow(format!("read:project-{}/*/file-{number}.rs", number % 97)),
+    });
+    let policy = Policy::builder()
+        .role(role)
+        .role(Role::new("other").allow("read:**"))
+        .user("u", ["r"])
+        .user("v", ["other"]);
+    let policy = policy.build().unwrap();
+    for number in 0..COUNT {
+        let name = name(number);
+        let may = |action| policy.decide(&AccessRequest::new("u", action, &name)).is_allowed();
+        assert_eq!((may("read"), may("write")), (number % 4 != 2, number % 4 == 1), "{name}");
+        let beside = format!("{name}x");
+        assert!(!policy.decide(&AccessRequest::new("u", "read", &beside)).is_allowed());
+        assert!(policy.decide(&AccessRequest::new("v", "read", &name)).is_allowed());
+    }
+}

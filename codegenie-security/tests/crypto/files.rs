@@ -12,8 +12,20 @@ use proptest::prelude::*;
 const CHUNK: usize = 16 * 1024;
 
 /// Lengths around the borders of chunks, of a thread's turn (16 chunks) and of a batch.
-const LENGTHS: [usize; 10] =
-    [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 16 * CHUNK, 17 * CHUNK - 3, 130 * CHUNK, 130 * CHUNK + 77];
+const LENGTHS: [usize; 12] = [
+    0,
+    1,
+    CHUNK - 1,
+    CHUNK,
+    CHUNK + 1,
+    2 * CHUNK,
+    16 * CHUNK,
+    17 * CHUNK - 3,
+    64 * CHUNK,
+    128 * CHUNK,
+    130 * CHUNK,
+    130 * CHUNK + 77,
+];
 
 /// The file was computed by an implementation of its own, from RFC 5869, 8439 and 7914, the XChaCha draft and C2SP.
 #[test]

@@ -106,3 +106,24 @@ fn debug_shows_ids_and_no_key() {
     assert!(debug.contains(&keys.primary_id().to_string()) && !debug.contains("ababab"), "{debug}");
     assert!(!debug.contains("171"), "{debug}");
 }
+
+#[test]
+fn sets_that_are_saved_at_once_leave_one_of_them_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys");
+    let sets: Vec<Keyset> = (0..8).map(|_| three()).collect();
+    std::thread::scope(|threads| {
+        for set in &sets {
+            let path = &path;
+            threads.spawn(move || (0..20).for_each(|_| set.save(path, &[&key()]).unwrap()));
+        }
+    });
+    let kept = Keyset::load(&path, &[&key()]).unwrap();
+    assert!(sets.iter().any(|set| set.primary_id() == kept.primary_id()));
+    let error = three().save_new(&path, &[&key()]).unwrap_err();
+    assert_eq!(error.io_kind(), Some(std::io::ErrorKind::AlreadyExists));
+    assert_eq!(Keyset::load(&path, &[&key()]).unwrap().primary_id(), kept.primary_id());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was left behind");
+    let error = Keyset::load(dir.path().join("none"), &[&key()]).unwrap_err();
+    assert_eq!(error.io_kind(), Some(std::io::ErrorKind::NotFound));
+}

@@ -45,8 +45,10 @@ struct State {
     /// `None` once a write has failed: what is on disk is unknown then.
     file: Option<files::Locked>,
     entries: u64,
-    kept: BTreeMap<SessionId, SessionRecord>,
+    kept: Kept,
 }
+
+type Kept = BTreeMap<SessionId, SessionRecord>;
 
 impl FileSessions {
     /// Opens the file, or makes it. The key that is used is derived from `key`.
@@ -76,20 +78,26 @@ impl FileSessions {
         Ok(Self { path, key, state: Mutex::new(state) })
     }
 
-    fn change(&self, change: impl FnOnce(&mut State) -> Option<Vec<u8>>) -> Result<(), PersistenceError> {
+    /// Appends what `entry` makes of the sessions that are kept, and then lets `apply` change them. `None` is nothing
+    /// to do.
+    fn change(
+        &self,
+        entry: impl FnOnce(&Kept) -> Option<Vec<u8>>,
+        apply: impl FnOnce(&mut Kept),
+    ) -> Result<(), PersistenceError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = change(&mut state) else { return Ok(()) };
-        let number = state.entries;
-        // Until it is written.
+        let Some(entry) = entry(&state.kept) else { return Ok(()) };
+        let sealed = seal(&self.key, state.entries, &entry)?;
+        // Until it is written: after a failure it is not known what is on disk.
         let Some(file) = state.file.take() else {
             let message = format!("session file {:?} failed before; open it anew", self.path);
             return Err(PersistenceError::new(message));
         };
-        let sealed = seal(&self.key, number, &entry)?;
         let written = (&*file).write_all(&sealed).and_then(|()| file.sync_data());
         written.map_err(|error| io_error("write", &self.path, &error))?;
         state.entries += 1;
         state.file = Some(file);
+        apply(&mut state.kept);
         if state.entries as usize > 2 * state.kept.len() + SLACK {
             self.rewrite(&mut state)?;
         }
@@ -119,21 +127,29 @@ impl SessionPersistence for FileSessions {
     }
 
     fn put(&self, record: &SessionRecord) -> Result<(), PersistenceError> {
-        self.change(|state| {
-            state.kept.insert(record.id, record.clone());
-            Some(put_entry(record))
-        })
+        let insert = |kept: &mut Kept| {
+            kept.insert(record.id, record.clone());
+        };
+        self.change(|_| Some(put_entry(record)), insert)
     }
 
     fn remove(&self, id: SessionId) -> Result<(), PersistenceError> {
-        self.change(|state| state.kept.remove(&id).map(|_| [&[REMOVE], id.as_bytes().as_slice()].concat()))
+        let entry =
+            |kept: &Kept| kept.contains_key(&id).then(|| [&[REMOVE], id.as_bytes().as_slice()].concat());
+        self.change(entry, |kept| drop(kept.remove(&id)))
     }
 
     fn touch(&self, id: SessionId, now: SystemTime, at_least: Duration) -> Result<(), PersistenceError> {
-        self.change(|state| {
-            let record = state.kept.get_mut(&id)?;
-            record.touch(now, at_least).then(|| put_entry(record))
-        })
+        let touched = |kept: &Kept| {
+            let mut record = kept.get(&id)?.clone();
+            record.touch(now, at_least).then_some(record)
+        };
+        let apply = |kept: &mut Kept| {
+            if let Some(record) = kept.get_mut(&id) {
+                record.touch(now, at_least);
+            }
+        };
+        self.change(|kept| touched(kept).map(|record| put_entry(&record)), apply)
     }
 }
 
@@ -154,7 +170,7 @@ fn seal(key: &SealingKey, number: u64, entry: &[u8]) -> Result<Vec<u8>, Persiste
     Ok([len.to_le_bytes().as_slice(), &sealed].concat())
 }
 
-type Replayed = (BTreeMap<SessionId, SessionRecord>, u64, u64);
+type Replayed = (Kept, u64, u64);
 
 /// What is kept, how many entries there are, and how many bytes they take. An entry at the end that is not whole
 /// is left out; anything else that is wrong is an error.
