@@ -31,6 +31,9 @@ use tempfile::TempDir;
 #[cfg(unix)]
 #[path = "executor/approvals.rs"]
 mod approvals;
+#[cfg(unix)]
+#[path = "executor/derived.rs"]
+mod derived;
 
 /// A sandbox that runs nothing, and remembers what it was asked. `block` never ends, `fail` exits
 /// with 1, `missing` is not there; everything else prints how many commands were started.

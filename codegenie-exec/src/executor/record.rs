@@ -21,6 +21,8 @@ pub(super) struct Recorder<'a, A> {
     actor: String,
     agent: Option<String>,
     session: Option<String>,
+    /// From the root to the session itself, where it was derived from another.
+    lineage: Vec<String>,
     verdict: Option<Verdict>,
     files: Vec<String>,
 }
@@ -40,7 +42,8 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
     pub(super) fn of(class: EventClass, action: &'static str, audit: &'a A, command: &'a str) -> Self {
         let operation = OperationId::generate();
         let (actor, files, agent, session, verdict) = (String::new(), Vec::new(), None, None, None);
-        Self { audit, operation, class, action, command, actor, agent, session, verdict, files }
+        let lineage = Vec::new();
+        Self { audit, operation, class, action, command, actor, agent, session, lineage, verdict, files }
     }
 
     pub(super) fn operation(&self) -> OperationId {
@@ -51,6 +54,9 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         session.user().clone_into(&mut self.actor);
         self.agent = session.agent().map(str::to_owned);
         self.session = Some(session.id().to_string());
+        if session.parent().is_some() {
+            self.lineage = session.lineage().iter().map(ToString::to_string).collect();
+        }
     }
 
     pub(super) fn verdict(&mut self, verdict: &Verdict) {
@@ -70,6 +76,9 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
             .result(result);
         event.agent.clone_from(&self.agent);
         event.session.clone_from(&self.session);
+        if !self.lineage.is_empty() {
+            event = event.detail("lineage", self.lineage.clone());
+        }
         if !self.files.is_empty() {
             event = event.detail("files", self.files.clone());
         }
@@ -183,6 +192,9 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
             .detail("attempt", connection.attempt);
         event.agent.clone_from(&self.agent);
         event.session.clone_from(&self.session);
+        if !self.lineage.is_empty() {
+            event = event.detail("lineage", self.lineage.clone());
+        }
         if let Some(address) = connection.address {
             event = event.detail("address", address.to_string());
         }

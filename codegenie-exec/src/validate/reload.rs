@@ -22,6 +22,8 @@ use std::time::SystemTime;
 #[derive(Debug)]
 pub struct PolicyFile {
     path: PathBuf,
+    /// Held from reading the file to taking it over, so that of two reloads the later one wins.
+    reading: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -45,7 +47,8 @@ impl PolicyFile {
         let path = path.into();
         let seen = stamp(&path);
         let policy = Arc::new(CommandPolicy::load(&path)?);
-        Ok(Self { path, state: Mutex::new(State { policy, seen, problem: None }) })
+        let state = Mutex::new(State { policy, seen, problem: None });
+        Ok(Self { path, reading: Mutex::default(), state })
     }
 
     /// The file.
@@ -73,6 +76,7 @@ impl PolicyFile {
 
     /// Reads the file again; whether the policy changed.
     pub fn reload(&self) -> Result<bool, PolicyFileError> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = CommandPolicy::load(&self.path);
         let mut state = self.state();
         state.problem = loaded.as_ref().err().map(ToString::to_string);
