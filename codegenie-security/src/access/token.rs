@@ -2,24 +2,11 @@
 
 use std::fmt;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 const PREFIX: &str = "cgs_";
-const ALPHABET: [char; 64] = {
-    let bytes = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut alphabet = ['A'; 64];
-    let mut index = 0;
-    while index < 64 {
-        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, and in range")]
-        {
-            alphabet[index] = bytes[index] as char;
-        }
-        index += 1;
-    }
-    alphabet
-};
-
 /// What a holder shows to act in a session: `cgs_` and 43 characters of URL-safe base64, 256 random
 /// bits.
 ///
@@ -31,17 +18,11 @@ impl SessionToken {
     pub(super) fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *bytes)?;
+        let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(&*bytes));
         // Room for all, so that no half of it is left behind by a reallocation.
-        let mut text = String::with_capacity(PREFIX.len() + 43);
+        let mut text = String::with_capacity(PREFIX.len() + encoded.len());
         text.push_str(PREFIX);
-        for group in bytes.chunks(3) {
-            let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
-            let bits = bits << (8 * (3 - group.len()));
-            for place in 0..=group.len() {
-                let sextet = (bits >> (18 - 6 * place) & 63) as usize;
-                text.extend(ALPHABET.get(sextet));
-            }
-        }
+        text.push_str(&encoded);
         Ok(Self(text))
     }
 

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::key::{NoRandomness, random};
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// A bearer token: a prefix of the host's and 256 random bits as 43 characters of URL-safe base64.
 ///
@@ -29,17 +28,11 @@ impl Token {
     /// A new token. The prefix tells scanners for leaked secrets what they have found.
     pub fn generate(prefix: &str) -> Result<Self, NoRandomness> {
         let bytes = Zeroizing::new(random::<32>()?);
+        let encoded = Zeroizing::new(Base64UrlUnpadded::encode_string(&*bytes));
         // Room for all, so that no half of it is left behind by a reallocation.
-        let mut text = String::with_capacity(prefix.len() + 43);
+        let mut text = String::with_capacity(prefix.len() + encoded.len());
         text.push_str(prefix);
-        for group in bytes.chunks(3) {
-            let bits =
-                group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-            for place in 0..=group.len() {
-                let sextet = (bits >> (18 - 6 * place) & 63) as usize;
-                text.extend(ALPHABET.get(sextet).map(|byte| char::from(*byte)));
-            }
-        }
+        text.push_str(&encoded);
         Ok(Self(text))
     }
 

@@ -172,9 +172,8 @@ impl<S: Read> Read for SecureChannel<S> {
         while self.used >= self.received.len() && !self.ended && !to.is_empty() {
             self.receive()?;
         }
-        let part = self.received.get(self.used..).unwrap_or_default();
-        let count = part.len().min(to.len());
-        to.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+        let mut part = self.received.get(self.used..).unwrap_or_default();
+        let count = part.read(to)?;
         self.used += count;
         Ok(count)
     }

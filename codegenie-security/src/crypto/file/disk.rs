@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
-use super::super::chunked::{CHUNK_LEN, Chunks, MAX_CHUNKS, SEALED_LEN, TAG_LEN};
+use super::super::chunked::{CHUNK_LEN, MAX_CHUNKS, SEALED_LEN, TAG_LEN};
 use super::super::key::random;
 use super::header::FileError;
 use super::open::FileOpener;
@@ -31,14 +32,10 @@ impl FileSealer<'_> {
             let chunks = self.begin(&mut start)?;
             io::Write::write_all(&mut target, &start).map_err(write)?;
             let (len, start) = (before.len(), start.len() as u64);
-            let done = std::sync::atomic::AtomicU64::new(0);
-            each_turn(len / CHUNK_LEN as u64, &|index, buffers| {
-                let count = seal_chunk(&chunks, index, len, (&source, target), start, buffers)?;
-                let done = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
-                if index % CHUNKS_A_TURN == CHUNKS_A_TURN - 1 || done == len {
-                    self.report(done);
-                }
-                Ok(())
+            each_chunk(len, &|done| self.report(done), &|index, plain, sealed| {
+                files::read_at(&source, plain, index * CHUNK_LEN as u64).map_err(read)?;
+                chunks.seal(index, plain, sealed)?;
+                files::write_at(target, sealed, start + index * SEALED_LEN as u64).map_err(write)
             })?;
             let after = source.metadata().map_err(read)?;
             let same = after.len() == len && after.modified().ok() == before.modified().ok();
@@ -61,74 +58,44 @@ impl FileOpener<'_> {
         let last = (body % SEALED_LEN as u64).checked_sub(TAG_LEN as u64).ok_or_else(FileError::truncated)?;
         let len = whole * CHUNK_LEN as u64 + last;
         NewFile::create(to.as_ref(), |target| {
-            let done = std::sync::atomic::AtomicU64::new(0);
-            each_turn(whole, &|index, buffers| {
-                let count = open_chunk(&chunks, index, len, (&source, target), start, buffers)?;
-                let done = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed) + count;
-                if index % CHUNKS_A_TURN == CHUNKS_A_TURN - 1 || done == len {
-                    self.report(done);
-                }
-                Ok(())
+            each_chunk(len, &|done| self.report(done), &|index, plain, sealed| {
+                files::read_at(&source, sealed, start + index * SEALED_LEN as u64).map_err(read)?;
+                chunks.open(index, sealed, plain)?;
+                files::write_at(target, plain, index * CHUNK_LEN as u64).map_err(write)
             })?;
             Ok(len)
         })
     }
 }
 
-/// One thread's plaintext and ciphertext.
-type Buffers = (Zeroizing<Vec<u8>>, Vec<u8>);
+/// What is done with one chunk, given its number and room for its plaintext and for its ciphertext and tag.
+type Work<'a> = &'a (dyn Fn(u64, &mut [u8], &mut [u8]) -> Result<(), FileError> + Sync);
 
-/// Does `work` for each chunk from 0 to `last`, in turns on all threads.
-fn each_turn(
-    last: u64,
-    work: &(dyn Fn(u64, &mut Buffers) -> Result<(), FileError> + Sync),
-) -> Result<(), FileError> {
+/// Does `work` for each chunk of `len` bytes of plaintext, in turns on all threads, and tells `report` how many bytes
+/// are done.
+fn each_chunk(len: u64, report: &(dyn Fn(u64) + Sync), work: Work<'_>) -> Result<(), FileError> {
+    let last = len / CHUNK_LEN as u64;
     if last >= MAX_CHUNKS {
         return Err(FileError::too_large());
     }
+    let done = AtomicU64::new(0);
+    let one = |index: u64, plain: &mut [u8], sealed: &mut [u8]| {
+        let count = (len - index * CHUNK_LEN as u64).min(CHUNK_LEN as u64) as usize;
+        let (Some(plain), Some(sealed)) = (plain.get_mut(..count), sealed.get_mut(..count + TAG_LEN)) else {
+            return Err(FileError::too_large());
+        };
+        work(index, plain, sealed)?;
+        let done = done.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        if index % CHUNKS_A_TURN == CHUNKS_A_TURN - 1 || done == len {
+            report(done);
+        }
+        Ok(())
+    };
     let buffers = || (Zeroizing::new(vec![0; CHUNK_LEN]), vec![0; SEALED_LEN]);
-    (0..=last / CHUNKS_A_TURN).into_par_iter().try_for_each_init(buffers, |buffers, turn| {
+    (0..=last / CHUNKS_A_TURN).into_par_iter().try_for_each_init(buffers, |(plain, sealed), turn| {
         let first = turn * CHUNKS_A_TURN;
-        (first..(first + CHUNKS_A_TURN).min(last + 1)).try_for_each(|index| work(index, buffers))
+        (first..(first + CHUNKS_A_TURN).min(last + 1)).try_for_each(|index| one(index, plain, sealed))
     })
-}
-
-fn seal_chunk(
-    chunks: &Chunks,
-    index: u64,
-    len: u64,
-    (from, to): (&File, &File),
-    start: u64,
-    (plain, sealed): &mut Buffers,
-) -> Result<u64, FileError> {
-    let at = index * CHUNK_LEN as u64;
-    let count = len.saturating_sub(at).min(CHUNK_LEN as u64) as usize;
-    let (Some(plain), Some(sealed)) = (plain.get_mut(..count), sealed.get_mut(..count + TAG_LEN)) else {
-        return Err(FileError::too_large());
-    };
-    files::read_at(from, plain, at).map_err(read)?;
-    chunks.seal(index, plain, sealed)?;
-    files::write_at(to, sealed, start + index * SEALED_LEN as u64).map_err(write)?;
-    Ok(count as u64)
-}
-
-fn open_chunk(
-    chunks: &Chunks,
-    index: u64,
-    len: u64,
-    (from, to): (&File, &File),
-    start: u64,
-    (plain, sealed): &mut Buffers,
-) -> Result<u64, FileError> {
-    let at = index * CHUNK_LEN as u64;
-    let count = len.saturating_sub(at).min(CHUNK_LEN as u64) as usize;
-    let (Some(plain), Some(sealed)) = (plain.get_mut(..count), sealed.get_mut(..count + TAG_LEN)) else {
-        return Err(FileError::truncated());
-    };
-    files::read_at(from, sealed, start + index * SEALED_LEN as u64).map_err(read)?;
-    chunks.open(index, sealed, plain)?;
-    files::write_at(to, plain, at).map_err(write)?;
-    Ok(count as u64)
 }
 
 /// A file that has another name until it is whole.

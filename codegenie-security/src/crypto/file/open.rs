@@ -233,9 +233,8 @@ impl<R: Read> Read for OpeningReader<R> {
         if self.used == self.loaded {
             self.load()?;
         }
-        let part = self.chunk.get(self.used..self.loaded).unwrap_or_default();
-        let count = part.len().min(to.len());
-        to.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+        let mut part = self.chunk.get(self.used..self.loaded).unwrap_or_default();
+        let count = part.read(to)?;
         self.used += count;
         Ok(count)
     }

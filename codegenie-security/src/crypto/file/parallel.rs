@@ -16,44 +16,17 @@ const CHUNKS_A_THREAD: usize = 64;
 impl FileSealer<'_> {
     /// [Seals](Self::seal) on all threads of rayon's current pool: while they work, the next part is
     /// read and the last one written. Writes the same bytes as `seal` would, but for the random ones.
-    pub fn seal_parallel(
-        &self,
-        mut from: impl Read + Send,
-        mut to: impl Write + Send,
-    ) -> Result<u64, FileError> {
+    pub fn seal_parallel(&self, from: impl Read + Send, mut to: impl Write + Send) -> Result<u64, FileError> {
         let chunks = self.begin(&mut to)?;
-        let batch = CHUNKS_A_THREAD * rayon::current_num_threads();
-        let (mut next, mut plain) = (zeros(batch * CHUNK_LEN), zeros(batch * CHUNK_LEN));
-        let (mut sealed, mut written) = (vec![0; batch * SEALED_LEN], vec![0; batch * SEALED_LEN]);
-        let (mut index, mut done, mut to_write) = (0, 0, 0);
-        let mut count = read_batch(&mut from, &mut plain)?;
-        loop {
-            // A batch that is not full is the last one; one that is empty, as well.
-            let last = count < plain.len();
-            let work = plain.get(..count).unwrap_or_default();
-            let ((read, is_sealed), is_written) = rayon::join(
-                || {
-                    rayon::join(
-                        || if last { Ok(0) } else { read_batch(&mut from, &mut next) },
-                        || seal_batch(&chunks, index, work, last, &mut sealed),
-                    )
-                },
-                || write_batch(&mut to, written.get(..to_write).unwrap_or_default()),
-            );
-            is_written?;
-            to_write = is_sealed?;
-            done += count as u64;
+        let mut done = 0;
+        let work =
+            |batch: Batch<'_>, to: &mut [u8]| seal_batch(&chunks, batch.index, batch.bytes, batch.last, to);
+        let buffers = (secret(CHUNK_LEN), public(SEALED_LEN));
+        pipeline(from, to, buffers, work, &mut |read, _| {
+            done += read as u64;
             self.report(done);
-            std::mem::swap(&mut sealed, &mut written);
-            if last {
-                write_batch(&mut to, written.get(..to_write).unwrap_or_default())?;
-                to.flush().map_err(|error| FileError::io("flush a sealed file", error))?;
-                return Ok(done);
-            }
-            index += batch as u64;
-            count = read?;
-            std::mem::swap(&mut plain, &mut next);
-        }
+        })?;
+        Ok(done)
     }
 
     /// [Seals](Self::seal_slice) bytes in memory on all threads of rayon's current pool.
@@ -74,43 +47,17 @@ impl FileSealer<'_> {
 impl FileOpener<'_> {
     /// [Opens](Self::open) on all threads of rayon's current pool: while they work, the next part is
     /// read. What was written to `to` before an error is genuine, but not all of it: throw it away.
-    pub fn open_parallel(
-        &self,
-        mut from: impl Read + Send,
-        mut to: impl Write + Send,
-    ) -> Result<u64, FileError> {
+    pub fn open_parallel(&self, mut from: impl Read + Send, to: impl Write + Send) -> Result<u64, FileError> {
         let (chunks, _) = self.begin(&mut from)?;
-        let batch = CHUNKS_A_THREAD * rayon::current_num_threads();
-        let (mut next, mut sealed) = (vec![0; batch * SEALED_LEN], vec![0; batch * SEALED_LEN]);
-        let (mut plain, mut written) = (zeros(batch * CHUNK_LEN), zeros(batch * CHUNK_LEN));
-        let (mut index, mut done, mut to_write) = (0, 0, 0);
-        let mut count = read_batch(&mut from, &mut sealed)?;
-        loop {
-            let last = count < sealed.len();
-            let work = sealed.get(..count).unwrap_or_default();
-            let ((read, is_open), is_written) = rayon::join(
-                || {
-                    rayon::join(
-                        || if last { Ok(0) } else { read_batch(&mut from, &mut next) },
-                        || open_batch(&chunks, index, work, last, &mut plain),
-                    )
-                },
-                || write_batch(&mut to, written.get(..to_write).unwrap_or_default()),
-            );
-            is_written?;
-            to_write = is_open?;
-            done += to_write as u64;
+        let mut done = 0;
+        let work =
+            |batch: Batch<'_>, to: &mut [u8]| open_batch(&chunks, batch.index, batch.bytes, batch.last, to);
+        let buffers = (public(SEALED_LEN), secret(CHUNK_LEN));
+        pipeline(from, to, buffers, work, &mut |_, written| {
+            done += written as u64;
             self.report(done);
-            std::mem::swap(&mut plain, &mut written);
-            if last {
-                write_batch(&mut to, written.get(..to_write).unwrap_or_default())?;
-                to.flush().map_err(|error| FileError::io("flush what was opened", error))?;
-                return Ok(done);
-            }
-            index += batch as u64;
-            count = read?;
-            std::mem::swap(&mut sealed, &mut next);
-        }
+        })?;
+        Ok(done)
     }
 
     /// [Opens](Self::open_slice) a sealed file in memory on all threads of rayon's current pool.
@@ -129,6 +76,71 @@ impl FileOpener<'_> {
                 Err(error)
             }
         }
+    }
+}
+
+/// A part of what was read.
+struct Batch<'a> {
+    /// The number of its first chunk.
+    index: u64,
+    bytes: &'a [u8],
+    /// The end was reached.
+    last: bool,
+}
+
+/// Bytes, wiped in the end or not.
+trait Buffer: AsRef<[u8]> + AsMut<[u8]> + Send + Sync {}
+
+impl<T: AsRef<[u8]> + AsMut<[u8]> + Send + Sync> Buffer for T {}
+
+/// Two buffers for a batch of pieces of this length: one that is worked on, one that is read or written meanwhile.
+fn public(piece: usize) -> [Vec<u8>; 2] {
+    let len = CHUNKS_A_THREAD * rayon::current_num_threads() * piece;
+    [vec![0; len], vec![0; len]]
+}
+
+/// Two buffers that are wiped in the end.
+fn secret(piece: usize) -> [Zeroizing<Vec<u8>>; 2] {
+    public(piece).map(Zeroizing::new)
+}
+
+/// Reads batches, has `work` make of them what is to be written, and writes that: reading, working and writing all at
+/// once, on successive batches. `note` is told of each batch how much was read and made of it.
+fn pipeline<I: Buffer, O: Buffer>(
+    mut from: impl Read + Send,
+    mut to: impl Write + Send,
+    ([mut next, mut read], [mut made, mut written]): ([I; 2], [O; 2]),
+    work: impl Fn(Batch<'_>, &mut [u8]) -> Result<usize, FileError> + Sync,
+    note: &mut dyn FnMut(usize, usize),
+) -> Result<(), FileError> {
+    let batch = CHUNKS_A_THREAD * rayon::current_num_threads();
+    let (mut index, mut to_write) = (0, 0);
+    let mut count = read_batch(&mut from, read.as_mut())?;
+    loop {
+        // A batch that is not full is the last one; one that is empty, as well.
+        let read_now = read.as_ref();
+        let last = count < read_now.len();
+        let bytes = read_now.get(..count).unwrap_or_default();
+        let ((is_read, is_made), is_written) = rayon::join(
+            || {
+                rayon::join(
+                    || if last { Ok(0) } else { read_batch(&mut from, next.as_mut()) },
+                    || work(Batch { index, bytes, last }, made.as_mut()),
+                )
+            },
+            || write_batch(&mut to, written.as_ref().get(..to_write).unwrap_or_default()),
+        );
+        is_written?;
+        to_write = is_made?;
+        note(count, to_write);
+        std::mem::swap(&mut made, &mut written);
+        if last {
+            write_batch(&mut to, written.as_ref().get(..to_write).unwrap_or_default())?;
+            return to.flush().map_err(|error| FileError::io("flush", error));
+        }
+        index += batch as u64;
+        count = is_read?;
+        std::mem::swap(&mut read, &mut next);
     }
 }
 
@@ -207,8 +219,4 @@ fn read_batch(from: &mut impl Read, to: &mut [u8]) -> Result<usize, FileError> {
 
 fn write_batch(to: &mut impl Write, bytes: &[u8]) -> Result<(), FileError> {
     to.write_all(bytes).map_err(|error| FileError::io("write", error))
-}
-
-fn zeros(len: usize) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(vec![0; len])
 }
