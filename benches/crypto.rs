@@ -105,8 +105,9 @@ fn main() -> Result<()> {
 
     figure("crypto_file_seal_vs_raw", ratio(raw_rust, ours_rust), "x", Goal::AtLeast(0.95));
     figure("crypto_file_seal_two_cores", ratio(alone, together), "x", Goal::AtLeast(1.7));
-    figure("crypto_file_seal_vs_fernet_1mib", ratio(fernet, ours_rust), "x", Goal::AtLeast(7.0));
-    figure("crypto_file_seal_vs_fernet_1mib_two_cores", ratio(fernet, ours_two), "x", Goal::AtLeast(7.0));
+    // As this crate seals 1 MiB where it may use both cores, which Fernet cannot; and on one.
+    figure("crypto_file_seal_vs_fernet_1mib", ratio(fernet, ours_two), "x", Goal::AtLeast(7.0));
+    figure("crypto_file_seal_vs_fernet_1mib_one_thread", ratio(fernet, ours_rust), "x", Goal::AtLeast(7.0));
     figure("crypto_file_seal_vs_fernet_1mib_aws_lc", ratio(fernet, ours_aws), "x", Goal::AtLeast(7.0));
     figure("crypto_file_seal_aws_lc_vs_raw", ratio(raw_aws, ours_aws), "x", Goal::AtLeast(0.95));
     Ok(())
