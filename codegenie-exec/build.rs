@@ -9,7 +9,7 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(codegenie_native)");
     println!("cargo::rustc-check-cfg=cfg(fuzzing)");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/native/init/main.rs");
+    println!("cargo::rerun-if-changed=src/native/init");
     println!("cargo::rerun-if-changed=src/native/abi.rs");
 
     let wanted = env::var_os("CARGO_FEATURE_NATIVE").is_some();

@@ -7,6 +7,7 @@
 //! does so ahead of time: there the confined process waits for what it shall execute.
 
 mod abi;
+mod bpf;
 mod cgroup;
 mod confine;
 mod control;
@@ -19,6 +20,7 @@ mod network;
 mod plan;
 mod pool;
 mod process;
+mod refusals;
 mod report;
 mod seccomp;
 mod start;

@@ -17,6 +17,10 @@ pub(super) const FD_PLAN: i32 = 3;
 /// that the host is gone.
 pub(super) const FD_CONTROL: i32 = 4;
 
+/// Where init finds the listener of the seccomp filter, which tells of calls that are refused. Closed where
+/// there is none.
+pub(super) const FD_LISTENER: i32 = 15;
+
 /// Where a waiting command's process receives its errand: a count of operations, the operations,
 /// then the memory that they refer to.
 pub(super) const ERRAND_BASE: u64 = 0x3000_0000;
@@ -53,11 +57,30 @@ pub(super) struct Op {
     pub(super) args: [u64; 6],
 }
 
+/// What init answers to a call that is refused. In a list the first that fits counts; the last fits all.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    /// The call, or [`ANY`].
+    pub(super) nr: u32,
+    /// The low half of its first argument, or [`ANY`].
+    pub(super) first: u32,
+    /// The error.
+    pub(super) errno: u32,
+    /// Which argument the host is told of, or [`ANY`]: none.
+    pub(super) told: u32,
+}
+
+/// Every value of a field of [`Answer`].
+pub(super) const ANY: u32 = u32::MAX;
+
 /// Forks the command's process, which goes on with the next operation. Init itself goes on with
-/// operation `args[0]` when that process has executed a program or ended.
+/// operation `args[0]` when that process has executed a program or ended. Until then the two share their
+/// descriptors.
 pub(super) const OP_FORK: i32 = -1;
 /// Reaps until the command has ended, then kills and reaps what is left of the tree; the result is
-/// the command's wait status. Ends init when the host is gone. `args[0]`: the slot of the signalfd.
+/// the command's wait status. Ends init when the host is gone. Meanwhile it answers to the calls that the
+/// filter refuses. `args[0]`: the slot of the signalfd; `args[1]`: the list of [`Answer`]s.
 pub(super) const OP_REAP: i32 = -2;
 /// Writes the low 32 bits of slot `args[1]` to the address `args[0]`.
 pub(super) const OP_POKE: i32 = -3;
@@ -79,6 +102,8 @@ pub(super) const FLAG_TRY: u32 = 1 << 7;
 pub(super) const FLAG_PROBE: u32 = 1 << 8;
 /// The result is stored in the slot whose number is in bits 12 to 14.
 pub(super) const FLAG_STORE: u32 = 1 << 9;
+/// The operation is only carried out where the one before it failed.
+pub(super) const FLAG_AFTER_FAILURE: u32 = 1 << 10;
 /// Position of the slot's number.
 pub(super) const STORE_SHIFT: u32 = 12;
 
@@ -112,3 +137,6 @@ pub(super) const KIND_USAGE: u32 = 7;
 pub(super) const KIND_IO: u32 = 8;
 /// A descriptor comes with the message; `op` says which.
 pub(super) const KIND_DESCRIPTOR: u32 = 9;
+/// A call was refused: `op` is its number, `value` the argument that [`Answer::told`] names. Once for each
+/// of these pairs, and a bounded number of times.
+pub(super) const KIND_REFUSED: u32 = 10;

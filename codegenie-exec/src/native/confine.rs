@@ -6,6 +6,7 @@ use super::landlock::{self, Tcp};
 use super::mounts::{self, Prepared};
 use super::network;
 use super::plan::{Arg, Plan, Purpose};
+use super::refusals;
 use super::seccomp;
 use super::terminal;
 use super::witness;
@@ -104,7 +105,9 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
             landlock::restrict(plan, setting.view, abi, tcp, optional);
         }
         if policy.requirement(Layer::Seccomp) != Requirement::Off {
-            seccomp::install(plan, optional(policy, Layer::Seccomp));
+            // A witness executes nothing, so that init would never answer to it.
+            let answered = !matches!(payload, Payload::Witness);
+            seccomp::install(plan, optional(policy, Layer::Seccomp), answered);
         }
         match payload {
             Payload::Execute(request) => execute(plan, policy, request),
@@ -123,7 +126,8 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
     // Init itself: nothing of the host's, no privilege.
     plan.call("close the standard descriptors", libc::SYS_close_range, &[0.into(), 2.into(), 0.into()]);
     set_no_capabilities(&mut plan);
-    plan.reap(SIGNALS).store(STATUS);
+    let answers = refusals::answers(&mut plan);
+    plan.reap(SIGNALS, answers).store(STATUS);
     tell_usage(&mut plan);
     plan.end(STATUS);
     plan

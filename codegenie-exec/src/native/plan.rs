@@ -1,9 +1,9 @@
 //! Writes plans: what the init program of a sandbox carries out (see `abi.rs`).
 
 use super::abi::{
-    ERRAND_ARENA, ERRAND_BASE, ERRAND_BYTES, ERRAND_FIRST, ERRAND_OPS, FD_CONTROL, FLAG_MAY_FAIL, FLAG_PROBE,
-    FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header, KIND_DESCRIPTOR, MAGIC, OP_AWAIT, OP_END, OP_EXIT, OP_FORK,
-    OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT, Status,
+    ERRAND_ARENA, ERRAND_BASE, ERRAND_BYTES, ERRAND_FIRST, ERRAND_OPS, FD_CONTROL, FLAG_AFTER_FAILURE,
+    FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header, KIND_DESCRIPTOR, MAGIC,
+    OP_AWAIT, OP_END, OP_EXIT, OP_FORK, OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT, Status,
 };
 use crate::sandbox::{Layer, SandboxError};
 use std::borrow::Cow;
@@ -34,6 +34,8 @@ pub(super) enum Purpose {
     WorkingDirectory,
     /// The program.
     Program,
+    /// The record of what was refused, without which the layers are what they are.
+    Records,
     /// The machinery's.
     Machinery,
 }
@@ -132,6 +134,11 @@ impl Plan {
         self.flag_last(FLAG_TRY)
     }
 
+    /// The last operation is only carried out where the one before it failed.
+    pub(super) fn after_failure(&mut self) -> &mut Self {
+        self.flag_last(FLAG_AFTER_FAILURE)
+    }
+
     /// The last operation's result is reported, whatever it is.
     pub(super) fn probe(&mut self) -> &mut Self {
         self.flag_last(FLAG_PROBE)
@@ -163,9 +170,10 @@ impl Plan {
         }
     }
 
-    /// Reaps until the whole tree has ended; the result is the command's wait status.
-    pub(super) fn reap(&mut self, signals: u8) -> &mut Self {
-        self.push("reap".into(), OP_REAP, &[Arg::Value(u64::from(signals))])
+    /// Reaps until the whole tree has ended; the result is the command's wait status. `answers`: where the
+    /// list of answers to refused calls is.
+    pub(super) fn reap(&mut self, signals: u8, answers: u64) -> &mut Self {
+        self.push("reap".into(), OP_REAP, &[Arg::Value(u64::from(signals)), answers.into()])
     }
 
     /// Tells the wait status in a slot, and ends init.

@@ -1,10 +1,11 @@
 //! A started tree as the host sees it: output, input, limits, end.
 
-use super::abi::{KIND_ENDED, KIND_IO, KIND_USAGE, Op};
+use super::abi::{KIND_ENDED, KIND_IO, KIND_REFUSED, KIND_USAGE, Op};
 use super::cgroup::{Group, GroupUsage, Groups};
 use super::control;
 use super::launch::{Init, Started};
 use super::message::Usage;
+use super::refusals;
 use super::streams::Outside;
 use super::sys;
 use super::terminal;
@@ -18,7 +19,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
@@ -28,6 +29,8 @@ use tokio::sync::{Notify, oneshot};
 const CHUNK_BYTES: usize = 64 << 10;
 /// How long init may take to end the tree by itself, after which it is ended from outside.
 const GRACE: Duration = Duration::from_secs(1);
+/// How many refused calls are kept; init tells of fewer.
+const REFUSED: usize = 64;
 /// How often the tree's CPU time is looked at, where it is limited.
 const CPU_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -50,6 +53,8 @@ struct Shared {
     since: Instant,
     /// Milliseconds from `since` to the last output that was read.
     last_output: AtomicU64,
+    /// Calls that the filter refused.
+    refused: Mutex<Vec<Denial>>,
 }
 
 impl Shared {
@@ -60,6 +65,13 @@ impl Shared {
             sys::kill_pidfd(self.pidfd.as_fd());
         }
         self.ending.notify_one();
+    }
+
+    fn was_refused(&self, nr: u32, value: i64) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() < REFUSED {
+            refused.push(refusals::denial(nr, value));
+        }
     }
 
     fn has_printed(&self, bytes: u64) {
@@ -127,6 +139,7 @@ impl NativeProcess {
             output_bytes: AtomicU64::new(0),
             since,
             last_output: AtomicU64::new(0),
+            refused: Mutex::default(),
         });
         let ended = watch(Arc::clone(init.pidfd()), Interest::READABLE)?;
         let Outside { stdout, stderr, stdin, is_terminal } = outside;
@@ -243,7 +256,9 @@ impl SandboxProcess for NativeProcess {
     }
 
     fn refused(&self) -> Vec<Denial> {
-        self.proxy.as_ref().map(ProxyHandle::refused).unwrap_or_default()
+        let mut refused = self.proxy.as_ref().map(ProxyHandle::refused).unwrap_or_default();
+        refused.extend_from_slice(&self.shared.refused.lock().unwrap_or_else(PoisonError::into_inner));
+        refused
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -388,6 +403,7 @@ impl Tree {
                         KIND_ENDED => return Poll::Ready(Event::Ended(message.status.value)),
                         KIND_USAGE => usage.of_children(&message.payload),
                         KIND_IO => usage.of_transfers(&message.payload),
+                        KIND_REFUSED => shared.was_refused(message.status.op, message.status.value),
                         _ => {}
                     },
                     Ok(Ok(None) | Err(_)) => return Poll::Ready(Event::Gone),

@@ -23,7 +23,8 @@ pub(super) fn of_start(
     groups: &LayerStatus,
     version: Option<u8>,
 ) -> EnforcementReport {
-    let failed = |layer| degraded(layer, plan, started);
+    let failed = |layer| degraded(Purpose::Layer(layer), plan, started);
+    let is_unrecorded = degraded(Purpose::Records, plan, started).is_some();
     let mut report = EnforcementReport::new(NAME, "direct");
     for layer in Layer::ALL {
         let requirement = policy.requirement(layer);
@@ -37,6 +38,10 @@ pub(super) fn of_start(
         };
         let detail = match (layer, version) {
             (Layer::ControlGroups, Some(version)) => format!("version {version}; {}", tree_limits(policy)),
+            (Layer::Seccomp, _) if is_unrecorded => {
+                detail(policy, setting, layer)
+                    + "; no record of refused calls: another listener is in the way"
+            }
             _ => detail(policy, setting, layer),
         };
         report = report.layer(layer, requirement, status, detail);
@@ -44,12 +49,10 @@ pub(super) fn of_start(
     report
 }
 
-/// The first step of a layer that failed and was allowed to.
-pub(super) fn degraded(layer: Layer, plan: &Plan, started: &Started) -> Option<(String, i32)> {
+/// The first step of a purpose that failed and was allowed to.
+pub(super) fn degraded(purpose: Purpose, plan: &Plan, started: &Started) -> Option<(String, i32)> {
     started.degraded.iter().find_map(|(op, errno)| {
-        plan.stage(*op)
-            .filter(|stage| stage.purpose == Purpose::Layer(layer))
-            .map(|stage| (stage.what.to_string(), *errno))
+        plan.stage(*op).filter(|stage| stage.purpose == purpose).map(|stage| (stage.what.to_string(), *errno))
     })
 }
 
@@ -127,7 +130,7 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         ),
         Layer::Seccomp => format!(
             "{} calls refused, set-user-id modes too; other architectures killed",
-            seccomp::denied_count()
+            seccomp::denied().count()
         ),
         Layer::NoNewPrivileges => String::new(),
         Layer::Capabilities => "all dropped, bounding set included".to_owned(),
@@ -255,7 +258,7 @@ pub(super) fn of_failure(error: StartError, plan: &Plan, request_program: &str) 
                          PATH or in a granted path"
                     ),
                 ),
-                Purpose::Machinery => SandboxError::system("init failed", error),
+                Purpose::Records | Purpose::Machinery => SandboxError::system("init failed", error),
             }
         }
     }

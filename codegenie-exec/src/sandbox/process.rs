@@ -325,8 +325,8 @@ pub struct RunOutput {
     pub status: SandboxStatus,
     /// What was enforced.
     pub report: EnforcementReport,
-    /// What the sandbox itself refused to the command, as far as it is told of it: connections. A record,
-    /// unlike what [`denials`](Self::denials) makes of messages.
+    /// What the sandbox itself refused to the command, as far as it is told of it: connections and system
+    /// calls, each kind once, in bounded number. A record, unlike what [`denials`](Self::denials) makes of messages.
     pub refused: Vec<Denial>,
 }
 

@@ -10,20 +10,24 @@
 
 #[path = "../abi.rs"]
 mod abi;
+mod refusals;
 
 use abi::{
-    ERRAND_BASE, ERRAND_FIRST, ERRAND_OPS, FD_CONTROL, FD_PLAN, FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0,
-    FLAG_STORE, FLAG_TRY, Header, KIND_DEGRADED, KIND_ENDED, KIND_FAILED, KIND_PROBE, KIND_READY,
-    KIND_STARTED, MAGIC, OP_AWAIT, OP_END, OP_EXIT, OP_FORK, OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT,
+    Answer, ERRAND_BASE, ERRAND_FIRST, ERRAND_OPS, FD_CONTROL, FD_LISTENER, FD_PLAN, FLAG_AFTER_FAILURE,
+    FLAG_MAY_FAIL, FLAG_PROBE, FLAG_SLOT_ARG0, FLAG_STORE, FLAG_TRY, Header, KIND_DEGRADED, KIND_ENDED,
+    KIND_FAILED, KIND_PROBE, KIND_READY, KIND_STARTED, MAGIC, OP_AWAIT, OP_END, OP_EXIT, OP_FORK, OP_POKE, OP_REAP, Op, PLAN_BASE, STORE_SHIFT,
     Status,
 };
 use core::arch::{asm, global_asm};
+use refusals::Refusals;
 
 #[cfg(target_arch = "x86_64")]
 mod nr {
     pub const READ: i64 = 0;
     pub const WRITE: i64 = 1;
     pub const MMAP: i64 = 9;
+    pub const IOCTL: i64 = 16;
+    pub const SENDTO: i64 = 44;
     pub const RECVMSG: i64 = 47;
     pub const CLONE: i64 = 56;
     pub const WAIT4: i64 = 61;
@@ -34,11 +38,13 @@ mod nr {
 
 #[cfg(target_arch = "aarch64")]
 mod nr {
+    pub const IOCTL: i64 = 29;
     pub const READ: i64 = 63;
     pub const WRITE: i64 = 64;
     pub const PPOLL: i64 = 73;
     pub const EXIT_GROUP: i64 = 94;
     pub const KILL: i64 = 129;
+    pub const SENDTO: i64 = 206;
     pub const RECVMSG: i64 = 212;
     pub const CLONE: i64 = 220;
     pub const MMAP: i64 = 222;
@@ -52,6 +58,7 @@ const ECHILD: i64 = -10;
 const EMFILE: i64 = 24;
 const SIGKILL: u64 = 9;
 const SIGCHLD: u64 = 17;
+const CLONE_FILES: u64 = 0x400;
 const CLONE_VFORK: u64 = 0x4000;
 const WNOHANG: u64 = 1;
 /// Children of every kind.
@@ -126,6 +133,7 @@ extern "C" fn run() -> ! {
         first: 0,
         next: 0,
         slots: [0; SLOTS],
+        has_failed: false,
         command: 0,
     };
     while run.next < run.count {
@@ -144,6 +152,8 @@ struct Run {
     first: u32,
     next: u64,
     slots: [u64; SLOTS],
+    /// Whether the operation before failed.
+    has_failed: bool,
     /// The command's process, as init sees it.
     command: i64,
 }
@@ -157,6 +167,9 @@ impl Run {
     fn step(&mut self, op: &Op) {
         let place = self.first + self.next as u32;
         self.next += 1;
+        if op.flags & FLAG_AFTER_FAILURE != 0 && !self.has_failed {
+            return;
+        }
         let mut args = op.args;
         let mut i = 0;
         while i < 6 {
@@ -167,9 +180,10 @@ impl Run {
         }
         let result = match op.nr {
             OP_FORK => {
-                // Not CLONE_VM: the two share nothing. CLONE_VFORK: init goes on when the command's
-                // program has been executed, so that "started" is true when it is said.
-                let pid = syscall(nr::CLONE, [SIGCHLD | CLONE_VFORK, 0, 0, 0, 0, 0]);
+                // Not CLONE_VM: the two share no memory. CLONE_VFORK: init goes on when the command's
+                // program has been executed, so that "started" is true when it is said. CLONE_FILES: what
+                // the process opens is init's too; executing a program gives it descriptors of its own.
+                let pid = syscall(nr::CLONE, [SIGCHLD | CLONE_VFORK | CLONE_FILES, 0, 0, 0, 0, 0]);
                 if pid > 0 {
                     self.command = pid;
                     self.next = args[0];
@@ -177,7 +191,7 @@ impl Run {
                 }
                 pid
             }
-            OP_REAP => reap(self.slot(args[0]), self.command),
+            OP_REAP => reap(self.slot(args[0]), args[1] as *const Answer, self.command),
             OP_POKE => {
                 // SAFETY: the host made room for four bytes at this address of the plan.
                 unsafe { (args[0] as *mut u32).write_unaligned(self.slot(args[1]) as u32) };
@@ -191,9 +205,10 @@ impl Run {
             OP_EXIT => exit(args[0]),
             number => syscall(number as i64, args),
         };
+        self.has_failed = result < 0 && result >= -4095;
         if op.flags & FLAG_PROBE != 0 {
             report(KIND_PROBE, place, result);
-        } else if result < 0 && result >= -4095 {
+        } else if self.has_failed {
             if op.flags & FLAG_MAY_FAIL != 0 {
                 report(KIND_DEGRADED, place, -result);
             } else if op.flags & FLAG_TRY == 0 {
@@ -238,9 +253,10 @@ struct PollFd {
     revents: i16,
 }
 
-fn reap(signals: u64, command: i64) -> i64 {
-    let mut polled =
-        [PollFd { fd: FD_CONTROL, events: POLLIN, revents: 0 }, PollFd { fd: signals as i32, events: POLLIN, revents: 0 }];
+fn reap(signals: u64, answers: *const Answer, command: i64) -> i64 {
+    let polled = |fd| PollFd { fd, events: POLLIN, revents: 0 };
+    let mut polled = [polled(FD_CONTROL), polled(signals as i32), polled(FD_LISTENER)];
+    let mut refusals = Refusals::new(answers);
     loop {
         loop {
             let mut status = 0i32;
@@ -253,13 +269,19 @@ fn reap(signals: u64, command: i64) -> i64 {
                 break;
             }
         }
-        syscall(nr::PPOLL, [polled.as_mut_ptr() as u64, 2, 0, 0, 0, 0]);
+        syscall(nr::PPOLL, [polled.as_mut_ptr() as u64, 3, 0, 0, 0, 0]);
         if polled[0].revents != 0 {
             obey();
         }
         if polled[1].revents != 0 {
             let mut info = [0u8; 128];
             syscall(nr::READ, [signals, info.as_mut_ptr() as u64, 128, 0, 0, 0]);
+        }
+        if polled[2].revents & POLLIN != 0 {
+            refusals.answer();
+        } else if polled[2].revents != 0 {
+            // There is none, or nobody is left who could be refused anything.
+            polled[2].fd = -1;
         }
     }
 }

@@ -1,0 +1,225 @@
+//! System calls that the filter refuses: the command gets its error, the host a record.
+#![cfg(all(target_os = "linux", feature = "native"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
+
+#[path = "support/host.rs"]
+mod host;
+
+use codegenie_exec::{
+    DangerousNoSandbox, Denial, EndReason, EnforcementReport, Layer, NativeSandbox, Requirement, Sandbox,
+    SandboxRequest,
+};
+use host::{ATTACKER_FLAGS, DIRECT, Host, POOL, eventually, helper, text};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Compiles the program that makes the calls into the host's workspace.
+fn silent(host: &Host) -> PathBuf {
+    let path = host.path("workspace/silent");
+    let mut compiler = Command::new("cc")
+        .args(["-w", "-x", "c", "-o"])
+        .arg(&path)
+        .args(ATTACKER_FLAGS)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("the tests need a C compiler, as the build does");
+    compiler.stdin.take().unwrap().write_all(include_bytes!("refusals/silent.c")).unwrap();
+    assert!(compiler.wait().unwrap().success());
+    path
+}
+
+fn request(host: &Host, arguments: &[&str]) -> SandboxRequest {
+    SandboxRequest::new(silent(host), host.policy()).cwd(host.path("workspace")).args(arguments)
+}
+
+fn results(text: &str) -> BTreeMap<&str, i32> {
+    text.lines()
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(name, n)| (name, n.parse().unwrap()))
+        .collect()
+}
+
+/// What the report says of the filter.
+fn detail(report: &EnforcementReport) -> &str {
+    &report.layers.iter().find(|layer| layer.layer == Layer::Seccomp).unwrap().detail
+}
+
+fn subjects(refused: &[Denial]) -> Vec<&str> {
+    refused.iter().map(|denial| denial.subject.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_is_on_record_though_nobody_prints_it() {
+    for launcher in [DIRECT, POOL] {
+        let host = Host::new(launcher);
+        let request = request(&host, &["once"]);
+        let unconfined = text(&DangerousNoSandbox.run(&request).await.unwrap());
+        let free = results(&unconfined);
+        let output = launcher.run(&request).await.unwrap();
+        let confined = text(&output);
+        let confined = results(&confined);
+        assert_eq!(output.status.reason, EndReason::Exited(0));
+
+        assert_eq!(confined["unshare"], libc::EPERM);
+        assert_eq!(confined["clone"], libc::EPERM);
+        assert_eq!(confined["keyctl"], libc::EPERM);
+        assert_eq!(confined["chmod"], libc::EPERM);
+        assert_eq!(confined["tiocsti"], libc::EPERM);
+        assert_eq!(confined["packet"], libc::EAFNOSUPPORT);
+        assert_eq!(confined["vsock"], libc::EAFNOSUPPORT);
+        assert_eq!(confined["pair"], libc::EAFNOSUPPORT);
+        assert_eq!(confined["sctp"], libc::EPROTONOSUPPORT);
+        assert_eq!(confined["uevents"], libc::EPROTONOSUPPORT);
+        // Without the sandbox they are not all refused.
+        assert_eq!((free["chmod"], free["uevents"]), (0, 0), "{unconfined}");
+
+        assert_eq!(
+            subjects(&output.refused),
+            [
+                "unshare",
+                "keyctl",
+                "socket of AF_PACKET",
+                "socket of AF_VSOCK",
+                "socket of AF_INET, with a rare protocol",
+                "socket of AF_NETLINK, but for NETLINK_ROUTE",
+                "socketpair of AF_INET, with a rare protocol",
+                "ioctl 0x5412",
+                "chmod",
+                "clone",
+            ],
+            "{launcher:?}"
+        );
+        assert!(
+            output.refused.iter().all(|denial| denial.layer == Layer::Seccomp && !denial.rule.is_empty())
+        );
+        let denials = output.denials(&request.policy, &request.cwd);
+        assert_eq!(subjects(&denials), subjects(&output.refused));
+        let seccomp = detail(&output.report);
+        assert!(!seccomp.contains("no record"), "{seccomp}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_refused_nothing_has_no_record() {
+    for launcher in [DIRECT, POOL] {
+        let host = Host::new(launcher);
+        let output = host.confined("ls -l / > list; (echo a; echo b) | sort; git --version; true").await;
+        assert_eq!(output.refused, [], "{}", text(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_there_while_the_command_runs() {
+    for launcher in [DIRECT, POOL] {
+        let host = Host::new(launcher);
+        let program = silent(&host);
+        let script = format!("{} once > results; cat", program.display());
+        let mut request = host.shell(host.policy(), &script).cwd(host.path("workspace"));
+        request.stdio = codegenie_exec::Stdio::Piped;
+        let sandbox = launcher.ready(&request.policy).await;
+        let mut running = sandbox.start(&request).await.unwrap();
+        let mut seen = false;
+        for _ in 0..500 {
+            seen = running.refused().iter().any(|denial| denial.subject == "clone");
+            if seen {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(seen, "{:?}", running.refused());
+        running.close_input();
+        assert_eq!(running.wait().await.unwrap().reason, EndReason::Exited(0));
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_calls_is_answered_and_its_record_bounded() {
+    for launcher in [DIRECT, POOL] {
+        let host = Host::new(launcher);
+        let output = launcher.run(&request(&host, &["flood", "5000"])).await.unwrap();
+        assert!(text(&output).contains("flood 0"), "{}", text(&output));
+        assert_eq!(output.refused.len(), 64, "{:?}", output.refused);
+    }
+}
+
+#[tokio::test]
+async fn a_signal_in_the_middle_of_a_refused_call_does_not_let_it_through() {
+    for launcher in [DIRECT, POOL] {
+        let host = Host::new(launcher);
+        let output = launcher.run(&request(&host, &["interrupted"])).await.unwrap();
+        assert!(text(&output).contains("interrupted yes 0"), "{}", text(&output));
+        assert_eq!(subjects(&output.refused), ["keyctl"]);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_ends_with_its_time_and_leaves_nothing() {
+    for launcher in [DIRECT, POOL] {
+        let host = Host::new(launcher);
+        let mut request = request(&host, &["flood", "1000000000"]);
+        request.policy = host.policy().timeout(Duration::from_millis(500)).into();
+        let output = launcher.run(&request).await.unwrap();
+        assert_eq!(output.status.reason, EndReason::TimedOut);
+        let name = host.path("workspace/silent").display().to_string();
+        assert!(eventually(|| host::processes_with(&name).is_empty()));
+    }
+}
+
+#[tokio::test]
+async fn without_the_layer_nothing_is_refused_or_recorded() {
+    let host = Host::new(DIRECT);
+    let mut request = request(&host, &["once"]);
+    request.policy = host.policy().dangerous_relax(Layer::Seccomp, Requirement::Off).into();
+    let output = match NativeSandbox::new().unwrap().run(&request).await {
+        // Of root's hosts the filter keeps set-user-id files: they cannot do without.
+        Err(error) if host::is_root() => return assert!(error.to_string().contains("must require seccomp")),
+        output => output.unwrap(),
+    };
+    assert_eq!(results(&text(&output))["chmod"], 0);
+    assert_eq!(output.refused, []);
+}
+
+#[tokio::test]
+async fn where_another_listener_is_in_the_way_calls_are_refused_without_a_record_and_that_is_reported() {
+    let host = Host::new(DIRECT);
+    let output = Command::new(silent(&host))
+        .arg("listener")
+        .arg(std::env::current_exe().unwrap())
+        .args(helper("helper_runs_below_a_listener"))
+        .env("CODEGENIE_BELOW_A_LISTENER", "yes")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("1 passed"), "{shown}");
+}
+
+#[tokio::test]
+#[ignore = "a helper program of where_another_listener_is_in_the_way_calls_are_refused_without_a_record"]
+async fn helper_runs_below_a_listener() {
+    if std::env::var_os("CODEGENIE_BELOW_A_LISTENER").is_none() {
+        return;
+    }
+    for launcher in [DIRECT, POOL] {
+        let host = Host::new(launcher);
+        let output = launcher.run(&request(&host, &["once"])).await.unwrap();
+        let confined = text(&output);
+        let confined = results(&confined);
+        assert!(
+            ["unshare", "packet", "tiocsti", "chmod"].iter().all(|call| confined[call] == libc::ENOSYS),
+            "{confined:?}"
+        );
+        assert_eq!(output.refused, []);
+        let seccomp = detail(&output.report);
+        assert!(seccomp.contains("no record of refused calls"), "{seccomp}");
+    }
+}
