@@ -22,6 +22,8 @@ mod request;
 #[cfg(target_os = "linux")]
 mod store;
 mod text;
+#[cfg(target_os = "linux")]
+mod told;
 #[cfg(not(target_os = "linux"))]
 mod unavailable;
 #[cfg(target_os = "linux")]

@@ -99,6 +99,7 @@ fn prepare(
             after: change.after.as_ref().map(|target| After {
                 id: (0, 0),
                 hash: ContentHash::of(&target.content),
+                size: target.content.len() as u64,
                 mode: 0,
                 owner: (0, 0),
             }),
@@ -244,13 +245,15 @@ fn exchange_one(root: &OwnedFd, step: &Step, change: &Change, held: &Held) -> Re
         Err(error) => return Err(failed(error.into())),
     }
     // What came out is what was read, and what went in is what was written.
-    let is = |name: &OsStr, id: (u64, u64), hash: &ContentHash| {
+    let is = |name: &OsStr, id: (u64, u64), size: u64, hash: &ContentHash| {
         let stat = beneath::stat_at(parent, name).ok().flatten();
         stat.is_some_and(|stat| stat.kind == FileKind::File && (stat.dev, stat.ino) == id && stat.nlink == 1)
-            && place::hash_of(parent, name).is_ok_and(|found| found == *hash)
+            && place::holds(parent, name, size, hash).unwrap_or(false)
     };
-    let out = step.before.as_ref().is_none_or(|before| is(temporary, before.id, &before.hash));
-    let inside = step.after.as_ref().is_none_or(|after| is(name, after.id, &after.hash));
+    let out = step.before.as_ref();
+    let out = out.is_none_or(|before| is(temporary, before.id, before.size, &before.hash));
+    let inside = step.after.as_ref();
+    let inside = inside.is_none_or(|after| is(name, after.id, after.size, &after.hash));
     if out && inside { Ok(()) } else { Err(drift()) }
 }
 
@@ -389,13 +392,13 @@ fn remedy(parent: &OwnedFd, name: &OsStr, step: &Step) -> io::Result<Option<Reme
     }
     let untouched = || -> io::Result<bool> {
         let Some(after) = &step.after else { return Ok(false) };
-        Ok(place::hash_of(parent, name)? == after.hash)
+        place::holds(parent, name, after.size, &after.hash)
     };
     Ok(match (&step.before, &step.after, here, beside) {
         (_, Some(_), _, Thing::New) => Some(Remedy::DropNew),
         (Some(_), Some(_), Thing::New, Thing::Old) => untouched()?.then_some(Remedy::ExchangeBack),
         // Somebody was faster, and we put ours in the place of theirs.
-        (Some(_), Some(_), Thing::New, Thing::Other) => Some(Remedy::ExchangeBack),
+        (Some(_), Some(_), Thing::New, Thing::Other) => untouched()?.then_some(Remedy::ExchangeBack),
         (Some(_), Some(_), Thing::New, Thing::Nothing) => untouched()?.then_some(Remedy::Restore),
         (Some(_), _, Thing::Nothing, Thing::Old) | (Some(_), None, Thing::Nothing, Thing::Other) => {
             Some(Remedy::MoveBack)

@@ -304,7 +304,7 @@ impl Editor {
 fn as_previewed(files: &[FileChange], preview: Option<&Preview>) -> Result<(), EditError> {
     let Some(Preview { files: shown }) = preview else { return Ok(()) };
     let differ = |these: &[FileChange], those: &[FileChange]| {
-        let differing = these.iter().filter(|file| !those.contains(file));
+        let differing = these.iter().filter(|file| !those.iter().any(|other| other.is_same_change(file)));
         differing.map(|file| file.path.clone()).collect::<Vec<PathBuf>>()
     };
     let mut paths = differ(files, shown);

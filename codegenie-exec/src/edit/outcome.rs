@@ -65,8 +65,16 @@ pub struct FileChange {
     pub before: Option<ContentHash>,
     /// The hash of the content that is there now; `None`: the file is gone.
     pub after: Option<ContentHash>,
+    /// Permission bits before and after, where they change on a file that is there before and after.
+    pub mode: Option<(u32, u32)>,
+    /// Owner and group before and after, where they change.
+    pub owner: Option<((u32, u32), (u32, u32))>,
+    /// Names of extended attributes that change.
+    pub attributes: Vec<String>,
     /// The change as a unified diff in git's form, in the bytes of the file. Names are quoted as git
-    /// does; lines are as they are, so escape them before they go to a terminal.
+    /// does; lines are as they are, so escape them before they go to a terminal. Of a binary file, one that holds
+    /// NUL, size and hash are told. Of two diffs that mean the same one may be coarser, see
+    /// [`is_same_change`](Self::is_same_change).
     pub diff: Vec<u8>,
     /// Lines that came.
     pub added: usize,
@@ -76,6 +84,18 @@ pub struct FileChange {
     pub hunks: Vec<HunkPlace>,
     /// Line feeds in what was given have become the file's CRLF.
     pub line_endings_adapted: bool,
+    /// The diff does not show the content, which is binary: it tells size and hash.
+    pub is_binary: bool,
+}
+
+impl FileChange {
+    /// Whether both lead from the same state of a file to the same one, however their diffs put it.
+    #[must_use]
+    pub fn is_same_change(&self, other: &Self) -> bool {
+        let state = |change: &Self| (change.before, change.after, change.mode, change.owner);
+        (&self.path, &self.from, &self.attributes) == (&other.path, &other.from, &other.attributes)
+            && state(self) == state(other)
+    }
 }
 
 impl Applied {

@@ -142,9 +142,26 @@ fn extended(file: &OwnedFd, shown: &Path) -> Result<Vec<Attribute>, EditError> {
     Ok(extended)
 }
 
-/// The hash of the regular file `name` in `dir`, without the checks for editing.
-pub(super) fn hash_of(dir: &OwnedFd, name: &OsStr) -> io::Result<ContentHash> {
-    let mut content = Vec::new();
-    File::from(beneath::open_file(dir, name)?).read_to_end(&mut content)?;
-    Ok(ContentHash::of(&content))
+/// Whether the regular file `name` in `dir` holds that, without the checks for editing. Never reads more than
+/// that, however large the file has become.
+pub(super) fn holds(dir: &OwnedFd, name: &OsStr, size: u64, hash: &ContentHash) -> io::Result<bool> {
+    use sha2::{Digest, Sha256};
+    let file = beneath::open_file(dir, name)?;
+    if beneath::stat_fd(&file)?.size != size {
+        return Ok(false);
+    }
+    let (mut digest, mut buffer, mut read) = (Sha256::new(), vec![0; 64 << 10], 0);
+    let mut file = File::from(file).take(size.saturating_add(1));
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                read += n as u64;
+                digest.update(buffer.get(..n).unwrap_or_default());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read == size && digest.finalize().as_slice() == hash.as_bytes())
 }

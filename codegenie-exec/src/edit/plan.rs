@@ -9,10 +9,9 @@ use super::place::{self, Found};
 use super::protected::REPOSITORY;
 use super::request::{ContentHash, Edit, EditKind};
 use super::text;
-use super::unified;
+use super::told::{self, Dressing};
 use crate::beneath;
 use crate::codec::Attributes;
-use crate::quoted::quoted;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -219,10 +218,19 @@ impl<'a> Planner<'a> {
         taken.ok_or_else(|| missing(path))
     }
 
-    /// Something comes to a path where there is nothing.
-    fn appear(&mut self, path: &Path, target: Target, from: Option<PathBuf>) -> Result<(), EditError> {
+    /// Something comes to a path where there is nothing. What is new takes on what a file had that the
+    /// transaction took away from there.
+    fn appear(&mut self, path: &Path, mut target: Target, from: Option<PathBuf>) -> Result<(), EditError> {
         self.count(&target.content, path)?;
         self.check_names(path)?;
+        if let (Dress::Fresh { executable }, Some(gone)) = (&target.dress, self.found(path)) {
+            let mut attributes = gone.attributes.clone();
+            if *executable {
+                attributes.mode |= 0o100;
+            }
+            let same = gone.content == target.content && attributes == gone.attributes;
+            target.dress = Dress::Like(attributes, same);
+        }
         if let Some(slot) = self.slots.get_mut(path) {
             slot.now = Some(target);
             slot.from = from;
@@ -403,7 +411,8 @@ impl<'a> Planner<'a> {
         let after = slot.now.as_ref();
         let (old, new) =
             (before.map(|found| found.content.as_slice()), after.map(|now| now.content.as_slice()));
-        if from.is_none() && old == new {
+        let dressing = Dressing::between(before, after);
+        if from.is_none() && old == new && dressing.is_same() {
             return Ok(None);
         }
         if let (Some(new), Some((gate, threshold))) = (new, &self.editor.gate) {
@@ -414,71 +423,23 @@ impl<'a> Planner<'a> {
             }
         }
         let mut diff = Vec::new();
-        let (added, removed) = written(&mut diff, path, from, before, after);
+        let (added, removed) = told::write(&mut diff, path, from, before, after, &dressing);
         Ok(Some(FileChange {
             path: path.to_path_buf(),
             from: from.cloned(),
             before: before.map(|found| found.hash),
             after: new.map(ContentHash::of),
+            mode: dressing.mode,
+            owner: dressing.owner,
+            attributes: dressing.attributes,
             diff,
             added,
             removed,
             hunks: slot.hunks.clone(),
             line_endings_adapted: slot.adapted,
+            is_binary: old != new && [old, new].into_iter().flatten().any(told::is_binary),
         }))
     }
-}
-
-/// Writes a file's diff in git's form.
-fn written(
-    diff: &mut Vec<u8>,
-    path: &Path,
-    from: Option<&PathBuf>,
-    before: Option<&Found>,
-    after: Option<&Target>,
-) -> (usize, usize) {
-    let old_path = from.map_or(path, PathBuf::as_path);
-    let (a, b) = (quoted("a/", old_path), quoted("b/", path));
-    let mut head = format!("diff --git {a} {b}\n");
-    match (before, after) {
-        (None, Some(after)) => head.push_str(&format!("new file mode {}\n", mode(&after.dress))),
-        (Some(before), None) => {
-            head.push_str(&format!(
-                "deleted file mode {}\n",
-                mode(&Dress::Like(before.attributes.clone(), true))
-            ));
-        }
-        _ => {}
-    }
-    if from.is_some() {
-        head.push_str(&format!("rename from {}\nrename to {}\n", quoted("", old_path), quoted("", path)));
-    }
-    let old = before.map_or(&b""[..], |found| &found.content);
-    let new = after.map_or(&b""[..], |now| &now.content);
-    let null = || "/dev/null".to_owned();
-    let (a, b) = (if before.is_some() { a } else { null() }, if after.is_some() { b } else { null() });
-    if old == new {
-        diff.extend_from_slice(head.as_bytes());
-        return (0, 0);
-    }
-    if old.contains(&0) || new.contains(&0) {
-        head.push_str(&format!("Binary files {a} and {b} differ\n"));
-        diff.extend_from_slice(head.as_bytes());
-        return (0, 0);
-    }
-    // A tab ends a name that has spaces in it.
-    let end = |name: &str| if name.contains(' ') { "\t" } else { "" };
-    head.push_str(&format!("--- {a}{}\n+++ {b}{}\n", end(&a), end(&b)));
-    diff.extend_from_slice(head.as_bytes());
-    unified::hunks(old, new, diff)
-}
-
-fn mode(dress: &Dress) -> &'static str {
-    let executable = match dress {
-        Dress::Fresh { executable } => *executable,
-        Dress::Like(attributes, _) => attributes.mode & 0o100 != 0,
-    };
-    if executable { "100755" } else { "100644" }
 }
 
 fn textual(path: &Path, content: &[u8]) -> Result<(), EditError> {

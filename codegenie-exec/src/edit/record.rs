@@ -1,6 +1,6 @@
 //! The journal of one transaction, as it is written down: what is changed, and how far that has come.
 //!
-//! It is also what an undo goes by. The bytes that files had lie beside it. Version 1, in the encoding of
+//! It is also what an undo goes by. The bytes that files had lie beside it. Version 2, in the encoding of
 //! [`codec`](crate::codec), FNV-1a 64 of all at the end.
 
 use super::request::ContentHash;
@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-const MAGIC: &[u8; 8] = b"CGEDIT\0\x01";
+const MAGIC: &[u8; 8] = b"CGEDIT\0\x02";
 /// What a record may be read from: far above what the limits on edits lead to.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
@@ -41,6 +41,7 @@ pub(super) struct After {
     /// Device and inode, once they are known.
     pub(super) id: (u64, u64),
     pub(super) hash: ContentHash,
+    pub(super) size: u64,
     pub(super) mode: u32,
     pub(super) owner: (u32, u32),
 }
@@ -104,6 +105,7 @@ impl Record {
             if let Some(after) = &step.after {
                 pair(&mut out, after.id);
                 put_bytes(&mut out, after.hash.as_bytes());
+                put(&mut out, after.size);
                 put(&mut out, after.mode.into());
                 pair(&mut out, (after.owner.0.into(), after.owner.1.into()));
             }
@@ -187,6 +189,7 @@ fn step(from: &mut Reader<'_>) -> Option<Step> {
         _ => Some(After {
             id: pair(from)?,
             hash: hash(from)?,
+            size: from.number()?,
             mode: from.small()?,
             owner: (from.small()?, from.small()?),
         }),

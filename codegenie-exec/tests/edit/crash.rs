@@ -1,6 +1,6 @@
 //! The parent and the child of the crash test.
 
-use codegenie_exec::{Edit, Editor, Refusal, UndoId};
+use codegenie_exec::{Edit, EditError, Editor, Refusal, UndoId};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -23,6 +23,15 @@ fn act() -> Option<()> {
     if act == "mount" {
         mount_is_not_crossed(&workspace, &state);
         return Some(());
+    }
+    if act == "recover_grown" {
+        // Far less than the files have grown to.
+        let room = 1 << 30;
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_AS, room, room).unwrap();
+        match Editor::open(workspace, state) {
+            Ok(_) | Err(EditError::Interrupted(_)) => return Some(()),
+            Err(error) => panic!("{error}"),
+        }
     }
     if act == "recover" {
         stop();
@@ -214,6 +223,7 @@ fn apply_is_all_or_nothing() -> (usize, usize) {
         stages.push(call);
     }
     assert!(nothing > 20 && all > 2, "{nothing} {all}");
+    recovery_reads_no_more_than_was_written(stages.len());
     // Recovery is killed too, on what the first half, the middle and the end of a transaction have left.
     let mut recoveries = 0;
     for part in [5, 8, 9] {
@@ -221,6 +231,22 @@ fn apply_is_all_or_nothing() -> (usize, usize) {
     }
     println!("recovery was killed at {recoveries} system calls");
     (nothing, all)
+}
+
+/// A command that still runs makes files larger than any memory: recovery does not read them.
+fn recovery_reads_no_more_than_was_written(calls: usize) {
+    for call in (calls / 3..calls).step_by(3) {
+        let place = Place::new();
+        drop(place.editor());
+        assert!(place.killed_at("apply", call));
+        for path in place.seen().keys() {
+            let path = place.workspace.join(path);
+            if path.is_file() {
+                fs::File::options().write(true).open(path).unwrap().set_len(64 << 30).unwrap();
+            }
+        }
+        assert!(place.spawn_and_wait("recover_grown"), "killed at system call {call}");
+    }
 }
 
 fn is_applied(after: &Seen, call: usize) {

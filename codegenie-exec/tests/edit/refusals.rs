@@ -218,8 +218,7 @@ fn binary_and_large_files() {
     for edit in [Edit::replace("binary", "a", "b"), Edit::replace_lines("binary", 1, 1, "x\n")] {
         assert_eq!(place.editor().apply(&[edit]).unwrap_err().refusal(), Some(Refusal::Binary));
     }
-    let made = place.editor().apply(&[Edit::overwrite("binary", b"a\0c\n")]).unwrap();
-    assert!(made.diff().ends_with(b"Binary files a/binary and b/binary differ\n"));
+    place.editor().apply(&[Edit::overwrite("binary", b"a\0c\n")]).unwrap();
     place.put("large", "x".repeat(2000));
     let editor = place.editor_with(|limits| limits.file_bytes = 1000);
     assert_eq!(
