@@ -2,12 +2,14 @@
 
 mod grant;
 mod queue;
+mod seen;
 #[cfg(unix)]
 mod socket;
 mod terminal;
 
 pub use grant::{Binding, Grant, GrantScope, Grants, GrantsError};
 pub use queue::{ApprovalQueue, NoSuchQuestion, PendingApproval};
+pub(crate) use seen::seen;
 pub use terminal::PromptApprover;
 
 use crate::validate::Verdict;
@@ -36,8 +38,14 @@ pub struct ApprovalRequest {
     pub cwd: PathBuf,
     /// The variables that it asks to be set.
     pub environment: BTreeMap<String, String>,
-    /// For an edit of files: what it changes, as a unified diff. What is too long to be read is cut, and says so. Lines are as
-    /// they are in the files: replace control characters before they go to a terminal.
+    /// What it would read from its standard input; `None`: nothing. What is too long to be read is cut, and the text says so,
+    /// with size and hash of the whole. Bytes that are no UTF-8 are written as `\xNN`. Replace control characters before it
+    /// goes to a terminal.
+    pub input: Option<String>,
+    /// For an edit of files: what it changes, as a unified diff. All of it, unless the host has said
+    /// [`dangerously_ask_about_unseen_content`](crate::ExecutorBuilder::dangerously_ask_about_unseen_content). Bytes that are
+    /// no UTF-8 are written as `\xNN`; for the rest lines are as they are in the files: replace control characters before they
+    /// go to a terminal.
     pub diff: Option<String>,
     /// How long there is to answer.
     pub deadline: Duration,

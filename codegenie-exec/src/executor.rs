@@ -23,7 +23,7 @@ use self::privilege::Confinements;
 use self::record::{Outcome, Recorder};
 use self::results::ResultCache;
 use self::status::{Activity, Watch};
-use crate::approval::{Approval, ApprovalRequest, Binding, DynApprover, Grants};
+use crate::approval::{Approval, ApprovalRequest, Binding, DynApprover, Grants, seen};
 use crate::command::{CommandLine, CommandRequest, ParsedCommand};
 use crate::sandbox::{
     DynSandbox, EnforcementReport, Network, RunOutput, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
@@ -57,6 +57,10 @@ pub struct SecureExecutor<S, A, C = NoCache> {
     workspace: PathBuf,
     approver: DynApprover,
     approval_deadline: Duration,
+    /// How much of a diff or an input an approver is shown.
+    shown_bytes: usize,
+    #[cfg(feature = "edit")]
+    asks_about_unseen: bool,
     grants: Grants,
     activity: Activity,
     #[cfg(feature = "edit")]
@@ -118,6 +122,9 @@ where
             workspace: self.workspace,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            shown_bytes: self.shown_bytes,
+            #[cfg(feature = "edit")]
+            asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             activity: self.activity,
             #[cfg(feature = "edit")]
@@ -165,7 +172,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit(&recorder, &session, &parsed, &cwd)?;
 
         let policy = self.policy(&recorder)?;
-        let verdict = validate::judge(&policy, request, &parsed);
+        let mut verdict = validate::judge(&policy, request, &parsed);
         recorder.verdict(&verdict);
         let approval = match verdict.decision {
             Decision::Allow => None,
@@ -198,6 +205,14 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             return Err(recorder.refuse_session(error));
         }
         self.permit(&recorder, &session, &parsed, &cwd)?;
+        if approval.is_some() {
+            let policy = self.policy(&recorder)?;
+            verdict = validate::judge(&policy, request, &parsed);
+            recorder.verdict(&verdict);
+            if verdict.decision == Decision::Deny {
+                return Err(recorder.refuse_by_policy(verdict));
+            }
+        }
 
         let privileges = Privileges::needed(&verdict);
         let mut to_run = self.sandbox_request(request, &parsed, cwd, &privileges);
@@ -318,6 +333,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             command: command.to_owned(),
             cwd: cwd.to_path_buf(),
             environment: asked.env.clone(),
+            input: (!asked.stdin.is_empty()).then(|| seen(&asked.stdin, self.shown_bytes)),
             diff: None,
             deadline: self.approval_deadline,
             verdict: verdict.clone(),

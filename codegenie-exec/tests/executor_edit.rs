@@ -97,6 +97,15 @@ impl World {
     }
 
     fn executor_over(&self, editor: Editor, policy: &str, approver: impl Approver + 'static) -> Executor {
+        self.builder(editor, policy, approver).build().unwrap()
+    }
+
+    fn builder(
+        &self,
+        editor: Editor,
+        policy: &str,
+        approver: impl Approver + 'static,
+    ) -> codegenie_exec::ExecutorBuilder<DangerousNoSandbox, Arc<Memory>, codegenie_perf::NoCache> {
         let confinement = SandboxPolicy::workspace_write(self.workspace.path());
         SecureExecutor::builder(DangerousNoSandbox, self.access.clone(), confinement)
             .audit(self.audit.clone())
@@ -104,8 +113,6 @@ impl World {
             .approver(approver)
             .approval_deadline(Duration::from_secs(20))
             .editor(editor)
-            .build()
-            .unwrap()
     }
 
     fn content(&self) -> String {
@@ -254,21 +261,78 @@ async fn the_approver_sees_the_diff_and_a_refusal_holds() {
         events,
         [(EventClass::Approval, AuditResult::Denied), (EventClass::FileActivity, AuditResult::Denied)]
     );
+}
 
-    let long = "x\n".repeat(100_000);
-    let shown = Arc::clone(&seen);
-    let approver = approve_with(move |asked: &ApprovalRequest| {
-        *shown.lock().unwrap() = asked.diff.clone().unwrap();
-        Approval::refused("bob", "")
+#[tokio::test]
+async fn nobody_is_asked_about_what_they_are_not_shown() {
+    let edits = [[Edit::create("long", "x\n".repeat(100_000))], [Edit::create("binary", b"a\0b".to_vec())]];
+    for edits in &edits {
+        let world = World::new();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let approver = || {
+            let asked = Arc::clone(&asked);
+            approve_with(move |request: &ApprovalRequest| {
+                asked.lock().unwrap().push(request.diff.clone().unwrap());
+                Approval::granted("bob")
+            })
+        };
+        let error = world.executor(ASKS, approver()).edit(&world.token, edits).await.unwrap_err();
+        assert!(
+            matches!(&error, ExecError::Edit { error, .. } if matches!(**error, EditError::Unseen(_))),
+            "{error}"
+        );
+        assert!(asked.lock().unwrap().is_empty());
+        // A host may have somebody asked all the same: then the question says what is missing.
+        let executor = world
+            .builder(world.editor(), ASKS, approver())
+            .dangerously_ask_about_unseen_content()
+            .build()
+            .unwrap();
+        executor.edit(&world.token, edits).await.unwrap();
+        let shown = asked.lock().unwrap().pop().unwrap();
+        assert!(shown.len() < 70_000 && shown.contains("SHA-256"), "{}", shown.len());
+    }
+    // Or shown more.
+    let world = World::new();
+    let executor = world.builder(world.editor(), ASKS, yes()).shown_bytes(1 << 20).build().unwrap();
+    executor.edit(&world.token, &edits[0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_contents_never_look_the_same_to_an_approver() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let world = World::new();
+    for content in [b"a \xfe\n", b"a \xff\n"] {
+        let shown = Arc::clone(&seen);
+        let approver = approve_with(move |asked: &ApprovalRequest| {
+            shown.lock().unwrap().push(asked.diff.clone().unwrap());
+            Approval::refused("bob", "")
+        });
+        let edits = [Edit::create("f", content.to_vec())];
+        world.executor(ASKS, approver).edit(&world.token, &edits).await.unwrap_err();
+    }
+    let seen = seen.lock().unwrap();
+    assert_ne!(seen[0], seen[1]);
+}
+
+#[tokio::test]
+async fn a_policy_that_denies_meanwhile_is_not_approved_away() {
+    let world = World::new();
+    let path = world.state.path().join("policy.json");
+    fs::write(&path, ASKS).unwrap();
+    let denies = path.clone();
+    let approver = approve_with(move |_: &ApprovalRequest| {
+        fs::write(&denies, r#"{"permissions": {"deny": ["Edit(src/**)"]}}"#).unwrap();
+        Approval::granted("bob")
     });
-    let executor = world.executor(ASKS, approver);
-    executor.edit(&world.token, &[Edit::create("long", long)]).await.unwrap_err();
-    let shown = seen.lock().unwrap();
-    assert!(
-        shown.len() < 70_000 && shown.contains("more bytes of the diff are not shown"),
-        "{}",
-        shown.len()
-    );
+    let executor = world
+        .builder(world.editor(), ASKS, approver)
+        .command_policy_file(codegenie_exec::PolicyFile::open(&path).unwrap())
+        .build()
+        .unwrap();
+    let error = executor.edit(&world.token, &two_becomes("2")).await.unwrap_err();
+    assert!(matches!(error, ExecError::Denied { .. }), "{error}");
+    assert_eq!(world.content(), "one\ntwo\n");
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub struct PromptApprover {
 #[derive(Debug)]
 struct Question {
     text: String,
+    /// Whether a yes may hold for longer than this once. An edit's never does.
+    may_last: bool,
     answer: oneshot::Sender<Approval>,
 }
 
@@ -50,7 +52,7 @@ impl PromptApprover {
 impl Approver for PromptApprover {
     async fn decide(&self, request: &ApprovalRequest) -> Approval {
         let (answer, answered) = oneshot::channel();
-        let question = Question { text: shown(request), answer };
+        let question = Question { text: shown(request), may_last: request.diff.is_none(), answer };
         let sent = self.questions.lock().unwrap_or_else(PoisonError::into_inner).send(question);
         match (sent, answered.await) {
             (Ok(()), Ok(approval)) => approval,
@@ -90,8 +92,9 @@ fn ask_in_turn(
         if question.answer.is_closed() {
             continue;
         }
-        let choice =
-            format!("  yes {number}: this once    always {number}: in this session    anything else: no\n> ");
+        let lasting =
+            if question.may_last { format!("always {number}: in this session    ") } else { String::new() };
+        let choice = format!("  yes {number}: this once    {lasting}anything else: no\n> ");
         if write!(writer, "{}\n{choice}", question.text).and_then(|()| writer.flush()).is_err() {
             return;
         }
@@ -110,7 +113,7 @@ fn ask_in_turn(
                 (Some("yes" | "y"), Some(Ok(named))) if named == number => {
                     break Some(Approval::granted(approver));
                 }
-                (Some("always"), Some(Ok(named))) if named == number => {
+                (Some("always"), Some(Ok(named))) if named == number && question.may_last => {
                     break Some(Approval {
                         scope: GrantScope::Session(SESSION),
                         ..Approval::granted(approver)
@@ -159,7 +162,20 @@ fn shown(request: &ApprovalRequest) -> String {
             ));
         }
     }
-    for line in request.diff.iter().flat_map(|diff| diff.lines()) {
+    if let Some(input) = &request.input {
+        text.push_str("  with this on its standard input:\n");
+        text.push_str(&indented(input));
+    }
+    if let Some(diff) = &request.diff {
+        text.push_str(&indented(diff));
+    }
+    text
+}
+
+/// Line by line. A carriage return is shown like any other character that is not seen.
+fn indented(content: &str) -> String {
+    let mut text = String::new();
+    for line in content.strip_suffix('\n').unwrap_or(content).split('\n') {
         text.push_str("    ");
         text.push_str(&plain(line));
         text.push('\n');

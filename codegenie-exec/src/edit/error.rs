@@ -72,6 +72,9 @@ pub enum EditError {
     /// Another transaction is under way in the workspace.
     #[error("another transaction is under way in {}: try again after it", show(.0))]
     Busy(PathBuf),
+    /// Somebody would have to agree to the transaction and could not be shown all of it.
+    #[error("nobody can agree to what they are not shown: {0}")]
+    Unseen(String),
     /// There is no such transaction to undo: it never was, was undone, or was dropped for room.
     #[error("there is no transaction {0} to undo: it was undone, dropped for room, or never made")]
     NothingToUndo(String),

@@ -57,6 +57,9 @@ pub struct ExecutorBuilder<S, A, C> {
     confinement: SandboxPolicy,
     approver: DynApprover,
     approval_deadline: Duration,
+    shown_bytes: usize,
+    #[cfg(feature = "edit")]
+    asks_about_unseen: bool,
     grants: Grants,
     #[cfg(feature = "edit")]
     editor: Option<Arc<crate::edit::Editor>>,
@@ -75,6 +78,9 @@ impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
             confinement,
             approver: DynApprover::new(RefuseAll),
             approval_deadline: Duration::from_secs(300),
+            shown_bytes: 64 << 10,
+            #[cfg(feature = "edit")]
+            asks_about_unseen: false,
             grants: Grants::in_memory(),
             #[cfg(feature = "edit")]
             editor: None,
@@ -95,6 +101,9 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             confinement: self.confinement,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            shown_bytes: self.shown_bytes,
+            #[cfg(feature = "edit")]
+            asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             #[cfg(feature = "edit")]
             editor: self.editor,
@@ -124,6 +133,9 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             confinement: self.confinement,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            shown_bytes: self.shown_bytes,
+            #[cfg(feature = "edit")]
+            asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             #[cfg(feature = "edit")]
             editor: self.editor,
@@ -166,6 +178,24 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
     #[must_use]
     pub fn editor(mut self, editor: crate::edit::Editor) -> Self {
         self.editor = Some(Arc::new(editor));
+        self
+    }
+
+    /// Sets how many bytes of an edit's diff, and of a command's input, an approver is shown: 64 KiB by default. An edit whose
+    /// diff is larger is refused where an approver would have to be asked.
+    #[must_use]
+    pub fn shown_bytes(mut self, bytes: usize) -> Self {
+        self.shown_bytes = bytes;
+        self
+    }
+
+    /// Asks an approver also about edits that they cannot see all of: diffs that are cut, see
+    /// [`shown_bytes`](Self::shown_bytes), and binary files, of which size and hash are told. Whoever says yes to such an edit
+    /// does not know what they say yes to. Without this such edits are refused where somebody would have to be asked.
+    #[cfg(feature = "edit")]
+    #[must_use]
+    pub fn dangerously_ask_about_unseen_content(mut self) -> Self {
+        self.asks_about_unseen = true;
         self
     }
 
@@ -214,6 +244,9 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             workspace,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
+            shown_bytes: self.shown_bytes,
+            #[cfg(feature = "edit")]
+            asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             activity: Activity::default(),
             #[cfg(feature = "edit")]

@@ -6,7 +6,7 @@ use self::record::OpenEdit;
 use super::record::Recorder;
 use super::status::{OperationStage, Watch};
 use super::{ExecError, SecureExecutor};
-use crate::approval::{Approval, ApprovalRequest};
+use crate::approval::{Approval, ApprovalRequest, seen};
 use crate::edit::{Applied, Edit, EditError, Editor, Preview, UndoId};
 use crate::sandbox::Sandbox;
 use crate::validate::{self, Decision, Verdict};
@@ -17,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What an approver is shown of a diff, in bytes.
-const SHOWN: usize = 64 << 10;
 /// Paths in the line by which an edit is called; all of them are in the record's details.
 const NAMED: usize = 4;
 
@@ -133,7 +131,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit_files(&recorder, &session, &paths)?;
 
         let policy = self.policy(&recorder)?;
-        let verdict = validate::judge_edit(&policy, editor.root(), &paths);
+        let mut verdict = validate::judge_edit(&policy, editor.root(), &paths);
         recorder.verdict(&verdict);
         let (mut approval, mut agreed) = (None, None);
         match verdict.decision {
@@ -144,6 +142,10 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
                     Ok(preview) => preview,
                     Err(error) => return Err(recorder.edit_failed(error)),
                 };
+                let diff = match self.to_show(&preview) {
+                    Ok(diff) => diff,
+                    Err(error) => return Err(recorder.edit_failed(error)),
+                };
                 let request = ApprovalRequest {
                     operation: recorder.operation(),
                     user: session.user().to_owned(),
@@ -151,7 +153,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
                     command: line.clone(),
                     cwd: editor.root().to_path_buf(),
                     environment: BTreeMap::new(),
-                    diff: Some(shown(&preview.diff())),
+                    input: None,
+                    diff: Some(diff),
                     deadline: self.approval_deadline,
                     verdict: verdict.clone(),
                 };
@@ -170,6 +173,14 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             return Err(recorder.refuse_session(error));
         }
         self.permit_files(&recorder, &session, &paths)?;
+        if approval.is_some() {
+            let policy = self.policy(&recorder)?;
+            verdict = validate::judge_edit(&policy, editor.root(), &paths);
+            recorder.verdict(&verdict);
+            if verdict.decision == Decision::Deny {
+                return Err(recorder.refuse_by_policy(verdict));
+            }
+        }
 
         recorder.edit_intent()?;
         watch.stage(OperationStage::Running);
@@ -182,6 +193,27 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             Ok(()) => Ok(edited),
             Err(error) => Err(ExecError::EditNotRecorded { edited: Box::new(edited), error }),
         }
+    }
+
+    /// The diff for an approver: all of it, unless the host wants them asked about less.
+    fn to_show(&self, preview: &Preview) -> Result<String, EditError> {
+        let diff = preview.diff();
+        if !self.asks_about_unseen {
+            let advice = "or have the host say that it is to be asked about all the same";
+            if let Some(file) = preview.files.iter().find(|file| file.is_binary) {
+                let path = file.path.to_string_lossy().escape_debug().to_string();
+                return Err(EditError::Unseen(format!(
+                    "{path} is binary; give the host a rule for it, {advice}"
+                )));
+            }
+            if diff.len() > self.shown_bytes {
+                let (is, most) = (diff.len(), self.shown_bytes);
+                return Err(EditError::Unseen(format!(
+                    "the diff of {is} bytes is longer than {most}; make smaller edits, {advice}"
+                )));
+            }
+        }
+        Ok(seen(&diff, self.shown_bytes))
     }
 
     fn permit_files(
@@ -231,14 +263,6 @@ fn called(change: &Change) -> String {
             format!("edit {}{more}", names.join(", "))
         }
     }
-}
-
-/// As much of a diff as somebody reads.
-fn shown(diff: &[u8]) -> String {
-    let Some((head, rest)) = diff.split_at_checked(SHOWN).filter(|(_, rest)| !rest.is_empty()) else {
-        return String::from_utf8_lossy(diff).into_owned();
-    };
-    format!("{}\n({} more bytes of the diff are not shown)\n", String::from_utf8_lossy(head), rest.len())
 }
 
 /// Does what blocks on a thread for it.

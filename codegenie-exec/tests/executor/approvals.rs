@@ -275,3 +275,38 @@ async fn a_policy_file_is_followed_and_its_mistakes_are_on_record() {
     std::fs::write(&path, rule("deny")).unwrap();
     assert!(executor.execute(&world.token, &shell("tool")).await.is_err());
 }
+
+#[tokio::test]
+async fn a_policy_that_denies_meanwhile_is_not_approved_away() {
+    let world = World::new();
+    let path = world.workspace.path().join("policy.toml");
+    let rule = |decision: &str| format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"{decision}\"\n");
+    std::fs::write(&path, rule("ask")).unwrap();
+    let (policy, denies) = (path.clone(), rule("deny"));
+    let approver = approve_with(move |_: &ApprovalRequest| {
+        std::fs::write(&policy, &denies).unwrap();
+        Approval::granted("ada")
+    });
+    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .command_policy_file(codegenie_exec::PolicyFile::open(&path).unwrap())
+        .approver(approver)
+        .build()
+        .unwrap();
+    let error = executor.execute(&world.token, &shell("tool")).await.unwrap_err();
+    assert!(matches!(error, ExecError::Denied { .. }), "{error}");
+    world.assert_nothing_ran();
+}
+
+#[tokio::test]
+async fn what_is_on_standard_input_is_shown() {
+    let world = World::new();
+    let (approver, screen) = prompt("no\nno\n");
+    let executor = executor(&world, approver, Grants::in_memory());
+    let request = |input: &[u8]| shell("unknown-tool").stdin(input.to_vec());
+    executor.execute(&world.token, &request(b"rm -rf /\r\nfine \xff\x1b[2J")).await.unwrap_err();
+    executor.execute(&world.token, &request(&vec![b'x'; 100_000])).await.unwrap_err();
+    let shown = String::from_utf8(screen.lock().unwrap().clone()).unwrap();
+    assert!(shown.contains("on its standard input:\n    rm -rf /\\r\n    fine \\xff\\u{1b}[2J\n"), "{shown}");
+    assert!(shown.contains("34464 more bytes are not shown; SHA-256 of all 100000: "), "{shown}");
+}
