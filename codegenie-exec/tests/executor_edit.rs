@@ -486,3 +486,30 @@ async fn an_edit_that_is_given_up_half_way_is_on_record_as_it_ended() {
     assert_eq!((event.class, event.result), (EventClass::FileActivity, AuditResult::Success));
     assert!(undo_of(&event).is_some(), "{event:?}");
 }
+
+#[test]
+fn an_edit_that_is_given_up_before_it_began_changes_nothing_and_waits_for_nobody() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    let world = World::new();
+    let (free, may_end) = mpsc::channel::<()>();
+    let may_end = Mutex::new(Some(may_end));
+    // From the answer on the one thread that could edit has something else to do.
+    let approver = approve_with(move |_: &ApprovalRequest| {
+        let may_end = may_end.lock().unwrap().take().unwrap();
+        tokio::task::spawn_blocking(move || may_end.recv());
+        Approval::granted("bob")
+    });
+    runtime.block_on(async {
+        let executor = world.executor(ASKS, approver);
+        let edits = two_becomes("2");
+        let edit = executor.edit(&world.token, &edits);
+        assert!(tokio::time::timeout(Duration::from_millis(500), edit).await.is_err());
+    });
+    let last = world.audit.last();
+    assert_eq!(last.result, AuditResult::Failure);
+    assert!(text_of(&last).contains("given up before it began"), "{last:?}");
+    free.send(()).unwrap();
+    drop(runtime);
+    assert_eq!(world.content(), "one\ntwo\n");
+}

@@ -184,3 +184,59 @@ fn a_change_that_does_not_load_leaves_the_rules_as_they_were() {
     assert_eq!(decide(&file.current(), "make"), Decision::Deny);
     assert!(PolicyFile::open(&path).is_err());
 }
+
+#[test]
+fn a_change_that_looks_like_none_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy.toml");
+    let rule = |decision: &str| format!("[[rules]]\nprefix = [\"make\"]\ndecision = \"{decision}\"\n");
+    std::fs::write(&path, rule("allow") + " ").unwrap();
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let file = PolicyFile::open(&path).unwrap();
+    for (content, expected) in [
+        (rule("deny") + "  ", Decision::Deny),
+        (rule("allow") + " ", Decision::Allow),
+        (rule("deny") + "  ", Decision::Deny),
+    ] {
+        // As long as it was, with the time that it had, at once after the last look.
+        std::fs::write(&path, content).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        file.refresh().unwrap();
+        assert_eq!(decide(&file.current(), "make"), expected);
+    }
+}
+
+#[test]
+fn whoever_has_refreshed_never_decides_by_older_rules() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy.toml");
+    // Long enough that reading it takes a while.
+    let rest: String =
+        (0..300).map(|n| format!("[[rules]]\nprefix = [\"tool-{n}\"]\ndecision = \"ask\"\n")).collect();
+    let rule = |decision: &str| format!("{rest}[[rules]]\nprefix = [\"make\"]\ndecision = \"{decision}\"\n");
+    let replace = |decision: &str| {
+        std::fs::write(directory.path().join("new"), rule(decision)).unwrap();
+        std::fs::rename(directory.path().join("new"), &path).unwrap();
+    };
+    replace("allow");
+    let file = PolicyFile::open(&path).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    file.refresh().unwrap();
+                    file.reload().unwrap();
+                }
+            });
+        }
+        for round in 0..100 {
+            let (name, expected) =
+                if round % 2 == 0 { ("deny", Decision::Deny) } else { ("allow", Decision::Allow) };
+            replace(name);
+            file.refresh().unwrap();
+            assert_eq!(decide(&file.current(), "make"), expected, "round {round}");
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

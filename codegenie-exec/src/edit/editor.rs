@@ -292,10 +292,16 @@ impl Editor {
     ) -> Result<Applied, EditError> {
         let coming = changes.iter().filter_map(|change| change.before.as_ref());
         let coming = coming.map(|found| found.content.len() as u64).sum();
-        if undoes.is_none() {
-            self.store.make_room(self.limits.undo_transactions, self.limits.undo_bytes, coming)?;
+        let (most, bytes, is_undo) =
+            (self.limits.undo_transactions, self.limits.undo_bytes, undoes.is_some());
+        if !is_undo {
+            self.store.check_room(most, bytes, coming)?;
         }
         let entry = commit::make(&self.root_fd, self.root_id, &self.store, changes, undoes, leaves)?;
+        if !is_undo {
+            // It is made: what could not be dropped now is dropped after the next one.
+            let _ = self.store.drop_oldest(most, bytes, &entry.id);
+        }
         Ok(Applied { undo: UndoId(entry.id), files })
     }
 }

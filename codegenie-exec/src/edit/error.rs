@@ -75,6 +75,9 @@ pub enum EditError {
     /// Somebody would have to agree to the transaction and could not be shown all of it.
     #[error("nobody can agree to what they are not shown: {0}")]
     Unseen(String),
+    /// Whoever wanted the edit gave it up before it began.
+    #[error("the edit was given up before it began; nothing was changed")]
+    GivenUp,
     /// There is no such transaction to undo: it never was, was undone, or was dropped for room.
     #[error("there is no transaction {0} to undo: it was undone, dropped for room, or never made")]
     NothingToUndo(String),

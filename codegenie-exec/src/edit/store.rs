@@ -123,13 +123,18 @@ impl Store {
         self.entry(&id).map_err(failed)
     }
 
-    /// Drops the oldest transactions until there is room for one more of so many bytes.
-    pub(super) fn make_room(&self, transactions: usize, bytes: u64, coming: u64) -> Result<(), EditError> {
+    /// Whether a transaction that keeps so many bytes can be undone at all.
+    pub(super) fn check_room(&self, transactions: usize, bytes: u64, coming: u64) -> Result<(), EditError> {
         if coming > bytes || transactions == 0 {
             return Err(EditError::TooLarge(format!(
                 "the transaction needs {coming} bytes for its undo, of {bytes}: make it smaller, or raise the limit"
             )));
         }
+        Ok(())
+    }
+
+    /// Drops the oldest transactions until the rest is within the limits; never `newest`, which has just been made.
+    pub(super) fn drop_oldest(&self, transactions: usize, bytes: u64, newest: &str) -> Result<(), EditError> {
         let mut kept = Vec::new();
         for entry in self.entries()? {
             // What cannot be read is left for recovery to speak of.
@@ -137,9 +142,9 @@ impl Store {
                 kept.push((entry, record.bytes_kept()));
             }
         }
-        let mut total = kept.iter().map(|(_, size)| size).sum::<u64>().saturating_add(coming);
-        let mut count = kept.len() + 1;
-        for (entry, size) in kept {
+        let mut total = kept.iter().map(|(_, size)| *size).fold(0, u64::saturating_add);
+        let mut count = kept.len();
+        for (entry, size) in kept.into_iter().filter(|(entry, _)| entry.id != newest) {
             if count <= transactions && total <= bytes {
                 break;
             }

@@ -3,7 +3,7 @@
 use super::policy::{CommandPolicy, PolicyFileError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// A policy that follows its file. A file that does not load changes nothing: the policy that was loaded
 /// last holds, and [`reload`](Self::reload) says why.
@@ -19,10 +19,14 @@ use std::time::SystemTime;
 /// assert_eq!(file.current().default, codegenie_exec::UnknownCommand::Deny);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Replace the file as a whole, by a rename: half of a TOML file may be a policy too, one that lacks the denials at
+/// its end.
 #[derive(Debug)]
 pub struct PolicyFile {
     path: PathBuf,
-    /// Held from reading the file to taking it over, so that of two reloads the later one wins.
+    /// Held from looking at the file to taking it over, so that of two reloads the later one wins, and nobody decides by
+    /// the old rules once somebody has seen that there are new ones.
     reading: Mutex<()>,
     state: Mutex<State>,
 }
@@ -30,8 +34,24 @@ pub struct PolicyFile {
 #[derive(Debug)]
 struct State {
     policy: Arc<CommandPolicy>,
-    seen: Option<Stamp>,
+    seen: Seen,
     problem: Option<String>,
+}
+
+/// What the file was when it was looked at last.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    stamp: Option<Stamp>,
+    is_settled: bool,
+}
+
+impl Seen {
+    fn look(path: &Path) -> Self {
+        // The time first: what changes later has a later one.
+        let now = SystemTime::now();
+        let stamp = Stamp::of(path);
+        Self { stamp, is_settled: stamp.is_none_or(|stamp| stamp.is_settled(now)) }
+    }
 }
 
 /// By what a file is told to have changed.
@@ -39,13 +59,54 @@ struct State {
 struct Stamp {
     modified: Option<SystemTime>,
     length: u64,
+    /// Device, inode and the time of the last change of either content or attributes, which nobody can set.
+    #[cfg(unix)]
+    identity: (u64, u64, i64, i64),
+}
+
+/// So long after a change there may be another one at what the file system takes for the same time.
+const SETTLED: Duration = Duration::from_secs(1);
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
+        };
+        Some(Self {
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+            #[cfg(unix)]
+            identity,
+        })
+    }
+
+    fn changed_at(&self) -> Option<SystemTime> {
+        #[cfg(unix)]
+        {
+            let (.., seconds, nanoseconds) = self.identity;
+            let since = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
+            SystemTime::UNIX_EPOCH.checked_add(since)
+        }
+        #[cfg(not(unix))]
+        self.modified
+    }
+
+    /// Whether the same stamp means the same content from `now` on.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        self.changed_at()
+            .and_then(|changed| now.duration_since(changed).ok())
+            .is_some_and(|since| since > SETTLED)
+    }
 }
 
 impl PolicyFile {
     /// Loads the file. Where that fails there is no policy.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, PolicyFileError> {
         let path = path.into();
-        let seen = stamp(&path);
+        let seen = Seen::look(&path);
         let policy = Arc::new(CommandPolicy::load(&path)?);
         let state = Mutex::new(State { policy, seen, problem: None });
         Ok(Self { path, reading: Mutex::default(), state })
@@ -63,20 +124,30 @@ impl PolicyFile {
         Arc::clone(&self.state().policy)
     }
 
-    /// Reads the file again if its time or size changed; whether the policy did. An error is told once
-    /// for each change of the file, and the old policy stays.
+    /// Reads the file again if it may have changed; whether the policy did. An error is told once for each change of
+    /// the file, and the old policy stays.
     pub fn refresh(&self) -> Result<bool, PolicyFileError> {
-        let now = stamp(&self.path);
-        if self.state().seen == now {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, seen) = (Seen::look(&self.path), self.state().seen);
+        let is_same = now.stamp == seen.stamp;
+        if is_same && seen.is_settled {
             return Ok(false);
         }
+        let was_told = is_same && self.state().problem.is_some();
         self.state().seen = now;
-        self.reload()
+        match self.take_over() {
+            Err(_) if was_told => Ok(false),
+            result => result,
+        }
     }
 
     /// Reads the file again; whether the policy changed.
     pub fn reload(&self) -> Result<bool, PolicyFileError> {
         let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_over()
+    }
+
+    fn take_over(&self) -> Result<bool, PolicyFileError> {
         let loaded = CommandPolicy::load(&self.path);
         let mut state = self.state();
         state.problem = loaded.as_ref().err().map(ToString::to_string);
@@ -97,9 +168,4 @@ impl PolicyFile {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(Stamp { modified: metadata.modified().ok(), length: metadata.len() })
 }

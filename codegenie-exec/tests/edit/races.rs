@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 type Way = fn(&Path);
 
 /// Does something at the moment between reading and writing.
-struct Meanwhile<F>(F);
+pub(crate) struct Meanwhile<F>(pub(crate) F);
 
 impl<F: Fn() + Send + Sync> ContentGate for Meanwhile<F> {
     fn inspect(&self, _: &Path, _: Option<&[u8]>, _: &[u8]) -> Vec<GateFinding> {

@@ -1,6 +1,7 @@
 //! What is taken back, and when it is not.
 
 use crate::place::Place;
+use crate::races::Meanwhile;
 use codegenie_exec::{Edit, EditError, Editor, UndoId};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -119,4 +120,23 @@ fn a_torn_journal_is_told_and_not_taken() {
     let error = Editor::open(place.workspace.path(), place.state.path()).unwrap_err();
     assert!(matches!(error, EditError::Interrupted(_)), "{error}");
     assert!(error.to_string().contains(&made.undo.to_string()), "{error}");
+}
+
+#[test]
+fn an_edit_that_fails_drops_nothing_that_can_be_undone() {
+    let place = Place::new(&[("f", "0\n")]);
+    let editor = place.editor_with(|limits| limits.undo_transactions = 2);
+    editor.apply(&[Edit::overwrite("f", "1\n")]).unwrap();
+    editor.apply(&[Edit::overwrite("f", "2\n")]).unwrap();
+    let before = editor.undoable().unwrap();
+    // The directory cannot be made where a file lies meanwhile: it fails while it is made, not before.
+    let root = place.workspace.path().to_path_buf();
+    let editor = place.editor_with(|limits| limits.undo_transactions = 2).gate(
+        Meanwhile(move || fs::write(root.join("d"), "theirs").unwrap()),
+        codegenie_exec::GateSeverity::Info,
+    );
+    editor.apply(&[Edit::create("d/new", "x\n")]).unwrap_err();
+    assert_eq!(editor.undoable().unwrap(), before);
+    let made = editor.apply(&[Edit::overwrite("f", "3\n")]).unwrap();
+    assert_eq!(editor.undoable().unwrap(), [before[1].clone(), made.undo]);
 }

@@ -5,7 +5,8 @@ use super::super::record::Recorder;
 use crate::edit::{Applied, EditError, FileChange, Refusal};
 use codegenie_security::{AuditError, AuditEvent, AuditResult, AuditSink, ThreatLevel};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use tokio::sync::oneshot;
 
 impl<A: AuditSink> Recorder<'_, A> {
@@ -45,6 +46,8 @@ pub(super) struct OpenEdit<'r, 'a, A: AuditSink> {
     recorder: &'r Recorder<'a, A>,
     result: mpsc::Receiver<Result<Applied, EditError>>,
     done: Option<oneshot::Receiver<()>>,
+    /// Set by whoever comes first: the thread that begins, or the drop that gives the edit up before.
+    decided: Arc<AtomicBool>,
     open: bool,
 }
 
@@ -55,11 +58,16 @@ impl<'r, 'a, A: AuditSink> OpenEdit<'r, 'a, A> {
     ) -> Self {
         let (give, result) = mpsc::sync_channel(1);
         let (wake, done) = oneshot::channel();
+        let decided = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&decided);
         tokio::task::spawn_blocking(move || {
+            if begins.swap(true, Ordering::AcqRel) {
+                return;
+            }
             let _ = give.send(job());
             let _ = wake.send(());
         });
-        Self { recorder, result, done: Some(done), open: true }
+        Self { recorder, result, done: Some(done), decided, open: true }
     }
 
     /// What became of it, and whether that is on record.
@@ -85,7 +93,10 @@ impl<'r, 'a, A: AuditSink> OpenEdit<'r, 'a, A> {
 
 impl<A: AuditSink> Drop for OpenEdit<'_, '_, A> {
     fn drop(&mut self) {
-        if self.open {
+        if self.open && !self.decided.swap(true, Ordering::AcqRel) {
+            // No thread has taken it up yet, and none will: perhaps this is the only one that could.
+            drop(self.recorder.edit_failed(EditError::GivenUp));
+        } else if self.open {
             // The thread cannot be stopped between two files. It is waited for, so that the record says what it did.
             match self.taken() {
                 Ok(applied) => drop(self.recorder.edited(&applied)),
