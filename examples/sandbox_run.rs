@@ -2,12 +2,12 @@
 //!
 //! `cargo run --release --example sandbox_run -- [OPTIONS] -- PROGRAM ARGS…`
 //!
-//! The exit status is the program's (128 + N where signal N ended it), 124 after a timeout, 126 where it was
-//! refused or could not be confined. It never runs unconfined.
+//! The exit status is the program's (128 + N where signal N ended it), 124 after a timeout, 137 where a limit on
+//! memory or output ended it, 126 where it was refused or could not be confined. It never runs unconfined.
 
 use codegenie_exec::{
-    EndReason, EnforcementReport, Limits, NativeSandbox, OutputStream, RunOutput, Sandbox, SandboxPolicy,
-    SandboxRequest, SandboxStatus,
+    EndReason, EnforcementReport, Limits, NativeSandbox, Network, OutputStream, RunOutput, Sandbox,
+    SandboxPolicy, SandboxRequest, SandboxStatus,
 };
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -78,6 +78,9 @@ fn options() -> Result<Options, String> {
                 println!("{USAGE}");
                 std::process::exit(0);
             }
+            _ if !USAGE.lines().any(|line| line.split_whitespace().next() == Some(&name)) => {
+                return Err(format!("{name} is not an option; the program comes after --\n{USAGE}"));
+            }
             _ => {
                 let value = arguments.next().ok_or_else(|| format!("{name} wants a value\n{USAGE}"))?;
                 let text = value.to_string_lossy().into_owned();
@@ -101,7 +104,7 @@ fn options() -> Result<Options, String> {
                     }
                     "--read" => policy = policy.read(path()?),
                     "--hide" => policy = policy.hide(path()?),
-                    "--network" if text == "none" => {}
+                    "--network" if text == "none" => policy.network = Network::None,
                     "--network" => policy = policy.domains(text.split(',').map(str::trim)),
                     "--env" => {
                         let (name, value) =
@@ -111,8 +114,9 @@ fn options() -> Result<Options, String> {
                     "--memory" => limits.memory_bytes = size(&text)?,
                     "--output" => limits.output_bytes = size(&text)?,
                     "--pids" => {
+                        let pids = text.parse().ok().filter(|pids| *pids > 0);
                         limits.processes =
-                            text.parse().map_err(|_| format!("--pids {text}: wants a number"))?
+                            pids.ok_or(format!("--pids {text}: wants a number of at least 1"))?
                     }
                     "--timeout" => limits.timeout = time(&text)?,
                     "--idle" => limits.idle = Some(time(&text)?),
@@ -151,7 +155,8 @@ fn time(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(milliseconds))
 }
 
-#[tokio::main(flavor = "current_thread")]
+// On threads of their own the limits hold also while this one waits for whoever reads the output.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
     let options = match options() {
         Ok(options) => options,
@@ -163,7 +168,7 @@ async fn main() -> ExitCode {
             EndReason::Exited(status) => u8::try_from(status).unwrap_or(1),
             EndReason::Signaled(signal) => u8::try_from(128 + signal).unwrap_or(1),
             EndReason::TimedOut | EndReason::IdleTimedOut => TIMED_OUT,
-            EndReason::OutOfMemory => KILLED,
+            EndReason::OutOfMemory | EndReason::OutputLimit => KILLED,
             EndReason::CpuLimit => CPU_LIMIT,
             _ => REFUSED,
         }),
@@ -174,6 +179,11 @@ async fn main() -> ExitCode {
 fn refuse(problem: &str) -> ExitCode {
     eprintln!("sandbox_run: {problem}");
     ExitCode::from(REFUSED)
+}
+
+/// Without characters that would command a terminal.
+fn plain(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// `None`: nobody reads the output any more.
@@ -232,7 +242,7 @@ async fn run(mut options: Options) -> Result<Option<SandboxStatus>, Box<dyn std:
     }
     if !options.json {
         for denial in &denials {
-            eprintln!("sandbox_run: denied: {denial}");
+            eprintln!("sandbox_run: denied: {}", plain(&denial.to_string()));
         }
     }
     Ok(Some(status))
@@ -269,13 +279,11 @@ fn finish(cow: CowWorkspace, _: bool) -> Result<(), Box<dyn std::error::Error>> 
 fn finish(mut cow: CowWorkspace, commit: bool) -> Result<(), Box<dyn std::error::Error>> {
     let diff = cow.diff()?;
     for change in &diff.changes {
-        eprintln!("{change}");
+        eprintln!("{}", plain(&change.to_string()));
     }
     // The program has chosen the lines: none of them may command the terminal.
     for line in diff.unified.split('\n') {
-        let plain: String =
-            line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
-        eprintln!("{plain}");
+        eprintln!("{}", plain(line));
     }
     if commit {
         let committed = cow.commit()?;

@@ -138,5 +138,7 @@ pub(super) const KIND_IO: u32 = 8;
 /// A descriptor comes with the message; `op` says which.
 pub(super) const KIND_DESCRIPTOR: u32 = 9;
 /// A call was refused: `op` is its number, `value` the argument that [`Answer::told`] names. Once for each
-/// of these pairs, and a bounded number of times.
+/// of these pairs, a few times for each call; one that follows is told as [`MORE`].
 pub(super) const KIND_REFUSED: u32 = 10;
+/// See [`KIND_REFUSED`].
+pub(super) const MORE: u64 = u64::MAX;

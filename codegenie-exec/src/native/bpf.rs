@@ -54,9 +54,12 @@ impl Program {
         self.0.push((IF_EQUAL, 1, 0, value));
         self.give(verdict);
     }
-    /// Over the next `count` instructions, unless it is `value`.
-    pub(super) fn skip_unless_equal(&mut self, value: u32, count: u8) {
-        self.0.push((IF_EQUAL, 0, count, value));
+    /// Goes through `block` only where it is `value`.
+    pub(super) fn when_equal(&mut self, value: u32, block: &Self) {
+        // A jump on a condition reaches 255 instructions: the kernel refuses a filter that ends in the middle.
+        let length = u8::try_from(block.0.len()).unwrap_or(u8::MAX);
+        self.0.push((IF_EQUAL, 0, length, value));
+        self.0.extend_from_slice(&block.0);
     }
     /// Over the next `count` instructions, unless one of `bits` is set.
     pub(super) fn skip_unless_any_bit(&mut self, bits: u32, count: u8) {
@@ -70,7 +73,7 @@ impl Program {
         self.0.push((IF_ANY_BIT, 0, 1, bits));
         self.give(verdict);
     }
-    fn give_if_at_least(&mut self, value: u32, verdict: u32) {
+    pub(super) fn give_if_at_least(&mut self, value: u32, verdict: u32) {
         self.0.push((IF_AT_LEAST, 0, 1, value));
         self.give(verdict);
     }

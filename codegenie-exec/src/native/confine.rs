@@ -109,6 +109,8 @@ pub(super) fn plan(policy: &SandboxPolicy, setting: &Setting<'_>, payload: &Payl
             let answered = !matches!(payload, Payload::Witness);
             seccomp::install(plan, optional(policy, Layer::Seccomp), answered);
         }
+        // Not before: init's own descriptors are made by number, however few the command may have.
+        limit_descriptors(plan, &policy.limits, optional(policy, Layer::ResourceLimits));
         match payload {
             Payload::Execute(request) => execute(plan, policy, request),
             Payload::Await => {
@@ -284,7 +286,6 @@ fn limit_resources(plan: &mut Plan, limits: &Limits, grouped: bool, is_optional:
         // counts what is used.
         ("limit memory", libc::RLIMIT_DATA, (!grouped).then_some(limits.memory_bytes)),
         ("limit file size", libc::RLIMIT_FSIZE, Some(limits.file_bytes)),
-        ("limit descriptors", libc::RLIMIT_NOFILE, Some(limits.open_files)),
         ("limit cpu time", libc::RLIMIT_CPU, cpu),
         ("forbid core dumps", libc::RLIMIT_CORE, Some(0)),
         ("forbid locked memory", libc::RLIMIT_MEMLOCK, Some(8 << 20)),
@@ -292,15 +293,24 @@ fn limit_resources(plan: &mut Plan, limits: &Limits, grouped: bool, is_optional:
         ("limit message queues", libc::RLIMIT_MSGQUEUE, Some(819_200)),
     ] {
         if let Some(value) = value {
-            // A host that is itself limited more strictly cannot give more, nor does it have to.
-            let value = setting_limit(resource).map_or(value, |hard| value.min(hard));
-            // At the soft limit on CPU time comes a signal that tells why, at the hard one the end.
-            let soft = if resource == libc::RLIMIT_CPU { value.saturating_sub(1).max(1) } else { value };
-            let pair = plan.words(&[soft, value]);
-            let resource = Arg::Value(u64::from(resource));
-            plan.call(what, libc::SYS_prlimit64, &[0.into(), resource, pair.into(), 0.into()]);
+            limit(plan, what, resource, value);
         }
     }
+}
+
+fn limit_descriptors(plan: &mut Plan, limits: &Limits, is_optional: bool) {
+    plan.section(Purpose::Layer(Layer::ResourceLimits), is_optional);
+    limit(plan, "limit descriptors", libc::RLIMIT_NOFILE, limits.open_files);
+}
+
+fn limit(plan: &mut Plan, what: &'static str, resource: libc::__rlimit_resource_t, value: u64) {
+    // A host that is itself limited more strictly cannot give more, nor does it have to.
+    let value = setting_limit(resource).map_or(value, |hard| value.min(hard));
+    // At the soft limit on CPU time comes a signal that tells why, at the hard one the end.
+    let soft = if resource == libc::RLIMIT_CPU { value.saturating_sub(1).max(1) } else { value };
+    let pair = plan.words(&[soft, value]);
+    let resource = Arg::Value(u64::from(resource));
+    plan.call(what, libc::SYS_prlimit64, &[0.into(), resource, pair.into(), 0.into()]);
 }
 
 /// The hard limit under which this host itself runs.

@@ -30,7 +30,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// How long init may take to end the tree by itself, after which it is ended from outside.
 const GRACE: Duration = Duration::from_secs(1);
 /// How many refused calls are kept; init tells of fewer.
-const REFUSED: usize = 64;
+const REFUSED: usize = 256;
 /// How often the tree's CPU time is looked at, where it is limited.
 const CPU_INTERVAL: Duration = Duration::from_millis(100);
 

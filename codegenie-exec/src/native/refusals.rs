@@ -1,6 +1,6 @@
 //! Calls that the filter refuses: what init answers, and what the host makes of init's record of them.
 
-use super::abi::{ANY, Answer};
+use super::abi::{ANY, Answer, MORE};
 use super::bpf::number;
 use super::plan::Plan;
 use super::seccomp;
@@ -16,7 +16,7 @@ pub(super) fn answers(plan: &mut Plan) -> u64 {
     };
     let socket = |family, errno| of(libc::SYS_socket, family, errno, 0);
     let list = [
-        // Of these families only some protocols are refused, of the others all.
+        // Of these families only some types and protocols are refused, of the others all.
         socket(Some(libc::AF_INET), libc::EPROTONOSUPPORT),
         socket(Some(libc::AF_INET6), libc::EPROTONOSUPPORT),
         socket(Some(libc::AF_NETLINK), libc::EPROTONOSUPPORT),
@@ -64,6 +64,12 @@ pub(super) fn denial(nr: u32, value: i64) -> Denial {
                 (not to a host that is root): agents' commands do without";
     let tell = |subject: String, why: &str| Denial::new(Layer::Seccomp, subject, why, rule);
     let here = |call: &libc::c_long| number(*call) == nr;
+    if value == MORE.cast_signed() {
+        return tell(
+            format!("{} in other ways", name(nr)),
+            "refused by the filter, more often than is told one by one",
+        );
+    }
     if here(&libc::SYS_socket) || here(&libc::SYS_socketpair) {
         let call = if here(&libc::SYS_socket) { "socket" } else { "socketpair" };
         return tell(
@@ -79,17 +85,23 @@ pub(super) fn denial(nr: u32, value: i64) -> Denial {
     if let Some((_, name, why)) = partly {
         return tell((*name).to_owned(), why);
     }
-    let name = seccomp::denied().find(|(call, _)| here(call)).map(|(_, name)| name);
-    let name =
-        name.map_or_else(|| format!("system call {nr}"), |name| name.trim_start_matches("SYS_").to_owned());
-    tell(name, "refused by the filter")
+    tell(name(nr), "refused by the filter")
+}
+
+fn name(nr: u32) -> String {
+    let here = |call: &libc::c_long| number(*call) == nr;
+    let special =
+        [(libc::SYS_socket, "socket"), (libc::SYS_socketpair, "socketpair"), (libc::SYS_ioctl, "ioctl")];
+    let partly = PARTLY.iter().chain(PARTLY_HERE).map(|(call, name, _)| (*call, *name));
+    let found = special.into_iter().chain(partly).chain(seccomp::denied()).find(|(call, _)| here(call));
+    found.map_or_else(|| format!("system call {nr}"), |(_, name)| name.trim_start_matches("SYS_").to_owned())
 }
 
 /// An address family by its name, where it is one that programs try.
 fn family(number: i64) -> String {
     let name = match i32::try_from(number).unwrap_or(-1) {
-        libc::AF_INET => "AF_INET, with a rare protocol",
-        libc::AF_INET6 => "AF_INET6, with a rare protocol",
+        libc::AF_INET => "AF_INET, with a rare type or protocol",
+        libc::AF_INET6 => "AF_INET6, with a rare type or protocol",
         libc::AF_NETLINK => "AF_NETLINK, but for NETLINK_ROUTE",
         libc::AF_PACKET => "AF_PACKET",
         libc::AF_ALG => "AF_ALG",
@@ -102,4 +114,22 @@ fn family(number: i64) -> String {
         _ => return format!("address family {number}"),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_that_is_refused_has_a_name_and_any_number_is_told() {
+        for (call, name) in seccomp::denied() {
+            assert_eq!(denial(number(call), 0).subject, name.trim_start_matches("SYS_"));
+        }
+        for nr in (0..1000).chain([u32::MAX, u32::MAX - 1]) {
+            for value in [0, 1, 16, -1, i64::MIN, i64::MAX] {
+                let denial = denial(nr, value);
+                assert!(!denial.subject.is_empty() && denial.layer == Layer::Seccomp);
+            }
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(super) fn of_start(
     version: Option<u8>,
 ) -> EnforcementReport {
     let failed = |layer| degraded(Purpose::Layer(layer), plan, started);
-    let is_unrecorded = degraded(Purpose::Records, plan, started).is_some();
+    let unrecorded = degraded(Purpose::Records, plan, started);
     let mut report = EnforcementReport::new(NAME, "direct");
     for layer in Layer::ALL {
         let requirement = policy.requirement(layer);
@@ -38,9 +38,15 @@ pub(super) fn of_start(
         };
         let detail = match (layer, version) {
             (Layer::ControlGroups, Some(version)) => format!("version {version}; {}", tree_limits(policy)),
-            (Layer::Seccomp, _) if is_unrecorded => {
-                detail(policy, setting, layer)
-                    + "; no record of refused calls: another listener is in the way"
+            (Layer::Seccomp, _) => {
+                let detail = detail(policy, setting, layer);
+                match &unrecorded {
+                    None => detail,
+                    Some((stage, errno)) => {
+                        let error = io::Error::from_raw_os_error(*errno);
+                        format!("{detail}; no record of refused calls: cannot {stage} ({error})")
+                    }
+                }
             }
             _ => detail(policy, setting, layer),
         };

@@ -101,10 +101,11 @@ pub(super) fn denied() -> impl Iterator<Item = Call> {
     DENIED.iter().chain(DENIED_BY_NUMBER).chain(DENIED_HERE).copied()
 }
 
-fn filter() -> Filter {
+/// The filter. `refusal` is the verdict on a call that fails with that error.
+fn filter(refusal: fn(i32) -> u32) -> Filter {
     let mut p = Filter::default();
     for (nr, _) in denied() {
-        p.refuse(nr, NOTIFY);
+        p.refuse(nr, refusal(libc::EPERM));
     }
     // Its flags are in memory, where a filter cannot look: C libraries fall back to clone.
     p.refuse(libc::SYS_clone3, errno(libc::ENOSYS));
@@ -117,14 +118,14 @@ fn filter() -> Filter {
             | libc::CLONE_NEWUTS
             | libc::CLONE_NEWCGROUP;
         p.load(arg_low(0));
-        p.give_if_any_bit(namespaces.cast_unsigned(), NOTIFY);
+        p.give_if_any_bit(namespaces.cast_unsigned(), refusal(libc::EPERM));
     });
     p.only_for(libc::SYS_ioctl, |p| {
         // The kernel looks at the low 32 bits only, and so must the filter.
         p.load(arg_low(1));
         for request in [0x5412, 0x541c, 0x5423] {
             // TIOCSTI, TIOCLINUX; and TIOCSETD, which loads line disciplines into the kernel.
-            p.give_if_equal(request, NOTIFY);
+            p.give_if_equal(request, refusal(libc::EPERM));
         }
     });
     p.only_for(libc::SYS_personality, |p| {
@@ -132,44 +133,46 @@ fn filter() -> Filter {
         p.load(arg_low(0));
         p.mask(!(0x0004_0000)); // ADDR_NO_RANDOMIZE, which debuggers and sanitizers set
         p.give_if_equal(0, ALLOW);
-        p.give_unless_equal(!0x0004_0000, NOTIFY);
+        p.give_unless_equal(!0x0004_0000, refusal(libc::EPERM));
     });
     p.only_for(libc::SYS_socketpair, |p| {
         p.load(arg_low(0));
-        p.give_unless_equal(libc::AF_UNIX.cast_unsigned(), NOTIFY);
+        p.give_unless_equal(libc::AF_UNIX.cast_unsigned(), refusal(libc::EAFNOSUPPORT));
     });
     p.only_for(libc::SYS_mmap, |p| {
         // Memory that grows by itself is not counted by the limit on data.
         p.load(arg_low(3));
-        p.give_if_any_bit(libc::MAP_GROWSDOWN.cast_unsigned(), NOTIFY);
+        p.give_if_any_bit(libc::MAP_GROWSDOWN.cast_unsigned(), refusal(libc::EPERM));
     });
-    init_is_left_alone(&mut p);
+    init_is_left_alone(&mut p, refusal);
     p.only_for(libc::SYS_socket, |p| {
         p.load(arg_low(0));
         p.give_if_equal(libc::AF_UNIX.cast_unsigned(), ALLOW);
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            // Of the internet families the usual protocols: others would load modules into the kernel.
-            p.skip_unless_equal(family.cast_unsigned(), 12);
-            p.load(arg_low(2));
-            for protocol in
-                [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6]
-            {
-                p.give_if_equal(protocol.cast_unsigned(), ALLOW);
-            }
-            p.give(NOTIFY);
+        // Of the internet families the usual types and protocols: others would load modules into the kernel.
+        let mut usual = Program::default();
+        usual.load(arg_low(1));
+        usual.mask(0xf); // the rest are flags
+        usual.give_if_at_least(libc::SOCK_RAW.cast_unsigned() + 1, refusal(libc::EPROTONOSUPPORT));
+        usual.load(arg_low(2));
+        for protocol in [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6] {
+            usual.give_if_equal(protocol.cast_unsigned(), ALLOW);
         }
-        p.give_unless_equal(libc::AF_NETLINK.cast_unsigned(), NOTIFY);
+        usual.give(refusal(libc::EPROTONOSUPPORT));
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            p.when_equal(family.cast_unsigned(), &usual);
+        }
+        p.give_unless_equal(libc::AF_NETLINK.cast_unsigned(), refusal(libc::EAFNOSUPPORT));
         // Of netlink only routing, which is how a program lists its interfaces.
         p.load(arg_low(2));
-        p.give_unless_equal(libc::NETLINK_ROUTE.cast_unsigned(), NOTIFY);
+        p.give_unless_equal(libc::NETLINK_ROUTE.cast_unsigned(), refusal(libc::EPROTONOSUPPORT));
     });
-    no_set_id_files(&mut p);
+    no_set_id_files(&mut p, refusal);
     p
 }
 
 /// Init does next to nothing, but that in time: its priority, processors and limits are not the
 /// command's to set.
-fn init_is_left_alone(p: &mut Filter) {
+fn init_is_left_alone(p: &mut Filter, refusal: fn(i32) -> u32) {
     for nr in [
         libc::SYS_sched_setscheduler,
         libc::SYS_sched_setparam,
@@ -178,7 +181,7 @@ fn init_is_left_alone(p: &mut Filter) {
     ] {
         p.only_for(nr, |p| {
             p.load(arg_low(0));
-            p.give_if_equal(1, NOTIFY);
+            p.give_if_equal(1, refusal(libc::EPERM));
         });
     }
     // Of a process or a group, but never of all that a user has: init is among them.
@@ -186,9 +189,9 @@ fn init_is_left_alone(p: &mut Filter) {
     for (nr, user) in [(libc::SYS_setpriority, prio_user), (libc::SYS_ioprio_set, ioprio_who_user)] {
         p.only_for(nr, |p| {
             p.load(arg_low(0));
-            p.give_if_equal(user, NOTIFY);
+            p.give_if_equal(user, refusal(libc::EPERM));
             p.load(arg_low(1));
-            p.give_if_equal(1, NOTIFY);
+            p.give_if_equal(1, refusal(libc::EPERM));
         });
     }
 }
@@ -217,12 +220,12 @@ const OPEN: &[(libc::c_long, u32, u32)] = &[(libc::SYS_openat, 2, 3)];
 
 /// What the command makes belongs to the workspace's owner, who may be root: a set-user-id program
 /// among it would be run by somebody outside, where the mount's nosuid does not reach.
-fn no_set_id_files(p: &mut Filter) {
+fn no_set_id_files(p: &mut Filter, refusal: fn(i32) -> u32) {
     let set_id = libc::S_ISUID | libc::S_ISGID;
     for (nr, mode) in SET_MODE {
         p.only_for(*nr, |p| {
             p.load(arg_low(*mode));
-            p.give_if_any_bit(set_id, NOTIFY);
+            p.give_if_any_bit(set_id, refusal(libc::EPERM));
         });
     }
     for (nr, flags, mode) in OPEN {
@@ -232,7 +235,7 @@ fn no_set_id_files(p: &mut Filter) {
             let makes = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)).cast_unsigned();
             p.skip_unless_any_bit(makes, 3);
             p.load(arg_low(*mode));
-            p.give_if_any_bit(set_id, NOTIFY);
+            p.give_if_any_bit(set_id, refusal(libc::EPERM));
         });
     }
     // Its mode is in memory, where a filter cannot look: programs fall back to openat.
@@ -240,27 +243,27 @@ fn no_set_id_files(p: &mut Filter) {
 }
 
 /// Installs the filter on the process that carries out the plan. `answered`: init listens to it once that
-/// process has executed a program; the two share their descriptors until then. Otherwise what is refused
-/// fails with ENOSYS.
+/// process has executed a program; the two share their descriptors until then. Otherwise the filter itself
+/// gives the errors.
 pub(super) fn install(plan: &mut Plan, optional: bool, answered: bool) {
-    plan.section(Purpose::Layer(Layer::Seccomp), optional);
-    static PROGRAM: LazyLock<Program> = LazyLock::new(|| filter().program());
-    let filter = plan.bytes(&PROGRAM.bytes());
-    // struct sock_fprog: a 16-bit length, then a pointer.
-    let prog = plan.words(&[PROGRAM.len() as u64, filter]);
-    let (set_mode_filter, new_listener) = (1, 1 << 3);
-    let install = |plan: &mut Plan, flags: i32| {
-        let args = [set_mode_filter.into(), flags.into(), prog.into()];
-        plan.call("install the seccomp filter", libc::SYS_seccomp, &args);
-    };
+    let layer = Purpose::Layer(Layer::Seccomp);
+    plan.section(layer, optional);
+    static ANSWERED: LazyLock<Program> = LazyLock::new(|| filter(|_| NOTIFY).program());
+    static PLAIN: LazyLock<Program> = LazyLock::new(|| filter(errno).program());
+    let plain = put(plan, &PLAIN);
     if !answered {
-        return install(plan, 0);
+        call(plan, INSTALL, plain, 0);
+        return;
     }
-    install(plan, new_listener);
-    plan.store(LISTENER).or_else();
-    // A listener of the host's own surroundings leaves no room for another.
-    install(plan, 0);
-    plan.after_failure();
+    let notifying = put(plan, &ANSWERED);
+    // A signal need not end a call that init has heard of already; kernels before 5.19 cannot do that.
+    let (new_listener, wait_killable) = (1 << 3, 1 << 5);
+    call(plan, INSTALL, notifying, new_listener | wait_killable).store(LISTENER).or_else();
+    plan.section(Purpose::Records, true);
+    call(plan, "listen to refused calls", notifying, new_listener).after_failure().store(LISTENER);
+    plan.section(layer, optional);
+    // A listener in the host's own surroundings leaves no room for another.
+    call(plan, INSTALL, plain, 0).after_failure();
     plan.section(Purpose::Records, true);
     let cloexec = libc::O_CLOEXEC.into();
     plan.call(
@@ -269,6 +272,20 @@ pub(super) fn install(plan: &mut Plan, optional: bool, answered: bool) {
         &[Arg::Slot(LISTENER), FD_LISTENER.into(), cloexec],
     );
     plan.call("close a listener", libc::SYS_close, &[Arg::Slot(LISTENER)]).or_else();
+}
+
+/// Puts a `struct sock_fprog` into the plan: a 16-bit length, then a pointer. Gives its address.
+fn put(plan: &mut Plan, program: &Program) -> u64 {
+    let filter = plan.bytes(&program.bytes());
+    plan.words(&[program.len() as u64, filter])
+}
+
+const INSTALL: &str = "install the seccomp filter";
+
+fn call<'p>(plan: &'p mut Plan, what: &'static str, prog: u64, flags: i32) -> &'p mut Plan {
+    let set_mode_filter = 1;
+    let args = [set_mode_filter.into(), flags.into(), prog.into()];
+    plan.call(what, libc::SYS_seccomp, &args)
 }
 
 /// Where the plan keeps the filter's listener.
@@ -280,7 +297,13 @@ mod tests {
 
     #[test]
     fn halving_finds_what_a_list_would() {
-        let filter = filter();
+        for refusal in [errno as fn(i32) -> u32, |_| NOTIFY] {
+            halving_finds(refusal);
+        }
+    }
+
+    fn halving_finds(refusal: fn(i32) -> u32) {
+        let filter = filter(refusal);
         let program = filter.program();
         for nr in 0..1000 {
             for argument in [0, 1, 2, 9, 16, 38, 0x5412, libc::S_ISUID, 0x1000_0000, u32::MAX] {

@@ -1,6 +1,6 @@
 //! What a container confines, and what is refused.
 
-use crate::host::{Host, SECRET, docker, image, sandbox, socket, text, without_landlock};
+use crate::host::{Host, SECRET, docker, image, noting_runtime, sandbox, socket, text, without_landlock};
 use codegenie_exec::{
     ContainerSandbox, DangerousNoSandbox, Layer, LayerStatus, Requirement, Sandbox, SandboxErrorKind,
     SandboxPolicy, SandboxRequest,
@@ -263,6 +263,25 @@ async fn a_runtime_that_is_missing_is_an_error_and_nothing_is_left() {
     let error = strange.connect().await.unwrap().run(&host.shell("touch ran")).await.unwrap_err();
     assert!(error.to_string().contains("codegenie-no-runtime"), "{error}");
     assert!(!host.path("workspace/ran").exists());
+}
+
+#[tokio::test]
+#[ignore = "needs dockerd: run by .ci/dockerd"]
+async fn a_runtime_that_is_named_is_the_one_that_runs_and_the_report_names_it() {
+    let host = Host::new();
+    let (name, calls) = noting_runtime();
+    // Other tests run beside this one, none of them by this runtime.
+    assert_eq!(std::fs::read_to_string(&calls).unwrap(), "");
+    let named = ContainerSandbox::builder(image()).socket(socket()).runtime(&name).connect().await.unwrap();
+    let output = named.run(&host.shell("touch ran; grep Seccomp: /proc/self/status")).await.unwrap();
+    assert!(
+        host.path("workspace/ran").exists() && text(&output).contains("Seccomp:\t2"),
+        "{}",
+        text(&output)
+    );
+    assert!(output.report.launcher.contains(&name), "{}", output.report.launcher);
+    let calls = std::fs::read_to_string(&calls).unwrap();
+    assert!(calls.contains(" create ") && calls.contains(" start "), "{calls}");
 }
 
 #[tokio::test]

@@ -30,6 +30,11 @@ pub(crate) async fn sandbox() -> ContainerSandbox {
     ContainerSandbox::builder(image()).socket(socket()).connect().await.unwrap()
 }
 
+/// A second OCI runtime of the daemon, by its name, and the file in which it notes how it is called.
+pub(crate) fn noting_runtime() -> (String, PathBuf) {
+    (variable("CODEGENIE_DOCKER_RUNTIME"), variable("CODEGENIE_DOCKER_RUNTIME_CALLS").into())
+}
+
 /// What every policy for containers needs.
 pub(crate) fn without_landlock(policy: SandboxPolicy) -> SandboxPolicy {
     policy.dangerous_relax(Layer::Landlock, Requirement::Off)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -27,6 +28,8 @@ static void once(void) {
     say("keyctl", syscall(SYS_keyctl, 0, -3, 0));
     say("packet", socket(AF_PACKET, SOCK_RAW, 0));
     say("vsock", socket(40, SOCK_STREAM, 0));
+    say("dccp", socket(AF_INET, 6, 0));
+    say("sequence", socket(AF_INET6, SOCK_SEQPACKET, 0));
     say("sctp", socket(AF_INET, SOCK_STREAM, 132));
     say("uevents", socket(AF_NETLINK, SOCK_RAW, 15));
     say("pair", socketpair(AF_INET, SOCK_STREAM, 0, pair));
@@ -66,15 +69,33 @@ static void flood(long count) {
 /* A refused call that a signal meets again and again. */
 static volatile int ticks;
 static void tick(int signal) { ticks++; }
-static void interrupted(void) {
-    struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
+static void interrupted(int flags) {
+    struct sigaction action = {.sa_handler = tick, .sa_flags = flags};
     sigaction(SIGALRM, &action, NULL);
     ualarm(300, 300);
     long other = 0;
     for (int i = 0; i < 20000; i++)
-        if (syscall(SYS_keyctl, 0, -3, 0) != -1 || errno != EPERM) other++;
+        if (syscall(SYS_keyctl, 0, -3, 0) != -1 || (errno != EPERM && (errno != EINTR || flags))) other++;
     ualarm(0, 0);
     printf("interrupted %s %ld\n", ticks ? "yes" : "no", other);
+}
+
+/* Keeps its parent, which is init, busy with reaping, and asks meanwhile. */
+static int ends_at_once(void *unused) { syscall(SYS_exit, 0); return 0; }
+static int sleeps(void *unused) { for (;;) pause(); }
+static char *stack(void) { return (char *)mmap(0, 16384, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) + 16384; }
+static int makes_children(void *unused) {
+    char *own = stack();
+    for (;;) clone(ends_at_once, own, CLONE_VM | CLONE_PARENT | SIGCHLD, 0);
+}
+static void storm(int sleepers, int seconds) {
+    for (int i = 0; i < sleepers; i++) clone(sleeps, stack(), CLONE_VM | CLONE_PARENT | SIGCHLD, 0);
+    for (int i = 0; i < 8; i++) clone(makes_children, stack(), CLONE_VM | CLONE_PARENT | SIGCHLD, 0);
+    sleep(1);
+    syscall(SYS_keyctl, 0, -3, 0);
+    printf("answered %d\n", errno);
+    fflush(stdout);
+    sleep(seconds);
 }
 
 /* Executes the rest below a filter that somebody listens to. */
@@ -95,7 +116,12 @@ static int under_a_listener(char **rest) {
 int main(int argc, char **argv) {
     if (!strcmp(argv[1], "once")) once();
     if (!strcmp(argv[1], "flood")) flood(atol(argv[2]));
-    if (!strcmp(argv[1], "interrupted")) interrupted();
+    if (!strcmp(argv[1], "interrupted")) interrupted(SA_RESTART), interrupted(0);
+    if (!strcmp(argv[1], "storm")) storm(atoi(argv[2]), atoi(argv[3]));
+    if (!strcmp(argv[1], "many kinds")) {
+        for (int i = 0; i < 200; i++) socket(100 + i, SOCK_STREAM, 0);
+        unshare(CLONE_NEWUTS);
+    }
     if (!strcmp(argv[1], "listener")) return under_a_listener(argv + 2);
     return 0;
 }

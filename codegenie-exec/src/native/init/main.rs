@@ -64,6 +64,8 @@ const WNOHANG: u64 = 1;
 /// Children of every kind.
 const WALL: u64 = 0x4000_0000;
 const POLLIN: i16 = 1;
+/// How many children are reaped before init looks for whatever else there is to do.
+const REAPED_AT_ONCE: u32 = 16;
 /// Of a `msghdr`: the offset of its flags, and the flags that say that something was left out.
 const MSG_FLAGS: u64 = 48;
 const MSG_TRUNCATED: i32 = 0x28;
@@ -258,18 +260,22 @@ fn reap(signals: u64, answers: *const Answer, command: i64) -> i64 {
     let mut polled = [polled(FD_CONTROL), polled(signals as i32), polled(FD_LISTENER)];
     let mut refusals = Refusals::new(answers);
     loop {
-        loop {
+        // Bounded: whoever makes children faster than they are reaped must not keep init from the host.
+        let mut may_be_more = true;
+        let mut reaped = 0;
+        while may_be_more && reaped < REAPED_AT_ONCE {
             let mut status = 0i32;
             let pid = syscall(nr::WAIT4, [u64::MAX, &raw mut status as u64, WNOHANG | WALL, 0, 0, 0]);
             if pid == command {
                 end_the_rest();
                 return status as i64;
             }
-            if pid <= 0 && pid != EINTR {
-                break;
-            }
+            may_be_more = pid > 0 || pid == EINTR;
+            reaped += 1;
         }
-        syscall(nr::PPOLL, [polled.as_mut_ptr() as u64, 3, 0, 0, 0, 0]);
+        let at_once = [0u64; 2];
+        let timeout = if may_be_more { &raw const at_once as u64 } else { 0 };
+        syscall(nr::PPOLL, [polled.as_mut_ptr() as u64, 3, timeout, 0, 0, 0]);
         if polled[0].revents != 0 {
             obey();
         }

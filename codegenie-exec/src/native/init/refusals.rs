@@ -2,7 +2,7 @@
 //!
 //! Nothing here may panic, not even as the compiler sees it: a message would need more of the library.
 
-use super::abi::{ANY, Answer, FD_CONTROL, FD_LISTENER, KIND_REFUSED, Status};
+use super::abi::{ANY, Answer, FD_CONTROL, FD_LISTENER, KIND_REFUSED, MORE, Status};
 use super::{nr, syscall};
 
 /// `SECCOMP_IOCTL_NOTIF_RECV` and `SECCOMP_IOCTL_NOTIF_SEND`, with the sizes of what follows.
@@ -10,8 +10,11 @@ const RECEIVE: u64 = 0xc050_2100;
 const SEND: u64 = 0xc018_2101;
 /// Neither wait for the host nor be ended by its end.
 const DONTWAIT_NOSIGNAL: u64 = 0x4040;
-/// How many the host is told of. They fit into the socket's buffer, should it be slow to read.
-const TOLD: usize = 64;
+/// How many the host is told of: room for every call that there is. They fit into the socket's buffer,
+/// should it be slow to read.
+const TOLD: usize = 192;
+/// How many uses of one call, so that no call keeps others off the record.
+const OF_ONE_CALL: usize = 8;
 
 /// `struct seccomp_notif`.
 #[repr(C)]
@@ -77,15 +80,21 @@ impl Refusals {
 
     fn tell(&mut self, call: &Call, answer: &Answer) {
         let value = call.args.get(answer.told as usize).map_or(0, |value| value & 0xffff_ffff);
-        let mut known = self.told.iter().take(self.count);
-        if known.any(|known| *known == (call.nr, value)) {
+        let known = || self.told.iter().take(self.count).filter(|(nr, _)| *nr == call.nr);
+        if known().any(|(_, told)| *told == value) {
             return;
         }
+        let value = match known().count() {
+            ..OF_ONE_CALL => value,
+            OF_ONE_CALL => MORE,
+            _ => return,
+        };
         let Some(free) = self.told.get_mut(self.count) else { return };
-        *free = (call.nr, value);
-        self.count += 1;
         let status = Status { kind: KIND_REFUSED, op: call.nr, value: value as i64 };
         let args = [FD_CONTROL as u64, &raw const status as u64, size_of::<Status>() as u64, DONTWAIT_NOSIGNAL, 0, 0];
-        syscall(nr::SENDTO, args);
+        if syscall(nr::SENDTO, args) > 0 {
+            *free = (call.nr, value);
+            self.count += 1;
+        }
     }
 }
