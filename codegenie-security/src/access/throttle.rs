@@ -1,10 +1,10 @@
 //! Slowing down whoever guesses.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
-
-use dashmap::DashMap;
 
 use super::clock::{Clock, SystemClock};
 
@@ -30,6 +30,9 @@ impl Throttled {
 /// a day without a failure, forgets them. An attempt counts as failed from its beginning, so that many at
 /// once are not let through before the first has failed.
 ///
+/// The keys themselves are not kept, since people type passwords where a name belongs; only their hashes, under a
+/// random key. Of at most 65,536 at one time: then those that failed last are kept.
+///
 /// Whoever can fail in another's name can lock that one out: for names that strangers may use, throttle by
 /// address as well, and let an open session in.
 ///
@@ -45,12 +48,13 @@ impl Throttled {
 /// assert!(throttle.attempt("alice").is_ok());
 /// # Ok::<(), codegenie_security::Throttled>(())
 /// ```
-#[derive(Debug)]
 pub struct LoginThrottle {
-    failures: DashMap<String, Failures>,
+    failures: Mutex<HashMap<Key, Failures>>,
+    hashers: [RandomState; 2],
     clock: Arc<dyn Clock>,
-    sweep_at: AtomicUsize,
 }
+
+type Key = [u64; 2];
 
 #[derive(Clone, Copy, Debug)]
 struct Failures {
@@ -61,9 +65,7 @@ struct Failures {
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
-const SWEEP_FROM: usize = 1024;
-/// Longer keys are cut, so that strangers do not fill the memory.
-const MAX_KEY: usize = 256;
+const MOST: usize = 1 << 16;
 
 impl LoginThrottle {
     /// So many failures are free.
@@ -78,14 +80,16 @@ impl LoginThrottle {
     /// No failures yet, by another clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { failures: DashMap::new(), clock, sweep_at: AtomicUsize::new(SWEEP_FROM) }
+        Self { failures: Mutex::default(), hashers: [RandomState::new(), RandomState::new()], clock }
     }
 
-    /// May an attempt be made? If so it counts as failed until [`succeeded`](Self::succeeded) says otherwise.
+    /// May an attempt be made? If so it counts as failed until [`succeeded`](Self::succeeded) or
+    /// [`not_made`](Self::not_made) says otherwise.
     pub fn attempt(&self, key: &str) -> Result<(), Throttled> {
         let now = self.clock.now();
-        self.sweep_if_due(now);
-        let mut entry = self.failures.entry(cut(key)).or_insert(Failures { count: 0, last: now });
+        let mut failures = self.failures();
+        make_room(&mut failures, now);
+        let entry = failures.entry(self.key(key)).or_insert(Failures { count: 0, last: now });
         let since = now.duration_since(entry.last).unwrap_or_default();
         if since >= FORGOTTEN {
             entry.count = 0;
@@ -101,18 +105,44 @@ impl LoginThrottle {
 
     /// Forgets the failures of a key.
     pub fn succeeded(&self, key: &str) {
-        self.failures.remove(&cut(key));
+        self.failures().remove(&self.key(key));
     }
 
-    /// Forgets what is a day old, when the keys have doubled since the last time.
-    fn sweep_if_due(&self, now: SystemTime) {
-        if self.failures.len() >= self.sweep_at.load(Ordering::Relaxed) {
-            self.sweep_at.store(usize::MAX, Ordering::Relaxed);
-            self.failures
-                .retain(|_, failures| now.duration_since(failures.last).unwrap_or_default() < FORGOTTEN);
-            let next = self.failures.len().saturating_mul(2).max(SWEEP_FROM);
-            self.sweep_at.store(next, Ordering::Relaxed);
+    /// The last attempt told nothing to whoever made it, such as one that could not be looked at: it does not count.
+    pub fn not_made(&self, key: &str) {
+        if let Some(failures) = self.failures().get_mut(&self.key(key)) {
+            failures.count = failures.count.saturating_sub(1);
         }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<Key, Failures>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self, key: &str) -> Key {
+        self.hashers.each_ref().map(|hasher| hasher.hash_one(key))
+    }
+}
+
+/// Forgets what is a day old when there are too many, and of the rest the half that failed longest ago.
+fn make_room(failures: &mut HashMap<Key, Failures>, now: SystemTime) {
+    if failures.len() < MOST {
+        return;
+    }
+    failures.retain(|_, failures| now.duration_since(failures.last).unwrap_or_default() < FORGOTTEN);
+    if failures.len() < MOST {
+        return;
+    }
+    let mut times: Vec<SystemTime> = failures.values().map(|failures| failures.last).collect();
+    let middle = times.len() / 2;
+    let (_, median, _) = times.select_nth_unstable(middle);
+    let median = *median;
+    failures.retain(|_, failures| failures.last > median);
+}
+
+impl fmt::Debug for LoginThrottle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginThrottle").field("keys", &self.failures().len()).finish_non_exhaustive()
     }
 }
 
@@ -127,9 +157,4 @@ fn wait_after(failures: u32) -> Duration {
         None => Duration::ZERO,
         Some(more) => FIRST_WAIT.saturating_mul(1 << more.min(20)).min(LONGEST_WAIT),
     }
-}
-
-fn cut(key: &str) -> String {
-    let end = (0..=MAX_KEY.min(key.len())).rev().find(|end| key.is_char_boundary(*end)).unwrap_or(0);
-    key.get(..end).unwrap_or_default().to_owned()
 }

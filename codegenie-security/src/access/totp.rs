@@ -19,8 +19,10 @@ const FREE_FAILURES: u32 = 5;
 
 /// Verifies the codes of one user's authenticator app: six digits by HMAC-SHA1 that change every 30 seconds.
 ///
-/// A code counts once. After five wrong codes one is looked at every 30 seconds, so that guessing takes
-/// months. Whoever has the secret can make the codes: keep it as carefully as a key.
+/// A code counts once: for one verifier. A second one of the same secret, as after a restart, is told by
+/// [`used_until`](Self::used_until) what the first has taken. After five wrong codes one is looked at every 30
+/// seconds, so that guessing takes months; whoever keeps guessing also keeps the user out, so take codes from
+/// sessions only that have shown a password. Whoever has the secret can make the codes: keep it as carefully as a key.
 pub struct TotpVerifier {
     totp: Totp,
     state: Mutex<State>,
@@ -82,6 +84,20 @@ impl TotpVerifier {
         Ok(Self { totp, state: Mutex::default() })
     }
 
+    /// Takes no code of this 30-second step or an earlier one: what [`last_step`](Self::last_step) of the verifier
+    /// before was.
+    #[must_use]
+    pub fn used_until(self, step: u64) -> Self {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).last_step = Some(step);
+        self
+    }
+
+    /// The 30-second step since 1970 of the last code that was taken, to be kept beside the secret.
+    #[must_use]
+    pub fn last_step(&self) -> Option<u64> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).last_step
+    }
+
     /// The secret as bytes, to be kept where it is safe.
     #[must_use]
     pub fn secret(&self) -> &[u8] {
@@ -90,15 +106,19 @@ impl TotpVerifier {
 
     /// The secret as the user types it into the app, in base32.
     #[must_use]
-    pub fn secret_base32(&self) -> String {
-        self.totp.secret().to_base32()
+    pub fn secret_base32(&self) -> SecretString {
+        SecretString::new(self.totp.secret().to_base32())
     }
 
     /// What the user's app scans as a QR code. The issuer and account stand in it as they are.
     #[must_use]
-    pub fn uri(&self, issuer: &str, account: &str) -> String {
+    pub fn uri(&self, issuer: &str, account: &str) -> SecretString {
         let (issuer, account) = (percent_encoded(issuer), percent_encoded(account));
-        format!("otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}", self.secret_base32())
+        let secret = self.secret_base32();
+        SecretString::new(format!(
+            "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}",
+            secret.expose()
+        ))
     }
 
     /// Takes a code, once.

@@ -15,6 +15,8 @@ const OUTPUT_LEN: usize = 32;
 const SALT_LEN: usize = 16;
 const MAX_R: u32 = 32;
 const MAX_P: u32 = 16;
+/// A stored password may take as much memory as the allowed rounds do with r = 8, and this many times their work.
+const MAX_WORK: u64 = 2;
 /// Longer passwords are refused: nobody types them, and hashing them is free work for whoever sends them.
 const MAX_PASSWORD_LEN: usize = 4096;
 /// Longer strings are no PHC strings of scrypt.
@@ -40,6 +42,8 @@ const MAX_PHC_LEN: usize = 512;
 pub struct PasswordHasher {
     log_n: u8,
     most_log_n: u8,
+    /// What a password of nobody takes; without, what one takes that is hashed now.
+    nobody: Option<Params>,
     gate: Gate,
 }
 
@@ -81,7 +85,7 @@ pub enum PasswordError {
     Malformed,
     /// What was stored asks for more work than allowed.
     #[error(
-        "stored password asks for scrypt with ln={log_n}, r={r}, p={p}, more than allowed (ln {most}, r {MAX_R}, p {MAX_P}); it may be hostile: set the password anew, or raise the limit"
+        "stored password asks for scrypt with ln={log_n}, r={r}, p={p}, more than allowed (ln {most}, r {MAX_R}, p {MAX_P}, in all the memory of ln={most},r=8 and twice its work); it may be hostile: set the password anew, or raise the limit"
     )]
     #[non_exhaustive]
     TooCostly {
@@ -127,7 +131,12 @@ impl PasswordHasher {
     /// The recommended rounds; two at once, 64 waiting.
     #[must_use]
     pub fn new() -> Self {
-        Self { log_n: Self::DEFAULT_LOG_N, most_log_n: Self::DEFAULT_MAX_LOG_N, gate: Gate::new(2, 64) }
+        Self {
+            log_n: Self::DEFAULT_LOG_N,
+            most_log_n: Self::DEFAULT_MAX_LOG_N,
+            nobody: None,
+            gate: Gate::new(2, 64),
+        }
     }
 
     /// Hashes with 2^`log_n` rounds, 10 to 24. Each step doubles time and memory, for whoever guesses as well;
@@ -144,6 +153,13 @@ impl PasswordHasher {
     pub fn max_log_n(mut self, log_n: u8) -> Self {
         self.most_log_n = log_n.min(24);
         self
+    }
+
+    /// Lets [`verify_nobody`](Self::verify_nobody) take as long as verifying against this stored password does: one of
+    /// the host's own, where most were hashed with other rounds than are used now.
+    pub fn nobody_like(mut self, stored: &str) -> Result<Self, PasswordError> {
+        self.nobody = Some(Stored::parse(stored, self.most_log_n)?.params);
+        Ok(self)
     }
 
     /// Computes at most `count` at once, and lets `waiting` more wait; the rest is [refused](
@@ -193,10 +209,23 @@ impl PasswordHasher {
         Ok(if weaker { PasswordMatch::YesButRehash } else { PasswordMatch::Yes })
     }
 
-    /// Takes as long as [`verify`](Self::verify) does, and matches nothing: for user names that do not exist,
-    /// so that nobody learns by the clock which do.
+    /// Takes as long as [`verify`](Self::verify) of a password that is hashed now, or of one [like
+    /// that](Self::nobody_like), and matches nothing: for user names that do not exist, so that nobody learns by the
+    /// clock which do. Where stored passwords were hashed with different rounds, the clock still tells the others
+    /// apart, until all are hashed anew.
     pub fn verify_nobody(&self, password: &SecretString) -> Result<PasswordMatch, PasswordError> {
-        self.hash(password).map(|_| PasswordMatch::No)
+        check_len(password)?;
+        let salt = random::<SALT_LEN>()?;
+        let params = match self.nobody {
+            Some(params) => params,
+            None => Params::new(self.log_n, Params::RECOMMENDED_R, Params::RECOMMENDED_P)
+                .map_err(|_| PasswordError::Failed)?,
+        };
+        let mut output = Zeroizing::new([0; OUTPUT_LEN]);
+        let _admitted = self.gate.enter().ok_or(PasswordError::Busy)?;
+        scrypt(password.expose().as_bytes(), &salt, &params, &mut *output)
+            .map_err(|_| PasswordError::Failed)?;
+        Ok(PasswordMatch::No)
     }
 
     /// [`hash`](Self::hash) on a thread of tokio's where blocking is allowed.
@@ -261,7 +290,10 @@ impl Stored {
         let number = |name: &str| parsed.params.get_decimal(name).ok_or_else(malformed);
         let (log_n, r, p) = (number("ln")?, number("r")?, number("p")?);
         // Before scrypt's own check, which multiplies them.
-        if log_n > u32::from(most) || r > MAX_R || p > MAX_P {
+        let (memory, work) = (u64::from(r) << log_n.min(32), (u64::from(r) * u64::from(p)) << log_n.min(32));
+        let allowed = u64::from(Params::RECOMMENDED_R) << most;
+        let is_costly = memory > allowed || work > MAX_WORK * allowed;
+        if log_n > u32::from(most) || r > MAX_R || p > MAX_P || is_costly {
             return Err(PasswordError::TooCostly { log_n, r, p, most });
         }
         let params =

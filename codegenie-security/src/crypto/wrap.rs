@@ -71,6 +71,13 @@ pub enum WrapError {
         /// How many were named.
         count: usize,
     },
+    /// More than four wrappers have one id, as all passphrases have: the rest would never be tried.
+    #[error("{count} wrappers have the same id, as passphrases have: at most 4; name fewer of a kind")]
+    #[non_exhaustive]
+    Alike {
+        /// How many have it.
+        count: usize,
+    },
     /// The wrapper cannot do it now.
     #[error("key cannot be wrapped: {reason}")]
     #[non_exhaustive]

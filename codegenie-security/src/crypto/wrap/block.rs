@@ -45,6 +45,13 @@ impl WrappedKeys {
         if wrappers.is_empty() || wrappers.len() > MAX_KEYS {
             return Err(WrapError::Count { count: wrappers.len() });
         }
+        for wrapper in wrappers {
+            let id = wrapper.key_id();
+            let count = wrappers.iter().filter(|other| other.key_id() == id).count();
+            if count > MAX_TRIED {
+                return Err(WrapError::Alike { count });
+            }
+        }
         let wrap = |wrapper: &&dyn KeyWrapper| {
             let wrapped = wrapper.wrap_key(key, aad)?;
             match wrapped.len() {
