@@ -118,6 +118,9 @@ pub struct SimpleCommand {
     pub words: Vec<Word>,
     /// Its redirections to and from files.
     pub redirects: Vec<Redirect>,
+    /// Whether it is certain that its first word calls a function which the command defines before, whatever
+    /// happens until then. Where it is not, a program of that name may run instead.
+    pub function: bool,
 }
 
 impl SimpleCommand {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod class;
+mod context;
 #[cfg(feature = "edit")]
 mod file;
 mod foreign;

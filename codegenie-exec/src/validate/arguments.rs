@@ -6,7 +6,7 @@ mod suspicious;
 mod wrapper;
 
 use super::class::Class;
-use super::judge::Context;
+use super::context::Context;
 use super::knowledge::{Effect, Language, Program, Role};
 use super::languages;
 use super::place::{self, Place};

@@ -2,7 +2,7 @@
 
 use super::super::arguments::Run;
 use super::super::class::Class;
-use super::super::judge::Context;
+use super::super::context::Context;
 use super::super::place::{self, Place};
 use crate::command::{DynamicWord, Word};
 
