@@ -137,7 +137,7 @@ impl SimpleCommand {
 pub enum VariableValue {
     /// Numbers.
     Number,
-    /// Plain text without spaces, patterns and a leading dash.
+    /// Plain text without spaces, patterns and a leading dash or plus sign.
     Plain,
     /// Anything.
     Unknown,

@@ -16,6 +16,8 @@ use proptest::prelude::*;
 
 #[path = "../fuzz/exercises/validate.rs"]
 mod exercise;
+#[path = "validate/expansions.rs"]
+mod expansions;
 #[path = "validate/functions.rs"]
 mod functions;
 

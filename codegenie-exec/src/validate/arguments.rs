@@ -6,7 +6,7 @@ mod suspicious;
 mod wrapper;
 
 use super::class::Class;
-use super::context::Context;
+use super::context::{Context, Count};
 use super::knowledge::{Effect, Language, Program, Role};
 use super::languages;
 use super::place::{self, Place};
@@ -57,6 +57,8 @@ struct Reader<'a, 'c> {
     in_place: bool,
     /// An option that the table does not list.
     unlisted: Option<String>,
+    /// An option's value may be no word, or several.
+    shifted: bool,
     operands: Vec<&'a Word>,
     runs: Vec<Run<'a>>,
     assignments: Vec<(&'a str, &'a str)>,
@@ -82,6 +84,7 @@ pub(super) fn examine<'a>(
         scripted: false,
         in_place: false,
         unlisted: None,
+        shifted: false,
         operands: Vec::new(),
         runs: Vec::new(),
         assignments: Vec::new(),
@@ -163,7 +166,9 @@ impl<'a> Reader<'a, '_> {
                 for letter in text.chars() {
                     let option = format!("-{letter}");
                     let role = self.exact_role(&option);
-                    if self.effect_of(&option, role, None, arguments.get(at)) {
+                    let value = arguments.get(at);
+                    if self.effect_of(&option, role, None, value) {
+                        value.into_iter().for_each(|value| self.value(value));
                         at += 1;
                     }
                 }
@@ -236,6 +241,39 @@ impl<'a> Reader<'a, '_> {
         let bounded = self.current().most != usize::MAX;
         if more && (bounded || self.current().operands.or(self.current().last).is_some()) {
             self.found(Class::Unknown, "the files it is given are not known before it runs");
+        }
+    }
+
+    /// Whether what its operands are does not depend on how many there are.
+    fn takes_any_operands(&self) -> bool {
+        let program = self.current();
+        let wraps = matches!(program.effect, Effect::Wraps | Effect::Joins | Effect::Group);
+        let ordered = |program: &Program| {
+            program.operands.is_some()
+                || program.last.is_some()
+                || !program.nth.is_empty()
+                || program.most != usize::MAX
+                || program.least > 0
+                || program.language.is_some()
+        };
+        !wraps && program.subcommands.is_empty() && (program.any || !self.chain.iter().any(|p| ordered(p)))
+    }
+
+    /// An option's value of which the shell may make no word or several: then another word is the value, or
+    /// what it becomes are options and operands.
+    fn value(&mut self, word: &Word) {
+        let count = self.context.count(word);
+        if count == Count::One {
+            return;
+        }
+        self.shifted = true;
+        let begins_known = matches!(word, Word::Dynamic(word)
+            if !word.splits && !word.prefix.is_empty() && !word.prefix.starts_with(['-', '+']));
+        let no_option = count == Count::AtMostOne || begins_known || self.any() || self.harmless_options();
+        if !self.takes_any_operands() || !no_option {
+            let why =
+                format!("{}: it may become none or several arguments of {}", word.as_written(), self.name);
+            self.found(Class::Unknown, why);
         }
     }
 

@@ -729,7 +729,9 @@ fn value_of(word: &Word) -> VariableValue {
         Word::Literal(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
             VariableValue::Number
         }
-        Word::Literal(text) if !text.starts_with('-') && text.bytes().all(plain) => VariableValue::Plain,
+        Word::Literal(text) if !text.starts_with(['-', '+']) && text.bytes().all(plain) => {
+            VariableValue::Plain
+        }
         // Whether the expression only computes is judged apart.
         Word::Dynamic(word)
             if word.written.starts_with("$((")

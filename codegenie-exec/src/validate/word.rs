@@ -68,6 +68,8 @@ impl<'a> Scanner<'a> {
                 self.prefix = Some(before);
             }
             self.found.splits = true;
+            // What is made is more than the variables in it.
+            self.found.computed = true;
         }
         let word = match (opaque, self.prefix) {
             (None, None) => Word::Literal(self.text),
@@ -247,12 +249,14 @@ impl<'a> Scanner<'a> {
             return Err(COMPUTES);
         }
         let after = inside.get(name.len()..).unwrap_or_default();
+        // `"${x[@]}"` is as many words as there are elements, also within quotes.
+        let elements = name == "@" || after.starts_with("[@]");
         let after = ["[@]", "[*]"].iter().find_map(|all| after.strip_prefix(all)).unwrap_or(after);
         let dangerous = |c: char| "$`\\\"'(<>[]~{".contains(c);
         if after.contains(dangerous) {
             return Err(COMPUTES);
         }
-        self.dynamic(double && name != "@");
+        self.dynamic(double && !elements);
         match after.chars().next() {
             None => {}
             Some('#' | '%' | '/' | '^' | ',') => self.found.computed = true,

@@ -3,6 +3,7 @@
 use super::{Reader, Run, Use};
 use crate::command::Word;
 use crate::validate::class::Class;
+use crate::validate::context::Count;
 use crate::validate::knowledge::{Effect, Role};
 use crate::validate::languages;
 use crate::validate::place;
@@ -47,6 +48,11 @@ impl<'a> Reader<'a, '_> {
                 self.operand(at + 1, word, role);
             }
         }
+        // Which operand is which, where some may be none or several?
+        let counted = operands.iter().all(|word| self.context.count(word) == Count::One);
+        if !counted && listed.is_some_and(|listed| !listed.nth.is_empty()) {
+            self.found(Class::Unknown, "which of its operands is which is decided by the shell");
+        }
         for word in &operands {
             if let Some(what) = place::sensitive(word.as_written()) {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
@@ -79,7 +85,8 @@ impl<'a> Reader<'a, '_> {
         if many || operands.len() > program.most {
             self.found(Class::Unknown, format!("more than {} operands", program.most));
         }
-        if operands.len() + usize::from(self.scripted) < program.least && !self.reads {
+        let certain = operands.iter().filter(|word| self.context.count(word) != Count::AtMostOne).count();
+        if certain + usize::from(self.scripted) < program.least && !self.reads {
             self.found(Class::ExecutesCode, "without operands it takes commands from its input");
         }
         let script = usize::from(program.language.is_some() && !self.scripted);

@@ -13,7 +13,8 @@ impl<'a> Reader<'a, '_> {
     pub(super) fn option(&mut self, text: &str, next: Option<&'a Word>) -> bool {
         if text == "--" {
             // An option that is not listed may have taken it for its value.
-            self.ended = self.unlisted.is_none() && !self.chain.iter().any(|program| program.single);
+            self.ended =
+                self.unlisted.is_none() && !self.shifted && !self.chain.iter().any(|program| program.single);
             return false;
         }
         let single = self.chain.iter().any(|program| program.single);
@@ -102,6 +103,9 @@ impl<'a> Reader<'a, '_> {
         next: Option<&'a Word>,
     ) -> bool {
         let takes = self.effect_of(name, role, attached, next);
+        if let Some(value) = next.filter(|_| takes) {
+            self.value(value);
+        }
         takes && !next.and_then(Word::literal).is_some_and(looks_like_an_option)
     }
 

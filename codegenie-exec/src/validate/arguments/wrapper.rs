@@ -15,6 +15,7 @@ impl<'a> Reader<'a, '_> {
             return false;
         }
         if self.operands.len() < self.current().skip {
+            self.value(word);
             self.operands.push(word);
             return false;
         }
