@@ -142,18 +142,6 @@ impl<'a> Reader<'a, '_> {
         self.current().any
     }
 
-    /// No option of it is known to do more.
-    fn harmless_options(&self) -> bool {
-        self.chain.iter().all(|program| {
-            !program.strict
-                && program.language.is_none()
-                && program
-                    .options
-                    .iter()
-                    .all(|(_, role)| matches!(role, Role::Flag | Role::Value | Role::Reads))
-        })
-    }
-
     fn arguments(&mut self, arguments: &'a [Word], more: bool) {
         let mut at = 0;
         while let Some(word) = arguments.get(at) {
@@ -219,7 +207,6 @@ impl<'a> Reader<'a, '_> {
                         || known
                         || self.ended
                         || (benign && !dynamic.prefix.starts_with(['-', '+']))
-                        || (dynamic.pattern && !dynamic.splits && self.harmless_options())
                     {
                         if !self.current().subcommands.is_empty() && self.current().effect == Effect::Group {
                             self.found(Class::Unknown, "which subcommand runs is decided by the shell");
@@ -235,7 +222,7 @@ impl<'a> Reader<'a, '_> {
                 }
             }
         }
-        if more && !self.any() && !self.harmless_options() {
+        if more && !self.any() {
             self.found(Class::Unknown, "arguments are added that are not known before it runs");
         }
         let bounded = self.current().most != usize::MAX;
@@ -269,7 +256,7 @@ impl<'a> Reader<'a, '_> {
         self.shifted = true;
         let begins_known = matches!(word, Word::Dynamic(word)
             if !word.splits && !word.prefix.is_empty() && !word.prefix.starts_with(['-', '+']));
-        let no_option = count == Count::AtMostOne || begins_known || self.any() || self.harmless_options();
+        let no_option = count == Count::AtMostOne || begins_known || self.any();
         if !self.takes_any_operands() || !no_option {
             let why =
                 format!("{}: it may become none or several arguments of {}", word.as_written(), self.name);

@@ -194,6 +194,9 @@ fn a_pattern_does_not_free_an_option_or_a_command() {
         "[a-z]* x",
         "bash *",
         "bash -c *",
+        "zegrep foo *",
+        "yamllint *.yml",
+        "cat x | xargs zegrep foo",
         "jq * x",
         "jq . *",
     ]);
