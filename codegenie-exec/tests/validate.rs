@@ -14,6 +14,8 @@ use codegenie_exec::{
 };
 use proptest::prelude::*;
 
+#[path = "validate/computed.rs"]
+mod computed;
 #[path = "../fuzz/exercises/validate.rs"]
 mod exercise;
 #[path = "validate/expansions.rs"]

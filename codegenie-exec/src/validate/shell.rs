@@ -1,7 +1,7 @@
 //! From shell text to our own tree, by brush-parser. What the conversion does not know becomes
 //! opaque, which is never allowed.
 
-use super::{limits, word};
+use super::{arithmetic, limits, word};
 use crate::command::{CommandLine, DynamicWord, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,8 +53,10 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
         return Err(ParseError::new("it names no program"));
     }
     // A number is computed with; text is looked at once more, and may run what stands in it.
-    let unknown =
-        |name: &String| tree.variables.get(name).is_some_and(|value| *value != VariableValue::Number);
+    let unknown = |name: &String| match tree.variables.get(name) {
+        Some(value) => *value != VariableValue::Number,
+        None => !arithmetic::is_number(name),
+    };
     if tree.computed.iter().any(unknown) {
         tree.opaque("an arithmetic expression over text");
     }
@@ -430,7 +432,7 @@ impl Tree {
     /// An expression that is computed. One whose variables may hold anything is not followed.
     fn arithmetic(&mut self, expression: &str, may_set: bool) {
         self.compound = true;
-        match word::arithmetic_variables(expression) {
+        match arithmetic::variables(expression) {
             None => self.opaque("an arithmetic expression that may do more"),
             Some(names) => {
                 let sets = may_set
@@ -439,7 +441,11 @@ impl Tree {
                     || expression.contains("--");
                 for name in names {
                     if sets {
-                        self.sets(&name, VariableValue::Number);
+                        self.bound.insert(name.clone());
+                        // What is only read there may hold text all the same.
+                        if arithmetic::is_number(&name) {
+                            self.assigns(&name, VariableValue::Number);
+                        }
                     }
                     self.computed.push(name);
                 }
@@ -454,6 +460,9 @@ impl Tree {
     }
 
     fn assigns(&mut self, name: &str, value: VariableValue) {
+        if value != VariableValue::Number && arithmetic::computes_its_value(name) {
+            self.opaque("a variable whose value is computed when it is set");
+        }
         let known = self.variables.entry(name.to_owned()).or_insert(value);
         *known = (*known).max(value);
     }
