@@ -194,6 +194,10 @@ struct Tree {
     depth: usize,
     /// Somewhere in the text a parenthesis follows an equals sign at a distance.
     gap: bool,
+    /// Somewhere in the text a parenthesis follows another.
+    doubled: bool,
+    /// Something like a comment follows two parentheses before their ends.
+    commented: bool,
 }
 
 impl Tree {
@@ -210,11 +214,25 @@ impl Tree {
             compound: false,
             depth,
             gap: false,
+            doubled: false,
+            commented: false,
         }
     }
 
     fn text(&mut self, text: &str) -> Result<(), ParseError> {
         limits::check_text(text)?;
+        self.doubled |= text.contains("((");
+        self.commented |= text.split("((").skip(1).any(|rest| {
+            let expression = rest.split("))").next().unwrap_or_default();
+            let begins =
+                |before: char| !(before.is_ascii_alphanumeric() || matches!(before, '_' | '$' | '{'));
+            let mut before = ' ';
+            expression.chars().any(|c| {
+                let comment = c == '#' && begins(before);
+                before = c;
+                comment
+            })
+        });
         self.gap |= text.split('=').skip(1).any(|rest| {
             let trimmed = rest.trim_start();
             trimmed.len() < rest.len() && trimmed.starts_with('(')
@@ -344,7 +362,13 @@ impl Tree {
                     self.opaque("a group that ends without a program");
                 }
             }
-            Compound::Subshell(subshell) => self.apart(&subshell.list),
+            Compound::Subshell(subshell) => {
+                // Of `((…))` bash takes for an expression, and expands, what the parser takes for two groups.
+                if self.doubled && begins_with_a_group(&subshell.list) {
+                    self.opaque("a group that may be an arithmetic expression");
+                }
+                self.apart(&subshell.list);
+            }
             Compound::ForClause(clause) => {
                 let values = clause.values.as_deref().unwrap_or_default();
                 let mut known =
@@ -376,16 +400,25 @@ impl Tree {
                 }
             }
             Compound::ArithmeticForClause(clause) => {
+                self.commented_expression();
                 for part in [&clause.initializer, &clause.condition, &clause.updater].into_iter().flatten() {
                     self.arithmetic(&part.value, true);
                 }
                 self.apart(&clause.body.list);
             }
             Compound::Arithmetic(command) => {
+                self.commented_expression();
                 self.arithmetic(&command.expr.value, true);
                 self.commands.push(SimpleCommand::default());
             }
             Compound::Coprocess(_) => self.opaque("a coprocess"),
+        }
+    }
+
+    /// Where the parser leaves out a comment, bash computes.
+    fn commented_expression(&mut self) {
+        if self.commented {
+            self.opaque("an arithmetic expression with what may be a comment");
         }
     }
 
@@ -629,11 +662,11 @@ impl Tree {
                 let number = word.value.strip_suffix('-').unwrap_or(&word.value);
                 if number.bytes().all(|b| b.is_ascii_digit()) {
                     self.compound = true;
-                } else if matches!(kind, Kind::DuplicateOutput) && !word.value.starts_with('-') {
+                } else if matches!(kind, Kind::DuplicateOutput) && is_a_plain_name(&word.value) {
                     let target = self.word(word);
                     command.redirects.push(Redirect { target, writes: true });
                 } else {
-                    // Of `>&-rm` bash makes `>&-` and the command `rm`.
+                    // Of `>&-rm` bash makes `>&-` and the command `rm`; and the name of a file it expands twice.
                     self.opaque("a duplicated descriptor that is not a number");
                 }
             }
@@ -729,6 +762,17 @@ impl Tree {
             self.opaque.push(what.to_owned());
         }
     }
+}
+
+/// A name of which the shell makes itself, however often.
+fn is_a_plain_name(written: &str) -> bool {
+    !written.starts_with('-')
+        && written.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./,:%+-".contains(&b))
+}
+
+fn begins_with_a_group(list: &ast::CompoundList) -> bool {
+    let first = list.0.first().and_then(|ast::CompoundListItem(and_or, _)| and_or.first.seq.first());
+    matches!(first, Some(ast::Command::Compound(ast::CompoundCommand::Subshell(_), _)))
 }
 
 /// What is known of a variable that is given this word.

@@ -91,6 +91,29 @@ fn a_variable_whose_text_names_another() {
     ]);
 }
 
+/// Bash expands what the parser takes for a group within a group, also within quotes.
+#[test]
+fn a_group_that_is_an_expression() {
+    assert_asked(&[
+        "(( ls 'a`touch y`' ))",
+        "(( echo 'a$(touch y)' ))",
+        "((echo 'a`touch y`'; ls))",
+        "ls; ((echo '$(touch y)'))",
+        "if ((echo '$(touch y)')); then ls; fi",
+        "((  #-'x[$(touch y)]'\n ))",
+        "(( 1 + #'x[$(touch y)]'\n 1 ))",
+        "for (( i = 0; #'x[$(touch y)]'\n i < 1; i++ )); do ls; done",
+    ]);
+    assert_allowed(&[
+        "( (ls) )",
+        "( ( ls ); ls )",
+        "(( 1 + 1 ))",
+        "(( 16#ff > $# ))",
+        "(( 1 + 1 )) # (a comment)",
+        "# (a comment)\n(( 1 + 1 ))",
+    ]);
+}
+
 #[test]
 fn numbers_are_computed_with() {
     assert_allowed(&[

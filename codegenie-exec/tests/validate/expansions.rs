@@ -216,3 +216,18 @@ fn a_pattern_does_not_free_an_option_or_a_command() {
         "echo *",
     ]);
 }
+
+/// Bash expands the name of a file after `>&` again, when its quotes are gone.
+#[test]
+fn a_duplicated_descriptor_expands_nothing_twice() {
+    assert_asked(&[
+        "echo a >&'$(rm x)'",
+        "echo a >& '$(rm x)'",
+        "echo a 2>&1'x[$(rm x)]'",
+        "echo a >&\\$\\(rm\\ x\\)",
+        "echo a >&\"\\$(rm x)\"",
+        "echo a >&\"$y\"",
+        "y='$(rm x)'; echo a >&$y",
+    ]);
+    assert_allowed(&["ls >&2", "ls 2>&1", "ls >&out", "ls >& dir/out.txt", "ls &>'$(rm x)'", "ls >&-"]);
+}
