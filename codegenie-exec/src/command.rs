@@ -118,6 +118,9 @@ pub struct SimpleCommand {
     pub words: Vec<Word>,
     /// Its redirections to and from files.
     pub redirects: Vec<Redirect>,
+    /// Whether it is certain that its first word calls a function which the command defines before, whatever
+    /// happens until then. Where it is not, a program of that name may run instead.
+    pub function: bool,
 }
 
 impl SimpleCommand {
@@ -134,7 +137,7 @@ impl SimpleCommand {
 pub enum VariableValue {
     /// Numbers.
     Number,
-    /// Plain text without spaces, patterns and a leading dash.
+    /// Plain text without spaces, patterns and a leading dash or plus sign.
     Plain,
     /// Anything.
     Unknown,

@@ -1,7 +1,9 @@
 //! From text to a decision: parse, judge each simple command, the strictest wins.
 
 mod arguments;
+mod arithmetic;
 mod class;
+mod context;
 #[cfg(feature = "edit")]
 mod file;
 mod foreign;

@@ -2,6 +2,7 @@
 
 use super::arguments::{self, Run};
 use super::class::Class;
+use super::context::Context;
 use super::knowledge;
 use super::permissions::Permissions;
 use super::place::{self, Place};
@@ -11,7 +12,6 @@ use super::shell;
 use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
 };
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// What is done with a command. Ordered from lax to strict.
@@ -84,46 +84,6 @@ pub struct Verdict {
     pub parts: Vec<Judgement>,
 }
 
-/// What surrounds the words that are judged.
-pub(super) struct Context<'c> {
-    policy: &'c CommandPolicy,
-    variables: BTreeMap<&'c str, VariableValue>,
-    functions: &'c [String],
-    /// The working directory is not known: a relative path may lie anywhere.
-    pub(super) moved: bool,
-}
-
-impl Context<'_> {
-    /// Whether what the shell puts into a word is harmless as an operand: variables that nobody set
-    /// hold nothing, since a command's environment is the sandbox's own.
-    pub(super) fn benign(&self, word: &Word) -> bool {
-        let Word::Dynamic(word) = word else { return true };
-        let may_be_an_option = word.pattern && word.prefix.is_empty();
-        let known = !word.computed && !may_be_an_option;
-        known && !word.variables.is_empty() && word.variables.iter().all(|name| self.harmless(name))
-    }
-
-    fn harmless(&self, name: &str) -> bool {
-        // What the shell itself puts there comes from text, from input, or separates words.
-        const OF_THE_SHELL: &[&str] = &[
-            "_",
-            "IFS",
-            "REPLY",
-            "MAPFILE",
-            "OPTARG",
-            "DIRSTACK",
-            "COPROC",
-            "FUNCNAME",
-            "READLINE_LINE",
-            "PS4",
-        ];
-        if OF_THE_SHELL.contains(&name) || name.starts_with("BASH") {
-            return false;
-        }
-        !matches!(self.variables.get(name), Some(VariableValue::Unknown))
-    }
-}
-
 /// How deep commands in commands are followed.
 const MAX_DEPTH: usize = 8;
 
@@ -171,29 +131,6 @@ struct Judge<'c> {
     context: Context<'c>,
     parts: Vec<Judgement>,
     remote: bool,
-}
-
-impl<'c> Context<'c> {
-    fn new(policy: &'c CommandPolicy, parsed: &'c ParsedCommand) -> Self {
-        Self {
-            policy,
-            variables: parsed.variables.iter().map(|(name, value)| (name.as_str(), *value)).collect(),
-            functions: &parsed.functions,
-            moved: parsed.commands.iter().any(leaves_the_workspace),
-        }
-    }
-}
-
-/// Whether relative paths mean something else after it.
-fn leaves_the_workspace(command: &SimpleCommand) -> bool {
-    let mut words =
-        command.words.iter().filter(|word| !matches!(word.literal(), Some("command" | "builtin")));
-    match words.next().and_then(Word::literal) {
-        Some("cd") => !matches!(words.next(), Some(Word::Literal(path))
-            if !path.starts_with(['/', '-', '~']) && !place::is_protected(path) && !path.split('/').any(|part| part == "..") && words.next().is_none()),
-        Some("pushd" | "popd") => true,
-        _ => false,
-    }
 }
 
 impl Judge<'_> {
@@ -256,7 +193,13 @@ impl Judge<'_> {
 
     fn simple(&mut self, command: &SimpleCommand, depth: usize) {
         if !command.words.is_empty() {
-            self.words(&command.words, false, depth);
+            if command.function && self.is_nothing_else(&command.words) {
+                let part = shown(&command.words);
+                let reason = "its body is judged by itself";
+                self.add(&part, Decision::Allow, Class::ReadOnly, "function", reason, depth);
+            } else {
+                self.words(&command.words, false, depth);
+            }
             let edits = self.parts.last().is_some_and(|part| part.class != Class::ReadOnly);
             self.files(command.words.iter().skip(1), edits, depth);
             if let (false, Some(part)) = (command.redirects.is_empty(), self.parts.last_mut()) {
@@ -272,6 +215,16 @@ impl Judge<'_> {
         for redirect in &command.redirects {
             self.redirect(redirect, depth);
         }
+    }
+
+    /// Whether neither the host's rules nor the tables know the name of the function that is called. A name that they
+    /// know is judged as the program too: which of both was meant does not matter, the stricter counts.
+    fn is_nothing_else(&self, words: &[Word]) -> bool {
+        words.first().and_then(Word::literal).is_some_and(|name| {
+            refused(name).is_none()
+                && knowledge::program(name).is_none()
+                && self.context.policy.strictest_match(words).is_none()
+        })
     }
 
     /// What loops, builtins and expansions set: a variable that programs have already is theirs too.
@@ -365,7 +318,7 @@ impl Judge<'_> {
 
     /// Judges a program with its arguments, and what it runs in turn.
     fn words(&mut self, words: &[Word], more: bool, depth: usize) {
-        let part = words.iter().map(Word::as_written).collect::<Vec<_>>().join(" ");
+        let part = shown(words);
         let unknown = self.context.policy.asked();
         if depth > MAX_DEPTH {
             return self.add(
@@ -389,27 +342,8 @@ impl Judge<'_> {
             return;
         }
         let name = program.rsplit('/').next().unwrap_or(program);
-        // mkfs.ext4 and its siblings.
-        let stem = name.split('.').next().unwrap_or(name);
-        if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name || *refused == stem) {
-            return self.add(
-                &part,
-                Decision::Deny,
-                Class::Escalates,
-                format!("refused: {name}"),
-                *why,
-                depth,
-            );
-        }
-        if self.context.functions.iter().any(|function| function == program) {
-            return self.add(
-                &part,
-                Decision::Allow,
-                Class::ReadOnly,
-                "function",
-                "its body is judged by itself",
-                depth,
-            );
+        if let Some(why) = refused(name) {
+            return self.add(&part, Decision::Deny, Class::Escalates, format!("refused: {name}"), why, depth);
         }
         // A path names a file, which may be anything; but where the system keeps its programs, nobody
         // in a sandbox writes.
@@ -477,6 +411,16 @@ impl Judge<'_> {
         self.remote |= inner.remote;
         self.parts.append(&mut inner.parts);
     }
+}
+
+fn shown(words: &[Word]) -> String {
+    words.iter().map(Word::as_written).collect::<Vec<_>>().join(" ")
+}
+
+/// Why a program is refused, also mkfs.ext4 and its siblings.
+fn refused(name: &str) -> Option<&'static str> {
+    let stem = name.split('.').next().unwrap_or(name);
+    REFUSED.iter().find(|(refused, _)| *refused == name || *refused == stem).map(|(_, why)| *why)
 }
 
 /// Not a device: a shell connects to the network where one reads `/dev/tcp/HOST/PORT`.

@@ -7,7 +7,7 @@ pub(super) mod find;
 mod sed;
 
 use super::class::Class;
-use super::judge::Context;
+use super::context::Context;
 use super::knowledge::Language;
 use crate::command::Word;
 

@@ -1,6 +1,6 @@
 //! Where a path lies, as far as its text tells: the sandbox, not this, decides what it reaches.
 
-use super::judge::Context;
+use super::context::Context;
 use crate::command::Word;
 
 /// Where a file would be written.

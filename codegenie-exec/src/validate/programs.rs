@@ -29,7 +29,6 @@ pub(super) fn export_is_harmless(name: &str, value: &str) -> bool {
         "CLICOLOR",
         "CLICOLOR_FORCE",
         "COLORTERM",
-        "COLUMNS",
         "DEBIAN_FRONTEND",
         "DF_BLOCK_SIZE",
         "DU_BLOCK_SIZE",
@@ -41,7 +40,6 @@ pub(super) fn export_is_harmless(name: &str, value: &str) -> bool {
         "JQ_COLORS",
         "LANG",
         "LANGUAGE",
-        "LINES",
         "LS_COLORS",
         "MANWIDTH",
         "NODE_ENV",
@@ -61,6 +59,8 @@ pub(super) fn export_is_harmless(name: &str, value: &str) -> bool {
         return plain;
     }
     match name {
+        // Shells compute with them.
+        "COLUMNS" | "LINES" => value.bytes().all(|b| b.is_ascii_digit()),
         "TERM" => value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+.".contains(&b)) && plain,
         // Without a pager.
         name if name == "PAGER" || name.ends_with("_PAGER") || name == "MANPAGER" => {

@@ -1,7 +1,7 @@
 //! From shell text to our own tree, by brush-parser. What the conversion does not know becomes
 //! opaque, which is never allowed.
 
-use super::{limits, word};
+use super::{arithmetic, limits, word};
 use crate::command::{CommandLine, DynamicWord, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,10 +53,15 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
         return Err(ParseError::new("it names no program"));
     }
     // A number is computed with; text is looked at once more, and may run what stands in it.
-    let unknown =
-        |name: &String| tree.variables.get(name).is_some_and(|value| *value != VariableValue::Number);
+    let unknown = |name: &String| match tree.variables.get(name) {
+        Some(value) => *value != VariableValue::Number,
+        None => !arithmetic::is_number(name),
+    };
     if tree.computed.iter().any(unknown) {
         tree.opaque("an arithmetic expression over text");
+    }
+    if tree.commands.iter().any(hides_functions) {
+        tree.commands.iter_mut().for_each(|command| command.function = false);
     }
     let executable = |command: &SimpleCommand| {
         command.assignments.is_empty()
@@ -147,6 +152,14 @@ const SHELL_ONLY: &[&str] = &[
     "continue",
 ];
 
+/// Whether functions may be gone after it, or be passed over.
+fn hides_functions(command: &SimpleCommand) -> bool {
+    let mut words = command.words.iter().map(Word::literal);
+    let builtin = |word: &str| matches!(word, "command" | "builtin") || word.starts_with('-');
+    let program = words.find(|word| !word.is_some_and(builtin)).flatten();
+    matches!(program, Some("unset" | "alias" | "shopt" | "eval" | "source" | "." | "trap"))
+}
+
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -154,9 +167,21 @@ fn one_line(text: &str) -> String {
 /// Substitutions within substitutions.
 const MAX_SUBSTITUTION_DEPTH: usize = 6;
 
+/// A function that is defined wherever the text goes on.
+#[derive(Clone)]
+struct Defined {
+    name: String,
+    /// Nothing ran before it in its line. An error in an expansion makes bash go on with the next line.
+    lasts: bool,
+}
+
 struct Tree {
     commands: Vec<SimpleCommand>,
     functions: Vec<String>,
+    /// The functions that are certain to be defined here.
+    defined: Vec<Defined>,
+    /// Something ran since the line began.
+    ran: bool,
     variables: BTreeMap<String, VariableValue>,
     /// Those that no assignment sets.
     bound: BTreeSet<String>,
@@ -169,6 +194,10 @@ struct Tree {
     depth: usize,
     /// Somewhere in the text a parenthesis follows an equals sign at a distance.
     gap: bool,
+    /// Somewhere in the text a parenthesis follows another.
+    doubled: bool,
+    /// Something like a comment follows two parentheses before their ends.
+    commented: bool,
 }
 
 impl Tree {
@@ -176,6 +205,8 @@ impl Tree {
         Self {
             commands: Vec::new(),
             functions: Vec::new(),
+            defined: Vec::new(),
+            ran: false,
             variables: BTreeMap::new(),
             bound: BTreeSet::new(),
             opaque: Vec::new(),
@@ -183,11 +214,25 @@ impl Tree {
             compound: false,
             depth,
             gap: false,
+            doubled: false,
+            commented: false,
         }
     }
 
     fn text(&mut self, text: &str) -> Result<(), ParseError> {
         limits::check_text(text)?;
+        self.doubled |= text.contains("((");
+        self.commented |= text.split("((").skip(1).any(|rest| {
+            let expression = rest.split("))").next().unwrap_or_default();
+            let begins =
+                |before: char| !(before.is_ascii_alphanumeric() || matches!(before, '_' | '$' | '{'));
+            let mut before = ' ';
+            expression.chars().any(|c| {
+                let comment = c == '#' && begins(before);
+                before = c;
+                comment
+            })
+        });
         self.gap |= text.split('=').skip(1).any(|rest| {
             let trimmed = rest.trim_start();
             trimmed.len() < rest.len() && trimmed.starts_with('(')
@@ -196,7 +241,9 @@ impl Tree {
         let program = std::panic::catch_unwind(|| program(text))
             .unwrap_or_else(|_| Err(ParseError::new("the parser gave up on it")))?;
         for list in &program.complete_commands {
+            self.ran = false;
             self.list(list);
+            self.defined.retain(|function| function.lasts);
         }
         self.compound |= program.complete_commands.len() > 1;
         Ok(())
@@ -206,8 +253,17 @@ impl Tree {
         for ast::CompoundListItem(and_or, separator) in &list.0 {
             // It ends with the sandbox at the latest.
             self.compound |= matches!(separator, ast::SeparatorOperator::Async);
-            for (_, pipeline) in and_or.iter() {
+            let outside = self.defined.len();
+            for (at, (_, pipeline)) in and_or.iter().enumerate() {
+                let before = self.defined.len();
                 self.pipeline(pipeline);
+                if at > 0 {
+                    // It may not run.
+                    self.defined.truncate(before);
+                }
+            }
+            if matches!(separator, ast::SeparatorOperator::Async) {
+                self.defined.truncate(outside);
             }
             self.compound |= !and_or.additional.is_empty();
         }
@@ -223,12 +279,21 @@ impl Tree {
             self.opaque("a pipeline without a command");
         }
         for command in &pipeline.seq {
+            let before = self.defined.len();
+            self.ran |= !matches!(
+                command,
+                ast::Command::Function(_) | ast::Command::Compound(ast::CompoundCommand::BraceGroup(_), None)
+            );
             match command {
                 ast::Command::Simple(simple) => self.simple(simple),
                 ast::Command::Compound(compound, redirects) => {
                     self.compound = true;
                     self.compound_command(compound);
                     self.redirects(redirects.as_ref());
+                    if redirects.is_some() {
+                        // Where a file cannot be opened it does not run.
+                        self.defined.truncate(before);
+                    }
                 }
                 ast::Command::Function(function) => self.function(function),
                 ast::Command::ExtendedTest(test, redirects) => {
@@ -239,7 +304,18 @@ impl Tree {
                     self.redirects(redirects.as_ref());
                 }
             }
+            if pipeline.seq.len() > 1 {
+                // Each runs in a shell of its own.
+                self.defined.truncate(before);
+            }
         }
+    }
+
+    /// A list that may not run, or that runs in a shell of its own: what it defines ends with it.
+    fn apart(&mut self, list: &ast::CompoundList) {
+        let before = self.defined.len();
+        self.list(list);
+        self.defined.truncate(before);
     }
 
     /// The redirections of a compound command belong to a command without words.
@@ -258,6 +334,7 @@ impl Tree {
         self.compound = true;
         let name = function.fname.value.clone();
         if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
+            self.defined.push(Defined { name: name.clone(), lasts: !self.ran });
             self.functions.push(name);
         } else {
             self.opaque("a function of an unusual name");
@@ -265,8 +342,12 @@ impl Tree {
         for parameter in ["@", "*", "#", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
             self.sets(parameter, VariableValue::Unknown);
         }
+        // Its body runs when it is called, which is after this.
+        let (ran, defined) = (self.ran, self.defined.len());
         self.compound_command(&function.body.0);
         self.redirects(function.body.1.as_ref());
+        self.defined.truncate(defined);
+        self.ran = ran;
     }
 
     fn compound_command(&mut self, compound: &ast::CompoundCommand) {
@@ -281,7 +362,13 @@ impl Tree {
                     self.opaque("a group that ends without a program");
                 }
             }
-            Compound::Subshell(subshell) => self.list(&subshell.list),
+            Compound::Subshell(subshell) => {
+                // Of `((…))` bash takes for an expression, and expands, what the parser takes for two groups.
+                if self.doubled && begins_with_a_group(&subshell.list) {
+                    self.opaque("a group that may be an arithmetic expression");
+                }
+                self.apart(&subshell.list);
+            }
             Compound::ForClause(clause) => {
                 let values = clause.values.as_deref().unwrap_or_default();
                 let mut known =
@@ -291,38 +378,47 @@ impl Tree {
                     known = known.max(value_of(&word));
                 }
                 self.sets(&clause.variable_name, known);
-                self.list(&clause.body.list);
+                self.apart(&clause.body.list);
             }
             Compound::WhileClause(clause) | Compound::UntilClause(clause) => {
-                self.list(&clause.0);
-                self.list(&clause.1.list);
+                self.apart(&clause.0);
+                self.apart(&clause.1.list);
             }
             Compound::IfClause(clause) => {
-                self.list(&clause.condition);
-                self.list(&clause.then);
+                self.apart(&clause.condition);
+                self.apart(&clause.then);
                 for part in clause.elses.iter().flatten() {
-                    part.condition.iter().for_each(|list| self.list(list));
-                    self.list(&part.body);
+                    part.condition.iter().for_each(|list| self.apart(list));
+                    self.apart(&part.body);
                 }
             }
             Compound::CaseClause(clause) => {
                 self.word(&clause.value);
                 for case in &clause.cases {
                     case.patterns.iter().for_each(|pattern| drop(self.pattern(pattern)));
-                    case.cmd.iter().for_each(|list| self.list(list));
+                    case.cmd.iter().for_each(|list| self.apart(list));
                 }
             }
             Compound::ArithmeticForClause(clause) => {
+                self.commented_expression();
                 for part in [&clause.initializer, &clause.condition, &clause.updater].into_iter().flatten() {
                     self.arithmetic(&part.value, true);
                 }
-                self.list(&clause.body.list);
+                self.apart(&clause.body.list);
             }
             Compound::Arithmetic(command) => {
+                self.commented_expression();
                 self.arithmetic(&command.expr.value, true);
                 self.commands.push(SimpleCommand::default());
             }
             Compound::Coprocess(_) => self.opaque("a coprocess"),
+        }
+    }
+
+    /// Where the parser leaves out a comment, bash computes.
+    fn commented_expression(&mut self) {
+        if self.commented {
+            self.opaque("an arithmetic expression with what may be a comment");
         }
     }
 
@@ -369,7 +465,7 @@ impl Tree {
     /// An expression that is computed. One whose variables may hold anything is not followed.
     fn arithmetic(&mut self, expression: &str, may_set: bool) {
         self.compound = true;
-        match word::arithmetic_variables(expression) {
+        match arithmetic::variables(expression) {
             None => self.opaque("an arithmetic expression that may do more"),
             Some(names) => {
                 let sets = may_set
@@ -378,7 +474,11 @@ impl Tree {
                     || expression.contains("--");
                 for name in names {
                     if sets {
-                        self.sets(&name, VariableValue::Number);
+                        self.bound.insert(name.clone());
+                        // What is only read there may hold text all the same.
+                        if arithmetic::is_number(&name) {
+                            self.assigns(&name, VariableValue::Number);
+                        }
                     }
                     self.computed.push(name);
                 }
@@ -393,6 +493,9 @@ impl Tree {
     }
 
     fn assigns(&mut self, name: &str, value: VariableValue) {
+        if value != VariableValue::Number && arithmetic::computes_its_value(name) {
+            self.opaque("a variable whose value is computed when it is set");
+        }
         let known = self.variables.entry(name.to_owned()).or_insert(value);
         *known = (*known).max(value);
     }
@@ -410,6 +513,9 @@ impl Tree {
             self.item(item, &mut command, false);
         }
         self.set_by_builtin(&command);
+        let called = command.words.first().and_then(Word::literal);
+        command.function =
+            called.is_some_and(|name| self.defined.iter().any(|function| function.name == name));
         self.commands.push(command);
     }
 
@@ -534,7 +640,7 @@ impl Tree {
     /// The shell puts the name of a descriptor in its place.
     fn process_substitution(&mut self, subshell: &ast::SubshellCommand) -> Word {
         self.compound = true;
-        self.list(&subshell.list);
+        self.apart(&subshell.list);
         let (written, prefix) = ("<(…)".to_owned(), "/dev/fd/".to_owned());
         Word::Dynamic(DynamicWord { written, prefix, computed: true, ..DynamicWord::default() })
     }
@@ -556,11 +662,11 @@ impl Tree {
                 let number = word.value.strip_suffix('-').unwrap_or(&word.value);
                 if number.bytes().all(|b| b.is_ascii_digit()) {
                     self.compound = true;
-                } else if matches!(kind, Kind::DuplicateOutput) && !word.value.starts_with('-') {
+                } else if matches!(kind, Kind::DuplicateOutput) && is_a_plain_name(&word.value) {
                     let target = self.word(word);
                     command.redirects.push(Redirect { target, writes: true });
                 } else {
-                    // Of `>&-rm` bash makes `>&-` and the command `rm`.
+                    // Of `>&-rm` bash makes `>&-` and the command `rm`; and the name of a file it expands twice.
                     self.opaque("a duplicated descriptor that is not a number");
                 }
             }
@@ -635,6 +741,8 @@ impl Tree {
             return;
         }
         let mut inner = Self::new(self.depth + 1);
+        inner.defined.clone_from(&self.defined);
+        inner.defined.iter_mut().for_each(|function| function.lasts = true);
         if inner.text(command).is_err() {
             return self.opaque("a command substitution that is not understood");
         }
@@ -656,6 +764,17 @@ impl Tree {
     }
 }
 
+/// A name of which the shell makes itself, however often.
+fn is_a_plain_name(written: &str) -> bool {
+    !written.starts_with('-')
+        && written.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./,:%+-".contains(&b))
+}
+
+fn begins_with_a_group(list: &ast::CompoundList) -> bool {
+    let first = list.0.first().and_then(|ast::CompoundListItem(and_or, _)| and_or.first.seq.first());
+    matches!(first, Some(ast::Command::Compound(ast::CompoundCommand::Subshell(_), _)))
+}
+
 /// What is known of a variable that is given this word.
 fn value_of(word: &Word) -> VariableValue {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./,:@%+-".contains(&b);
@@ -663,7 +782,9 @@ fn value_of(word: &Word) -> VariableValue {
         Word::Literal(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
             VariableValue::Number
         }
-        Word::Literal(text) if !text.starts_with('-') && text.bytes().all(plain) => VariableValue::Plain,
+        Word::Literal(text) if !text.starts_with(['-', '+']) && text.bytes().all(plain) => {
+            VariableValue::Plain
+        }
         // Whether the expression only computes is judged apart.
         Word::Dynamic(word)
             if word.written.starts_with("$((")

@@ -68,6 +68,8 @@ impl<'a> Scanner<'a> {
                 self.prefix = Some(before);
             }
             self.found.splits = true;
+            // What is made is more than the variables in it.
+            self.found.computed = true;
         }
         let word = match (opaque, self.prefix) {
             (None, None) => Word::Literal(self.text),
@@ -247,12 +249,14 @@ impl<'a> Scanner<'a> {
             return Err(COMPUTES);
         }
         let after = inside.get(name.len()..).unwrap_or_default();
+        // `"${x[@]}"` is as many words as there are elements, also within quotes.
+        let elements = name == "@" || after.starts_with("[@]");
         let after = ["[@]", "[*]"].iter().find_map(|all| after.strip_prefix(all)).unwrap_or(after);
         let dangerous = |c: char| "$`\\\"'(<>[]~{".contains(c);
         if after.contains(dangerous) {
             return Err(COMPUTES);
         }
-        self.dynamic(double && name != "@");
+        self.dynamic(double && !elements);
         match after.chars().next() {
             None => {}
             Some('#' | '%' | '/' | '^' | ',') => self.found.computed = true,
@@ -332,28 +336,4 @@ fn end_of_substitution(text: &str) -> Result<usize, &'static str> {
         before = c;
     }
     Err(HARD)
-}
-
-/// The variables in an arithmetic expression that only computes: `None` where it may do more, since
-/// bash runs what stands in a subscript.
-pub(super) fn arithmetic_variables(expression: &str) -> Option<Vec<String>> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || " \t\n_+-*/%<>=!&|^~?:,()${}#".contains(c);
-    if !expression.chars().all(allowed) || expression.contains("$(") {
-        return None;
-    }
-    // Bash takes what is not balanced for a command: `$((a) || (b))`.
-    let mut depth = 0i32;
-    for c in expression.chars() {
-        depth += i32::from(c == '(') - i32::from(c == ')');
-        if depth < 0 {
-            return None;
-        }
-    }
-    let separator = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    let names = expression
-        .split(separator)
-        .filter(|name| name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_'));
-    let positional = expression.match_indices('$').filter_map(|(at, _)| expression.get(at + 1..at + 2));
-    let positional = positional.filter(|name| name.starts_with(|c: char| c.is_ascii_digit() || c == '#'));
-    Some(names.chain(positional).map(str::to_owned).collect())
 }

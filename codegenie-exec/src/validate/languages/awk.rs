@@ -1,7 +1,7 @@
 //! awk: everything but what writes files and runs programs.
 
 use super::super::class::Class;
-use super::super::judge::Context;
+use super::super::context::Context;
 use super::super::place::{self, Place};
 
 /// What a program does beyond reading its input and printing.

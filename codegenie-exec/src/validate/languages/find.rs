@@ -2,7 +2,7 @@
 
 use super::super::arguments::Run;
 use super::super::class::Class;
-use super::super::judge::Context;
+use super::super::context::{Context, Count};
 use super::super::place::{self, Place};
 use crate::command::{DynamicWord, Word};
 
@@ -117,67 +117,164 @@ const VALUED: &[&str] = &[
     "-depth",
 ];
 
+/// What runs, deletes or writes.
+const ACTIONS: &[&str] = &[
+    "-exec",
+    "-execdir",
+    "-ok",
+    "-okdir",
+    "-delete",
+    "-fprint",
+    "-fprint0",
+    "-fprintf",
+    "-fls",
+    "-files0-from",
+];
+
 /// Judges find's arguments; the commands that it runs are given back.
 pub(in super::super) fn read<'a>(
     arguments: &'a [Word],
     found: &mut dyn FnMut(Class, String),
     context: &Context<'_>,
 ) -> Vec<Run<'a>> {
-    let mut runs = Vec::new();
-    let mut rest = arguments.iter();
-    while let Some(word) = rest.next() {
-        let Some(text) = word.literal() else {
-            let Word::Dynamic(dynamic) = word else { continue };
-            let path = !dynamic.prefix.is_empty() && !dynamic.prefix.starts_with(['-', '(', '!', ',']);
-            let dashed = dynamic.prefix.starts_with(['-', '(', '!']);
-            let harmless = !dashed && (context.benign(word) || (path && !dynamic.splits));
-            if !harmless {
-                found(Class::Unknown, format!("{}: it may become an action of find", word.as_written()));
+    Reader { rest: arguments.iter(), found, context, shifted: false, runs: Vec::new() }.read()
+}
+
+struct Reader<'a, 'c, 'f> {
+    rest: std::slice::Iter<'a, Word>,
+    found: &'f mut dyn FnMut(Class, String),
+    context: &'c Context<'c>,
+    /// A word that may be none stood for a value: what seems to be a value may be an action.
+    shifted: bool,
+    runs: Vec<Run<'a>>,
+}
+
+impl<'a> Reader<'a, '_, '_> {
+    fn read(mut self) -> Vec<Run<'a>> {
+        while let Some(word) = self.rest.next() {
+            match word.literal() {
+                Some(text) => self.literal(text),
+                None if self.is_no_action(word) => {}
+                None => self.may_act(word),
             }
-            continue;
-        };
+        }
+        self.runs
+    }
+
+    fn may_act(&mut self, word: &Word) {
+        (self.found)(Class::Unknown, format!("{}: it may become an action of find", word.as_written()));
+    }
+
+    fn literal(&mut self, text: &str) {
+        let number =
+            text.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         match text {
-            "-exec" | "-execdir" | "-ok" | "-okdir" => {
-                let mut words = Vec::new();
-                for word in rest.by_ref() {
-                    match word.literal() {
-                        Some(";") => break,
-                        Some("+") if words.last().is_some_and(is_a_file) => break,
-                        Some(text) if text.contains("{}") => words.push(file(text)),
-                        _ => words.push(word.clone()),
-                    }
-                }
-                runs.push(Run::Made(words));
-            }
-            "-delete" => found(Class::Destroys, "-delete: deletes what is found".to_owned()),
+            "-exec" | "-execdir" | "-ok" | "-okdir" => self.command(text),
+            "-delete" => (self.found)(Class::Destroys, "-delete: deletes what is found".to_owned()),
             "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
-                let place = rest.next().map_or(Place::Outside, |target| place::of_word(target, context));
-                match place {
-                    Place::Inside => {
-                        found(Class::WritesWorkspace, format!("{text}: writes within the workspace"))
-                    }
-                    Place::Nowhere => {}
-                    Place::Protected | Place::Outside => {
-                        found(
-                            Class::WritesOutside,
-                            format!("{text}: writes to a place outside of the workspace"),
-                        );
-                    }
-                }
+                self.written(text);
                 if text == "-fprintf" {
-                    rest.next();
+                    self.value();
                 }
             }
             _ if PLAIN.contains(&text) => {}
-            _ if VALUED.contains(&text) => drop(rest.next()),
+            _ if VALUED.contains(&text) => self.value(),
+            _ if self.shifted && number => {}
             _ if text.starts_with('-') => {
-                found(Class::Unknown, format!("{text}: this action of find is not known"))
+                (self.found)(Class::Unknown, format!("{text}: this action of find is not known"))
             }
             // Where to look.
             _ => {}
         }
     }
-    runs
+
+    /// What a test compares with. It is one word, or what it is otherwise is no action.
+    fn value(&mut self) {
+        // It is judged as an action too.
+        if self.shifted {
+            return;
+        }
+        let Some(word) = self.rest.next() else { return };
+        match self.context.count(word) {
+            Count::One => {}
+            Count::AtMostOne => self.shifted = true,
+            Count::Several if self.is_no_action(word) => {}
+            Count::Several => self.may_act(word),
+        }
+    }
+
+    fn written(&mut self, action: &str) {
+        let target = self.rest.as_slice().first();
+        let place = target.map_or(Place::Outside, |target| place::of_word(target, self.context));
+        if self.shifted && target.and_then(Word::literal).is_some_and(|text| ACTIONS.contains(&text)) {
+            (self.found)(Class::Unknown, format!("{action}: it may be the value of what stands before it"));
+        }
+        let shifted = std::mem::take(&mut self.shifted);
+        self.value();
+        self.shifted |= shifted;
+        match place {
+            Place::Inside => {
+                (self.found)(Class::WritesWorkspace, format!("{action}: writes within the workspace"));
+            }
+            Place::Nowhere => {}
+            Place::Protected | Place::Outside => {
+                let why = format!("{action}: writes to a place outside of the workspace");
+                (self.found)(Class::WritesOutside, why);
+            }
+        }
+    }
+
+    /// The command of `-exec`, up to the word that ends it.
+    fn command(&mut self, action: &str) {
+        let mut words: Vec<Word> = Vec::new();
+        // A word may have ended it, or the action may be a value: what follows would be find's.
+        let mut ended = self.shifted;
+        while let Some(word) = self.rest.next() {
+            let after_a_file = words.last().is_some_and(is_a_file);
+            match word.literal() {
+                Some(";") => break,
+                // What asks before it runs ends in a semicolon only.
+                Some("+") if after_a_file && action.starts_with("-exec") => break,
+                Some(text) => {
+                    if ended && ACTIONS.contains(&text) {
+                        let why = format!("{text}: whether it is an action of find is decided by the shell");
+                        (self.found)(Class::Unknown, why);
+                    }
+                    words.push(if text.contains("{}") { file(text) } else { word.clone() });
+                }
+                None => {
+                    let count = self.context.count(word);
+                    let known = self.is_no_action(word);
+                    if !known && (ended || count == Count::Several) {
+                        self.may_act(word);
+                    }
+                    // Where it is none, a plus sign that follows ends the command.
+                    ended |= !known || (count == Count::AtMostOne && after_a_file);
+                    words.push(word.clone());
+                }
+            }
+        }
+        self.runs.push(Run::Made(words));
+    }
+
+    /// Whether no word that the shell makes of it is an action, or ends a command.
+    fn is_no_action(&self, word: &Word) -> bool {
+        let Word::Dynamic(dynamic) = word else { return false };
+        let named = !dynamic.prefix.is_empty();
+        if dynamic.prefix.starts_with(['-', '(', ')', '!', ',', ';', '+']) {
+            return false;
+        }
+        self.context.benign(word) || (!dynamic.splits && (named || is_no_name_of_an_action(dynamic)))
+    }
+}
+
+/// A pattern with a character that no action has: what `*.rs` becomes is none, also where it begins with a dash.
+fn is_no_name_of_an_action(word: &DynamicWord) -> bool {
+    // What stands within brackets need not be there.
+    let before = word.written.split('[').next().unwrap_or_default();
+    let after = word.written.rsplit_once(']').map_or("", |(_, after)| after);
+    let other = [before, after].iter().any(|text| text.contains(['.', '/', '_', '%', '@', ':', '=']));
+    word.pattern && !word.computed && word.variables.is_empty() && other
 }
 
 /// Each name begins with where find was told to look.

@@ -1,7 +1,7 @@
 //! sed: everything but the commands that write files and run programs.
 
 use super::super::class::Class;
-use super::super::judge::Context;
+use super::super::context::Context;
 use super::super::place::{self, Place};
 
 /// What a script does beyond editing its input.

@@ -1,0 +1,155 @@
+//! What the operands mean, and what the use comes to.
+
+use super::{Reader, Run, Use};
+use crate::command::Word;
+use crate::validate::class::Class;
+use crate::validate::context::Count;
+use crate::validate::knowledge::{Effect, Role};
+use crate::validate::languages;
+use crate::validate::place;
+
+impl<'a> Reader<'a, '_> {
+    fn operand(&mut self, number: usize, word: &'a Word, role: Role) {
+        match role {
+            Role::Flag | Role::Value | Role::Reads | Role::Remote | Role::Script | Role::InPlace => {}
+            Role::Write => {
+                let place = place::of_word(word, self.context);
+                self.written(place, word.as_written());
+            }
+            Role::Name => self.variable(word.literal().unwrap_or("$")),
+            Role::Plus if word.as_written().starts_with('+') => {}
+            Role::Plus => {
+                self.found(Class::WritesOutside, format!("{}: it changes the system", word.as_written()));
+            }
+            Role::Command => match word.literal() {
+                Some(text) => self.runs.push(Run::Text(text)),
+                None => self.found(Class::ExecutesCode, "its command is not known before it runs"),
+            },
+            Role::Is(class) => {
+                self.found(class, format!("operand {number}, {}: {}", word.as_written(), class.described()))
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Use<'a> {
+        let program = self.current();
+        let operands = std::mem::take(&mut self.operands);
+        let listed =
+            self.chain.iter().rev().copied().find(|program| {
+                program.operands.is_some() || program.last.is_some() || !program.nth.is_empty()
+            });
+        for (at, word) in operands.iter().copied().enumerate() {
+            let Some(listed) = listed else { break };
+            // A pattern is as many words as it finds files.
+            let several = operands.len() > 1 || is_a_pattern(word);
+            let last = (at + 1 == operands.len() && several).then_some(listed.last).flatten();
+            let nth = listed.nth.iter().find(|(number, _)| *number == at + 1).map(|(_, role)| *role);
+            if let Some(role) = nth.or(last).or(listed.operands) {
+                self.operand(at + 1, word, role);
+            }
+        }
+        // Which operand is which, where some may be none or several?
+        let counted = operands.iter().all(|word| self.context.count(word) == Count::One);
+        if !counted && listed.is_some_and(|listed| !listed.nth.is_empty()) {
+            self.found(Class::Unknown, "which of its operands is which is decided by the shell");
+        }
+        for word in &operands {
+            if let Some(what) = place::sensitive(word.as_written()) {
+                self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
+            }
+        }
+        // Many a reader of files also reads what another machine serves.
+        let read = matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote)
+            && !program.any
+            && program.language.is_none();
+        if let Some(url) = operands.iter().find(|word| read && word.as_written().contains("://")) {
+            self.found(Class::Network, format!("{}: an address of another machine", url.as_written()));
+        }
+        // A pipe to some readers of files.
+        if let Some(word) = operands.iter().find(|word| {
+            let text = word.as_written().trim();
+            !program.any && program.language.is_none() && (text.starts_with('|') || text.ends_with('|'))
+        }) {
+            self.found(Class::ExecutesCode, format!("{}: some programs run it", word.as_written()));
+        }
+        // Before options had dashes: `less +!command`, `sort +1`.
+        let plus = |word: &&&Word| word.literal().is_some_and(|text| text.len() > 1 && text.starts_with('+'));
+        let dated = program.operands == Some(Role::Plus);
+        if let Some(word) = operands.iter().find(plus).filter(|_| !program.any && !dated) {
+            self.found(
+                Class::Unknown,
+                format!("{}: it may be an option of {}", word.as_written(), self.name),
+            );
+        }
+        let many = program.most != usize::MAX && operands.iter().copied().any(is_a_pattern);
+        if many || operands.len() > program.most {
+            self.found(Class::Unknown, format!("more than {} operands", program.most));
+        }
+        let certain = operands.iter().filter(|word| self.context.count(word) != Count::AtMostOne).count();
+        if certain + usize::from(self.scripted) < program.least && !self.reads {
+            self.found(Class::ExecutesCode, "without operands it takes commands from its input");
+        }
+        let script = usize::from(program.language.is_some() && !self.scripted);
+        if self.in_place {
+            for word in operands.iter().skip(script) {
+                let place = place::of_word(word, self.context);
+                self.written(place, word.as_written());
+            }
+        }
+        if let Some(language) = program.language.filter(|_| !self.scripted) {
+            languages::read(language, &operands, self.context)
+                .into_iter()
+                .for_each(|(class, why)| self.found(class, why));
+        }
+        let mut remote = self.remote;
+        let discovery = self.chain.iter().any(|program| program.discovery);
+        let harmless = matches!(
+            program.effect,
+            Effect::Is(Class::ReadOnly | Class::WritesWorkspace) | Effect::Remote | Effect::Writes
+        );
+        // An option makes a powerful program harmless only together with options that are known.
+        if let Some(option) = self.unlisted.take().filter(|_| self.reads && !harmless) {
+            self.found(Class::Unknown, format!("{option}: what it does to {} is not known", self.name));
+        }
+        if self.runs.iter().any(|run| matches!(run, Run::Text(_))) && !operands.is_empty() && self.reads {
+            self.found(Class::Unknown, "parameters of a command line");
+        }
+        let (class, reason) = match program.effect {
+            _ if self.reads => (Class::ReadOnly, Class::ReadOnly.described().to_owned()),
+            Effect::Is(Class::ReadOnly) if discovery => {
+                (Class::Unknown, "tells about the machine, its users or its network".to_owned())
+            }
+            Effect::Is(class) => (class, class.described().to_owned()),
+            Effect::Remote => {
+                remote = true;
+                (Class::ReadOnly, "reads from the service that its configuration names".to_owned())
+            }
+            // What it makes, it makes where it runs.
+            Effect::Writes if self.context.moved && self.worst.is_none() => {
+                (Class::WritesOutside, "writes where it runs, which is not known".to_owned())
+            }
+            Effect::Writes => {
+                (Class::WritesWorkspace, "writes what its operands name, or where it runs".to_owned())
+            }
+            Effect::Wraps
+                if self.runs.is_empty() && matches!(self.name.as_str(), "env" | "xargs" | "time") =>
+            {
+                (Class::ReadOnly, "runs nothing".to_owned())
+            }
+            Effect::Wraps | Effect::Joins if self.runs.is_empty() => {
+                (Class::Unknown, "what it runs is not known".to_owned())
+            }
+            Effect::Wraps | Effect::Joins => (Class::ReadOnly, "runs what is judged by itself".to_owned()),
+            Effect::Group => (Class::Unknown, format!("this use of {} is not known", self.name)),
+        };
+        let (class, reason) = match self.worst {
+            Some((worst, why)) if worst > class => (worst, why),
+            _ => (class, reason),
+        };
+        Use { class, reason, name: self.name, remote, runs: self.runs, assignments: self.assignments }
+    }
+}
+
+fn is_a_pattern(word: &Word) -> bool {
+    matches!(word, Word::Dynamic(dynamic) if dynamic.pattern || dynamic.splits)
+}

@@ -1,0 +1,238 @@
+//! What an option does, by the table.
+
+use super::suspicious::suspicious;
+use super::{Reader, Run};
+use crate::command::Word;
+use crate::validate::class::Class;
+use crate::validate::knowledge::Role;
+use crate::validate::languages;
+use crate::validate::place::{self, Place};
+
+impl<'a> Reader<'a, '_> {
+    /// Judges an option; whether the next word is its value.
+    pub(super) fn option(&mut self, text: &str, next: Option<&'a Word>) -> bool {
+        if text == "--" {
+            // An option that is not listed may have taken it for its value.
+            self.ended =
+                self.unlisted.is_none() && !self.shifted && !self.chain.iter().any(|program| program.single);
+            return false;
+        }
+        let single = self.chain.iter().any(|program| program.single);
+        if text.starts_with("--") || single || text.starts_with('+') {
+            let (name, attached) = match text.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (text, None),
+            };
+            let role = self.long_role(name);
+            return self.play(name, role, attached.map(Value::Attached), next);
+        }
+        // A cluster: letters until one takes the rest as its value.
+        let Some(letters) = text.get(1..) else { return false };
+        if let Some(role) = self.exact_role(text).filter(|_| letters.len() > 1) {
+            return self.play(text, Some(role), None, next);
+        }
+        self.long_with_one_dash(letters);
+        let mut rest = letters;
+        while let Some(letter) = rest.chars().next() {
+            rest = rest.get(letter.len_utf8()..).unwrap_or_default();
+            let option = format!("-{letter}");
+            let role = self.exact_role(&option);
+            let takes = !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote | Role::InPlace));
+            if takes {
+                let attached = (!rest.is_empty()).then_some(Value::Attached(rest));
+                return self.play(&option, role, attached, next);
+            }
+            self.play(&option, role, None, None);
+            if role.is_none() {
+                self.told(rest);
+            }
+            if role.is_none() && letter.is_ascii_punctuation() {
+                break;
+            }
+        }
+        false
+    }
+
+    /// Some programs have long options with one dash: what would be a cluster of letters that nobody knows may be one.
+    fn long_with_one_dash(&mut self, letters: &str) {
+        let takes = |letter: char| {
+            let role = self.exact_role(&format!("-{letter}"));
+            (
+                role.is_some(),
+                !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote | Role::InPlace)),
+            )
+        };
+        let mut unknown = false;
+        for letter in letters.chars() {
+            let (known, value) = takes(letter);
+            if value {
+                break;
+            }
+            unknown |= !known && !letter.is_ascii_digit();
+        }
+        let long = letters.chars().count() > 3 || letters.contains('=');
+        if unknown && long && !self.any() {
+            self.found(Class::Unknown, format!("-{letters}: it may be one option of {}", self.name));
+        }
+    }
+
+    pub(super) fn exact_role(&self, name: &str) -> Option<Role> {
+        self.chain.iter().rev().find_map(|program| {
+            program.options.iter().find(|(option, _)| *option == name).map(|(_, role)| *role)
+        })
+    }
+
+    /// Long options may be abbreviated: what the name may stand for counts, the worst first.
+    pub(super) fn long_role(&self, name: &str) -> Option<Role> {
+        if let Some(role) = self.exact_role(name) {
+            return Some(role);
+        }
+        let options = self.chain.iter().flat_map(|program| &program.options);
+        let grave = |role: &Role| !matches!(role, Role::Flag | Role::Value | Role::Reads | Role::Remote);
+        let mut abbreviated = options.filter(|(option, _)| name.len() > 2 && option.starts_with(name));
+        abbreviated.find(|(_, role)| grave(role)).map(|(_, role)| *role)
+    }
+
+    /// What an option does; whether the next word is its value and nothing else. One that looks like an option is judged as
+    /// one too: the table may be wrong about this option in some version of the program.
+    fn play(
+        &mut self,
+        name: &str,
+        role: Option<Role>,
+        attached: Option<Value<'_>>,
+        next: Option<&'a Word>,
+    ) -> bool {
+        let takes = self.effect_of(name, role, attached, next);
+        if let Some(value) = next.filter(|_| takes) {
+            self.value(value);
+        }
+        takes && !next.and_then(Word::literal).is_some_and(looks_like_an_option)
+    }
+
+    pub(super) fn effect_of(
+        &mut self,
+        name: &str,
+        role: Option<Role>,
+        attached: Option<Value<'_>>,
+        next: Option<&'a Word>,
+    ) -> bool {
+        let takes_next = attached.is_none();
+        match role {
+            None => {
+                if let Some(Value::Attached(text)) = attached {
+                    self.told(text);
+                }
+                if self.any() {
+                    return false;
+                }
+                self.unlisted.get_or_insert_with(|| name.to_owned());
+                let strict = self.chain.iter().any(|program| program.strict);
+                if strict {
+                    self.found(Class::Unknown, format!("{name}: what it does to {} is not known", self.name));
+                } else if name.len() > 2 && suspicious(&name.to_ascii_lowercase()) {
+                    self.found(
+                        Class::Unknown,
+                        format!("{name}: by its name it may do more than {} does", self.name),
+                    );
+                }
+                false
+            }
+            Some(Role::Flag) => false,
+            Some(Role::Value) => {
+                let text = match (&attached, next) {
+                    (Some(Value::Attached(text)), _) => Some(*text),
+                    (None, next) => next.map(Word::as_written),
+                };
+                self.told(text.unwrap_or_default());
+                takes_next
+            }
+            Some(Role::Name) => {
+                match (&attached, next) {
+                    (Some(Value::Attached(text)), _) => self.variable(text),
+                    (None, next) => self.variable(next.and_then(Word::literal).unwrap_or("$")),
+                }
+                takes_next
+            }
+            Some(Role::Plus) => false,
+            Some(Role::InPlace) => {
+                self.in_place = true;
+                // The name of a copy, which may lie elsewhere.
+                if let Some(Value::Attached(suffix)) = attached
+                    && suffix.contains(['/', '*'])
+                {
+                    self.found(Class::WritesOutside, format!("{name}={suffix}: writes copies by that name"));
+                }
+                false
+            }
+            Some(Role::Script) => {
+                self.scripted = true;
+                let text = match (&attached, next) {
+                    (Some(Value::Attached(text)), _) => Some(*text),
+                    (None, next) => next.and_then(Word::literal),
+                };
+                let language = self.first.language;
+                let found = match text.zip(language) {
+                    Some((text, language)) => languages::literal(language, text, self.context),
+                    None => vec![(Class::ExecutesCode, "its script is not known before it runs".to_owned())],
+                };
+                found.into_iter().for_each(|(class, why)| self.found(class, why));
+                takes_next
+            }
+            // What makes a program harmless does not make its subcommands so.
+            Some(Role::Reads | Role::Remote)
+                if self.chain.len() > 1
+                    && !self.current().options.iter().any(|(option, _)| *option == name) =>
+            {
+                false
+            }
+            // `--simulate=false` is none of it.
+            Some(Role::Reads | Role::Remote) if attached.is_some() => {
+                self.found(Class::Unknown, format!("{name}: what its value makes of it is not known"));
+                false
+            }
+            Some(Role::Reads) => {
+                self.reads = true;
+                false
+            }
+            Some(Role::Remote) => {
+                (self.reads, self.remote) = (true, true);
+                false
+            }
+            Some(Role::Is(class)) => {
+                self.found(class, format!("{name}: {}", class.described()));
+                takes_next
+            }
+            Some(Role::Write) => {
+                let place = match (&attached, next) {
+                    (Some(Value::Attached(path)), _) => place::of(path, self.context),
+                    (None, Some(word)) => place::of_word(word, self.context),
+                    (None, None) => Place::Outside,
+                };
+                self.written(place, name);
+                takes_next
+            }
+            Some(Role::Command) => {
+                match (attached, next.and_then(Word::literal)) {
+                    (None, Some(text)) => {
+                        self.reads = true;
+                        self.runs.push(Run::Text(text));
+                    }
+                    _ => self.found(
+                        Class::ExecutesCode,
+                        format!("{name}: the command is not known before it runs"),
+                    ),
+                }
+                takes_next
+            }
+        }
+    }
+}
+
+fn looks_like_an_option(text: &str) -> bool {
+    text.len() > 1 && text.starts_with('-') && !text.bytes().skip(1).all(|b| b.is_ascii_digit())
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Value<'v> {
+    Attached(&'v str),
+}

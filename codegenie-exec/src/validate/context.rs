@@ -1,0 +1,107 @@
+//! What surrounds the words that are judged, and what is known of the words that the shell makes.
+
+use super::place;
+use super::policy::CommandPolicy;
+use crate::command::{ParsedCommand, SimpleCommand, VariableValue, Word};
+use std::collections::BTreeMap;
+
+/// How many words the shell makes of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Count {
+    One,
+    /// One, or none: a variable that nobody set, without quotes.
+    AtMostOne,
+    /// Any number, each of which begins as the word does.
+    Several,
+}
+
+/// What surrounds the words that are judged.
+pub(super) struct Context<'c> {
+    pub(super) policy: &'c CommandPolicy,
+    pub(super) variables: BTreeMap<&'c str, VariableValue>,
+    /// The working directory is not known: a relative path may lie anywhere.
+    pub(super) moved: bool,
+}
+
+impl Context<'_> {
+    /// Whether what the shell puts into a word is harmless as an operand: variables that nobody set
+    /// hold nothing, since a command's environment is the sandbox's own.
+    pub(super) fn benign(&self, word: &Word) -> bool {
+        let Word::Dynamic(word) = word else { return true };
+        let may_be_an_option = word.pattern && word.prefix.is_empty();
+        let known = !word.computed && !may_be_an_option;
+        known && !word.variables.is_empty() && word.variables.iter().all(|name| self.harmless(name))
+    }
+
+    /// How many words the shell makes of this one.
+    pub(super) fn count(&self, word: &Word) -> Count {
+        let Word::Dynamic(dynamic) = word else { return Count::One };
+        if dynamic.pattern {
+            return Count::Several;
+        }
+        if !dynamic.splits {
+            return Count::One;
+        }
+        if !self.benign(word) {
+            return Count::Several;
+        }
+        // In `$x/y` and `a$x` something is left where the variable holds nothing.
+        let remains = !dynamic.prefix.is_empty() || dynamic.written.contains(['/', '.', ',', '=']);
+        if remains { Count::One } else { Count::AtMostOne }
+    }
+
+    fn harmless(&self, name: &str) -> bool {
+        // What the shell itself puts there comes from text, from input, or separates words.
+        const OF_THE_SHELL: &[&str] = &[
+            "_",
+            "IFS",
+            "REPLY",
+            "MAPFILE",
+            "OPTARG",
+            "DIRSTACK",
+            "COPROC",
+            "FUNCNAME",
+            "READLINE_LINE",
+            "PS4",
+        ];
+        if OF_THE_SHELL.contains(&name) || name.starts_with("BASH") {
+            return false;
+        }
+        !matches!(self.variables.get(name), Some(VariableValue::Unknown))
+    }
+}
+
+impl<'c> Context<'c> {
+    pub(super) fn new(policy: &'c CommandPolicy, parsed: &'c ParsedCommand) -> Self {
+        let mut variables: BTreeMap<_, _> =
+            parsed.variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        if parsed.commands.iter().any(names_the_directory) {
+            variables.extend(["PWD", "OLDPWD"].map(|name| (name, VariableValue::Unknown)));
+        }
+        Self { policy, variables, moved: parsed.commands.iter().any(leaves_the_workspace) }
+    }
+}
+
+/// A command's words, without the builtins that run builtins.
+fn words(command: &SimpleCommand) -> impl Iterator<Item = &Word> {
+    command.words.iter().filter(|word| !matches!(word.literal(), Some("command" | "builtin")))
+}
+
+/// Whether the working directory, and with it `$PWD`, may hold spaces after it.
+fn names_the_directory(command: &SimpleCommand) -> bool {
+    let mut words = words(command);
+    let moves = matches!(words.next().and_then(Word::literal), Some("cd" | "pushd" | "popd"));
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./".contains(&b));
+    moves && !words.all(|word| word.literal().is_some_and(plain))
+}
+
+/// Whether relative paths mean something else after it.
+fn leaves_the_workspace(command: &SimpleCommand) -> bool {
+    let mut words = words(command);
+    match words.next().and_then(Word::literal) {
+        Some("cd") => !matches!(words.next(), Some(Word::Literal(path))
+            if !path.starts_with(['/', '-', '~']) && !place::is_protected(path) && !path.split('/').any(|part| part == "..") && words.next().is_none()),
+        Some("pushd" | "popd") => true,
+        _ => false,
+    }
+}
