@@ -9,14 +9,13 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::access::SessionError;
 use crate::access::{
-    AccessControl, Attenuation, FileSessions, LoginThrottle, Policy, Session, SessionId, SessionRequest,
-    SessionStore, SessionToken,
+    AccessControl, Attenuation, FileSessions, LoginThrottle, OpenSessionError, Policy, Session, SessionError,
+    SessionId, SessionRequest, SessionStore, SessionToken,
 };
 use crate::audit::{AuditEvent, AuditResult, AuditSink, EventClass, ThreatLevel};
 use crate::audit_log::AuditLog;
-use crate::crypto::{KeyFile, KeyWrapper, Keyset, PasswordHasher, SecretString};
+use crate::crypto::{KeyFile, KeyWrapper, Keyset, PasswordError, PasswordHasher, SecretString};
 use crate::files;
 
 /// Everything of this crate that an agent platform needs, wired: keys, access control, sessions that outlive the
@@ -58,6 +57,18 @@ pub struct SecurityContext {
     session: Session,
 }
 
+/// What a password has opened. Made by [`SecurityFramework::login`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Login {
+    /// Opens the session, for whoever has shown the password.
+    pub token: SessionToken,
+    /// The session.
+    pub session: Session,
+    /// What to store for the user in the place of what was stored: hashed as passwords are hashed now.
+    pub store: Option<String>,
+}
+
 impl SecurityContext {
     /// The session.
     #[must_use]
@@ -68,7 +79,7 @@ impl SecurityContext {
 
 impl SecurityFramework<AuditLog> {
     /// Opens the directory, or makes it, for its owner only: `master.key`, a key file; `keys`, a key set wrapped
-    /// by it; `audit.log`; `sessions`.
+    /// by it, for the host; `own.keys`, another one, for `audit.log` and `sessions`.
     pub fn open(dir: impl AsRef<Path>, policy: Policy) -> Result<Self, FrameworkError> {
         let dir = dir.as_ref();
         files::create_private_dir(dir).map_err(|error| FrameworkError::io("make", dir, error))?;
@@ -85,25 +96,47 @@ impl SecurityFramework<AuditLog> {
     ) -> Result<Self, FrameworkError> {
         let dir = dir.as_ref();
         files::create_private_dir(dir).map_err(|error| FrameworkError::io("make", dir, error))?;
-        let path = dir.join("keys");
-        let keys = match Keyset::load(&path, &[master]) {
-            Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {
-                // Of two processes that begin at once, both get the keys of the first.
-                match Keyset::generate(SystemTime::now())?.save_new(&path, &[master]) {
-                    Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
-                    made => made?,
-                }
-                Keyset::load(&path, &[master])?
-            }
-            loaded => loaded?,
-        };
-        // Of the oldest key, which rotation leaves as it is: log and sessions are of one key from beginning to end.
-        let first = keys.ids().next().and_then(|id| keys.get(id)).unwrap_or_else(|| keys.primary());
-        let audit = AuditLog::open(dir.join("audit.log"), &first.derive("codegenie framework audit v1"))?;
+        let keys = load_or_generate(&dir.join("keys"), master)?;
+        // Of their own, so that the host may rotate and drop its keys as it likes: log and sessions are of one key from
+        // beginning to end.
+        let own = load_or_generate(&dir.join("own.keys"), master)?;
+        let own = own.primary();
+        let audit = AuditLog::open(dir.join("audit.log"), &own.derive("codegenie framework audit v1"))?;
         let sessions =
-            FileSessions::open(dir.join("sessions"), &first.derive("codegenie framework sessions v1"))?;
+            FileSessions::open(dir.join("sessions"), &own.derive("codegenie framework sessions v1"))?;
         let sessions = SessionStore::new().with_persistence(sessions)?;
         Ok(Self::with_parts(AccessControl::with_sessions(policy, sessions), audit, keys))
+    }
+}
+
+impl SecurityFramework<AuditLog> {
+    /// Lets the directory's keys be unwrapped by each of `new` from now on, and by nobody else; one of `old` can do so
+    /// now. The framework need not be open, and one that is stays so.
+    pub fn rewrap(
+        dir: impl AsRef<Path>,
+        old: &[&dyn KeyWrapper],
+        new: &[&dyn KeyWrapper],
+    ) -> Result<(), FrameworkError> {
+        let paths = ["own.keys", "keys"].map(|name| dir.as_ref().join(name));
+        let sets = paths.each_ref().map(|path| Keyset::load(path, old));
+        for (path, set) in paths.iter().zip(sets) {
+            set?.save(path, new)?;
+        }
+        Ok(())
+    }
+}
+
+fn load_or_generate(path: &Path, master: &dyn KeyWrapper) -> Result<Keyset, FrameworkError> {
+    match Keyset::load(path, &[master]) {
+        Err(error) if error.io_kind() == Some(io::ErrorKind::NotFound) => {
+            // Of two processes that begin at once, both get the keys of the first.
+            match Keyset::generate(SystemTime::now())?.save_new(path, &[master]) {
+                Err(error) if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {}
+                made => made?,
+            }
+            Ok(Keyset::load(path, &[master])?)
+        }
+        loaded => Ok(loaded?),
     }
 }
 
@@ -118,6 +151,13 @@ impl<A: AuditSink> SecurityFramework<A> {
     #[must_use]
     pub fn passwords(mut self, passwords: PasswordHasher) -> Self {
         self.passwords = passwords;
+        self
+    }
+
+    /// Counts failed logins otherwise, such as by another clock.
+    #[must_use]
+    pub fn throttle(mut self, throttle: LoginThrottle) -> Self {
+        self.throttle = throttle;
         self
     }
 
@@ -161,38 +201,64 @@ impl<A: AuditSink> SecurityFramework<A> {
     }
 
     /// Verifies a password against what is [stored](PasswordHasher::hash) for the user, and opens a session. A user
-    /// who is not known has nothing stored: it takes as long, and is refused alike. Blocks for as long as a password
-    /// takes.
+    /// who is not known has nothing stored: it takes as long, and is refused alike; so is one whom the policy does not
+    /// know. Blocks for as long as a password takes.
+    ///
+    /// Failures count for the user's name, whatever its case, and for `from` where it is given: the address that the
+    /// attempt comes from, say. Where the host takes several spellings for one user, it names the one that it knows the
+    /// user by in the request.
     pub fn login(
         &self,
         request: SessionRequest,
         password: &SecretString,
         stored: Option<&str>,
-    ) -> Result<(SessionToken, Session), LoginError> {
+        from: Option<&str>,
+    ) -> Result<Login, LoginError> {
         let user = request.user_name().to_owned();
         let event = || AuditEvent::new(EventClass::Authentication, "login", "session").actor(&user);
-        if let Err(throttled) = self.throttle.attempt(&user) {
-            self.refuse(event().threat(ThreatLevel::Medium), &throttled)?;
-            return Err(LoginError::Throttled(throttled));
+        let keys: Vec<String> = std::iter::once(format!("user {}", user.trim().to_lowercase()))
+            .chain(from.map(|from| format!("from {from}")))
+            .collect();
+        for (place, key) in keys.iter().enumerate() {
+            if let Err(throttled) = self.throttle.attempt(key) {
+                // What was let through before this one was not made either.
+                keys.iter().take(place).for_each(|key| self.throttle.not_made(key));
+                self.refuse(event().threat(ThreatLevel::Medium), &throttled)?;
+                return Err(LoginError::Throttled(throttled));
+            }
         }
         let verified = match stored {
             Some(stored) => self.passwords.verify(password, stored),
             None => self.passwords.verify_nobody(password),
         };
-        match verified {
-            Ok(verified) if verified.is_match() => {
-                self.throttle.succeeded(&user);
-                self.open_session(request)
-            }
+        let verified = match verified {
+            Ok(verified) if verified.is_match() => verified,
             Ok(_) => {
                 self.refuse(event().threat(ThreatLevel::Low), &LoginError::Refused)?;
-                Err(LoginError::Refused)
+                return Err(LoginError::Refused);
             }
             Err(error) => {
+                if let PasswordError::Busy | PasswordError::Failed | PasswordError::NoRandomness(_) = error {
+                    keys.iter().for_each(|key| self.throttle.not_made(key));
+                }
                 self.refuse(event(), &error)?;
-                Err(LoginError::Password(error))
+                return Err(LoginError::Password(error));
             }
+        };
+        let (token, session) = match self.open_session(request) {
+            // The password was right, which is nobody's business.
+            Err(LoginError::Session(OpenSessionError::UnknownUser { .. })) => {
+                return Err(LoginError::Refused);
+            }
+            opened => opened?,
+        };
+        // Of where it comes from only this attempt: whoever has one password gets no more guesses at others by it.
+        for (place, key) in keys.iter().enumerate() {
+            if place == 0 { self.throttle.succeeded(key) } else { self.throttle.not_made(key) }
         }
+        // A new hash costs what a password costs; where it fails, the next login makes it.
+        let store = verified.needs_rehash().then(|| self.passwords.hash(password).ok()).flatten();
+        Ok(Login { token, session, store })
     }
 
     /// The context of a token's session. One that does not count is on record.

@@ -59,4 +59,4 @@ pub use crypto::{ChannelError, ChannelIdentity, ChannelPeer, ChannelSecret, Secu
 #[cfg(feature = "keyring")]
 pub use crypto::{KeyringError, KeyringKey};
 #[cfg(all(feature = "access", feature = "audit-log"))]
-pub use framework::{FrameworkError, LoginError, OperationError, SecurityContext, SecurityFramework};
+pub use framework::{FrameworkError, Login, LoginError, OperationError, SecurityContext, SecurityFramework};

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use codegenie_security::{
-    AccessControl, Attenuation, AuditError, AuditEvent, AuditResult, AuditSink, Keyset, LoginError,
-    LoginThrottle, OperationError, PasswordHasher, Policy, Retention, Role, SealingKey, SecurityFramework,
-    SessionError, SessionRequest,
+    AccessControl, Attenuation, AuditError, AuditEvent, AuditResult, AuditSink, KeyFile, Keyset, LoginError,
+    LoginThrottle, OperationError, PasswordError, PasswordHasher, Policy, Retention, Role, SealingKey,
+    SecurityFramework, SessionError, SessionRequest,
 };
 
 /// Keeps events, until told to fail from some event on.
@@ -153,7 +153,7 @@ fn logins_are_verified_throttled_and_told_apart_only_on_record() {
     let (security, events) = framework();
     let stored = PasswordHasher::new().log_n(10).hash(&"right".into()).unwrap();
     let login = |user: &str, password: &str, stored: Option<&str>| {
-        security.login(SessionRequest::new(user), &password.into(), stored)
+        security.login(SessionRequest::new(user), &password.into(), stored, None)
     };
     login("alice", "right", Some(&stored)).unwrap();
     let wrong = login("alice", "wrong", Some(&stored)).unwrap_err();
@@ -213,4 +213,96 @@ fn a_directory_holds_all_of_it_across_processes_for_its_owner() {
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
     let error = SecurityFramework::open(&path, policy()).unwrap_err();
     assert!(error.to_string().contains("others can write"), "{error}");
+}
+
+#[test]
+fn passwords_that_cannot_be_looked_at_do_not_count_as_wrong() {
+    let (security, _) = framework();
+    let hasher = PasswordHasher::new().log_n(10).at_once(1, 0);
+    let stored = hasher.hash(&"right".into()).unwrap();
+    let security = security.passwords(hasher.clone());
+    let slow = PasswordHasher::new().log_n(15).hash(&"x".into()).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut busy = 0;
+    // A stranger keeps the one place taken.
+    let stranger = hasher.clone().max_log_n(15);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = stranger.verify(&"y".into(), &slow);
+            }
+        });
+        while busy < 3 * LoginThrottle::FREE_FAILURES {
+            match security.login(SessionRequest::new("alice"), &"right".into(), Some(&stored), None) {
+                Err(LoginError::Password(PasswordError::Busy)) => busy += 1,
+                Err(error) => panic!("{error}"),
+                Ok(_) => {}
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn spellings_of_a_name_share_their_failures_and_a_right_password_is_told_to_nobody() {
+    let (security, _) = framework();
+    let stored = PasswordHasher::new().log_n(10).hash(&"right".into()).unwrap();
+    let login = |user: &str, password: &str, from: Option<&str>| {
+        security
+            .login(SessionRequest::new(user), &password.into(), Some(&stored), from)
+            .map(|login| login.session)
+    };
+    let error = login("AlIcE", "right", None).unwrap_err();
+    assert!(matches!(error, LoginError::Refused), "{error}");
+    for name in ["alice", "ALICE", "Alice ", "aLICE"] {
+        assert!(matches!(login(name, "wrong", None), Err(LoginError::Refused)));
+    }
+    assert!(matches!(login("alice", "right", None), Err(LoginError::Throttled(_))));
+    // From one address many names are guessed at; a right one in between frees none of it.
+    let (security, _) = framework();
+    let login = |user: &str, password: &str| {
+        security
+            .login(SessionRequest::new(user), &password.into(), Some(&stored), Some("192.0.2.1"))
+            .map(drop)
+    };
+    for n in 0..LoginThrottle::FREE_FAILURES {
+        assert!(matches!(login(&format!("user {n}"), "wrong"), Err(LoginError::Refused)));
+    }
+    assert!(matches!(login("alice", "right"), Err(LoginError::Throttled(_))));
+}
+
+#[test]
+fn a_login_gives_the_new_hash_where_the_old_one_took_fewer_rounds() {
+    let (security, _) = framework();
+    let old = PasswordHasher::new().log_n(10).hash(&"right".into()).unwrap();
+    let security = security.passwords(PasswordHasher::new().log_n(11));
+    let login = |stored: &str| {
+        security.login(SessionRequest::new("alice"), &"right".into(), Some(stored), None).unwrap().store
+    };
+    let new = login(&old).unwrap();
+    assert!(new.starts_with("$scrypt$ln=11,"));
+    assert_eq!(login(&new), None);
+}
+
+#[test]
+fn a_host_may_drop_its_keys_and_change_the_master_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("security");
+    let token = {
+        let security = SecurityFramework::open(&path, policy()).unwrap();
+        security.open_session(SessionRequest::new("alice")).unwrap().0.expose().to_owned()
+    };
+    let master = KeyFile::load(path.join("master.key")).unwrap();
+    let mut keys = Keyset::load(path.join("keys"), &[&master]).unwrap();
+    let old = keys.primary_id();
+    keys.rotate(std::time::SystemTime::now()).unwrap();
+    keys.remove(old).unwrap();
+    keys.save(path.join("keys"), &[&master]).unwrap();
+    let other = SealingKey::from_bytes([7; 32]);
+    SecurityFramework::rewrap(&path, &[&master], &[&other]).unwrap();
+    let security = SecurityFramework::open_with_key(&path, policy(), &other).unwrap();
+    assert_eq!(security.enter(&token).unwrap().session().user(), "alice");
+    drop(security);
+    assert!(SecurityFramework::open(&path, policy()).is_err());
+    assert!(SecurityFramework::rewrap(&path, &[&master], &[&master]).is_err());
 }

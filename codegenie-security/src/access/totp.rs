@@ -104,21 +104,18 @@ impl TotpVerifier {
         self.totp.secret().as_ref()
     }
 
-    /// The secret as the user types it into the app, in base32.
+    /// The secret as the user types it into the app, in base32. An ordinary text, which is not wiped: show it, and drop it.
     #[must_use]
-    pub fn secret_base32(&self) -> SecretString {
-        SecretString::new(self.totp.secret().to_base32())
+    pub fn secret_base32(&self) -> String {
+        self.totp.secret().to_base32()
     }
 
-    /// What the user's app scans as a QR code. The issuer and account stand in it as they are.
+    /// What the user's app scans as a QR code. The issuer and account stand in it as they are, and the secret too: show
+    /// it, and drop it.
     #[must_use]
-    pub fn uri(&self, issuer: &str, account: &str) -> SecretString {
+    pub fn uri(&self, issuer: &str, account: &str) -> String {
         let (issuer, account) = (percent_encoded(issuer), percent_encoded(account));
-        let secret = self.secret_base32();
-        SecretString::new(format!(
-            "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}",
-            secret.expose()
-        ))
+        format!("otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}", self.secret_base32())
     }
 
     /// Takes a code, once.

@@ -128,3 +128,50 @@ fn failures_make_each_further_attempt_wait_longer() {
     throttle.attempt(&"é".repeat(10_000)).unwrap();
     throttle.attempt("").unwrap();
 }
+
+#[test]
+fn a_code_counts_once_for_the_next_verifier_too() {
+    let (old, now) = (TotpVerifier::from_secret(b"12345678901234567890").unwrap(), at(59));
+    assert_eq!(old.last_step(), None);
+    old.verify("287082", now).unwrap();
+    let kept = old.last_step().unwrap();
+    let new = TotpVerifier::from_secret(b"12345678901234567890").unwrap().used_until(kept);
+    assert_eq!(new.verify("287082", now), Err(TotpError::Refused));
+    assert!(TotpVerifier::from_secret(b"12345678901234567890").unwrap().verify("287082", now).is_ok());
+}
+
+#[test]
+fn a_throttle_is_bounded_and_shows_no_names() {
+    let clock = Arc::new(ManualClock::new(start()));
+    let throttle = LoginThrottle::with_clock(clock.clone());
+    for _ in 0..LoginThrottle::FREE_FAILURES {
+        throttle.attempt("hunter2").unwrap();
+    }
+    assert!(throttle.attempt("hunter2").is_err());
+    let shown = format!("{throttle:?}");
+    assert!(!shown.contains("hunter2") && shown.contains("keys: 1"), "{shown}");
+    clock.advance(SECOND / 2);
+    // Strangers make up names; whoever failed last is remembered.
+    for n in 0..200_000 {
+        let _ = throttle.attempt(&format!("nobody {n}"));
+        if n % 10_000 == 0 {
+            assert!(throttle.attempt("hunter2").is_err() || n > 60_000, "{n}");
+        }
+        if n % 1000 == 0 {
+            clock.advance(Duration::from_millis(1));
+        }
+    }
+    let keys: usize =
+        format!("{throttle:?}").split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse().ok()).unwrap();
+    assert!(keys <= 1 << 16, "{keys}");
+}
+
+#[test]
+fn an_attempt_that_was_not_made_does_not_count() {
+    let throttle = LoginThrottle::new();
+    for _ in 0..100 {
+        throttle.attempt("alice").unwrap();
+        throttle.not_made("alice");
+    }
+    throttle.not_made("never seen");
+}

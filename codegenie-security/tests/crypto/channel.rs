@@ -172,3 +172,43 @@ fn keys_change_on_the_way_and_both_ends_agree() {
         assert!(received.len() == MESSAGES && received.iter().enumerate().all(|(i, byte)| *byte == i as u8));
     });
 }
+
+#[test]
+fn a_read_that_comes_to_nothing_for_the_moment_loses_nothing() {
+    let key = key();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    thread::scope(|threads| {
+        let other = threads.spawn(|| {
+            let mut channel = ChannelSecret::Shared(&key).accept(theirs, b"").unwrap();
+            let mut asked = [0; 4];
+            channel.read_exact(&mut asked).unwrap();
+            assert_eq!(&asked, b"more");
+            channel.write_all(b"first").unwrap();
+            channel.write_all(&some_bytes(3000)).unwrap();
+            channel.close().unwrap();
+        });
+        // The handshake wants whole messages.
+        let opened = ChannelSecret::Shared(&key).connect(ours, b"").unwrap();
+        opened.get_ref().set_read_timeout(Some(std::time::Duration::from_millis(5))).unwrap();
+        let mut channel = opened;
+        assert!(channel.read(&mut [0; 8]).is_err(), "nothing has come");
+        // What waits for it on the other side goes out all the same.
+        channel.write_all(b"more").unwrap();
+        let mut all = Vec::new();
+        let mut buffer = [0; 100];
+        loop {
+            match channel.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => all.extend_from_slice(&buffer[..count]),
+                Err(error) => {
+                    assert!(
+                        matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+                        "{error}"
+                    );
+                }
+            }
+        }
+        assert_eq!(all, [b"first".to_vec(), some_bytes(3000)].concat());
+        other.join().unwrap();
+    });
+}

@@ -254,3 +254,41 @@ fn files_on_disk_appear_whole_or_not_at_all() {
     assert!(FileOpener::new(&key).open_file(path("none"), path("opened")).is_err());
     assert_eq!(names(), ["altered", "plain", "sealed"], "nothing was left behind");
 }
+
+#[test]
+fn a_file_that_changes_while_it_is_sealed_is_told_whatever_its_time_says() {
+    use std::os::unix::fs::FileExt;
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("from");
+    std::fs::write(&from, vec![b'A'; 4 << 20]).unwrap();
+    let time = std::fs::metadata(&from).unwrap().modified().unwrap();
+    let once = std::sync::Once::new();
+    let change = |_| {
+        once.call_once(|| {
+            let file = std::fs::OpenOptions::new().write(true).open(&from).unwrap();
+            file.write_all_at(&vec![b'B'; 4 << 20], 0).unwrap();
+            file.set_modified(time).unwrap();
+        });
+    };
+    let to = dir.path().join("to");
+    let error = FileSealer::new(&key()).progress(&change).seal_file(&from, &to).unwrap_err();
+    assert!(error.to_string().contains("changed"), "{error}");
+    assert!(!to.exists());
+}
+
+#[test]
+fn a_cut_file_gets_no_other_keys() {
+    let whole = sealed(2 * CHUNK + 100);
+    let other = SealingKey::from_bytes([9; 32]);
+    let rewrap = |bytes: &[u8]| rewrap_file(bytes, &mut Vec::new(), &[&key()], &[&other]);
+    rewrap(&whole).unwrap();
+    // Where the cut leaves less than a tag after the last whole chunk.
+    for rest in [0, 1, 15] {
+        let start = whole.len() - (100 + 16) + rest;
+        assert_eq!(rewrap(&whole[..start]).unwrap_err().kind(), FileErrorKind::Truncated, "{rest}");
+    }
+    assert_eq!(
+        rewrap(&whole[..whole.len() - 2 * SEALED - 116 - 1]).unwrap_err().kind(),
+        FileErrorKind::Truncated
+    );
+}

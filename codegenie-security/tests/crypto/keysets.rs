@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::{from_hex, key};
 use codegenie_security::{
-    Identity, KeyFile, Keyset, KeysetError, OpenError, Passphrase, RecipientKind, SealingKey, UnwrapError,
+    FileSealer, Identity, KeyFile, KeyWrapper, Keyset, KeysetError, OpenError, Passphrase, RecipientKind,
+    SealingKey, UnwrapError,
 };
 
 const THEN: SystemTime = SystemTime::UNIX_EPOCH;
@@ -126,4 +127,20 @@ fn sets_that_are_saved_at_once_leave_one_of_them_whole() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was left behind");
     let error = Keyset::load(dir.path().join("none"), &[&key()]).unwrap_err();
     assert_eq!(error.io_kind(), Some(std::io::ErrorKind::NotFound));
+}
+
+#[test]
+fn more_passphrases_than_are_tried_are_refused_where_they_are_named() {
+    let phrases: Vec<_> = (0..5).map(|n| Passphrase::new(format!("pass {n}")).log_n(10)).collect();
+    let wrappers: Vec<&dyn KeyWrapper> = phrases.iter().map(|phrase| phrase as &dyn KeyWrapper).collect();
+    let keys = three();
+    let error = keys.to_stored(&wrappers).unwrap_err();
+    assert!(error.to_string().contains("5 wrappers have the same id"), "{error}");
+    let stored = keys.to_stored(&wrappers[..4]).unwrap();
+    for phrase in &phrases[..4] {
+        assert!(Keyset::from_stored(&stored, &[phrase]).is_ok());
+    }
+    let sealer =
+        phrases[1..].iter().fold(FileSealer::new(&phrases[0]), |sealer, phrase| sealer.also_for(phrase));
+    assert!(sealer.seal_slice(b"data").unwrap_err().to_string().contains("5 wrappers have the same id"));
 }

@@ -129,3 +129,33 @@ fn async_hashing_waits_in_line_and_does_not_block_the_runtime() {
         assert!(hasher.hash_async("x".into()).await.is_ok(), "the places are free again");
     });
 }
+
+#[test]
+fn the_limits_bound_memory_and_work_together() {
+    let stored = |log_n: u32, r: u32, p: u32| {
+        format!(
+            "$scrypt$ln={log_n},r={r},p={p}$c2FsdHNhbHRzYWx0c2FsdA$cCO9yzr9c0hGHAbNgf046/2o+7qQT44+qbVD9lRdofI"
+        )
+    };
+    let hasher = quick().max_log_n(12);
+    for (log_n, r, p) in [(12, 8, 1), (12, 8, 2), (10, 32, 1), (10, 8, 8), (11, 16, 2), (10, 1, 16)] {
+        assert_eq!(hasher.verify(&"x".into(), &stored(log_n, r, p)).unwrap(), PasswordMatch::No);
+    }
+    for (log_n, r, p) in
+        [(12, 9, 1), (12, 8, 3), (12, 32, 16), (11, 32, 1), (10, 32, 3), (11, 8, 5), (13, 1, 1)]
+    {
+        let error = hasher.verify(&"x".into(), &stored(log_n, r, p)).unwrap_err();
+        assert!(matches!(error, PasswordError::TooCostly { .. }), "{log_n} {r} {p}: {error}");
+    }
+}
+
+#[test]
+fn nobody_is_like_who_the_host_says() {
+    let stored = quick().hash(&"x".into()).unwrap();
+    let like = PasswordHasher::new().log_n(16).nobody_like(&stored).unwrap();
+    assert_eq!(like.verify_nobody(&"x".into()).unwrap(), PasswordMatch::No);
+    assert_eq!(quick().nobody_like("plain").unwrap_err(), PasswordError::Malformed);
+    let costly = PasswordHasher::new().log_n(12).hash(&"x".into()).unwrap();
+    assert!(matches!(quick().max_log_n(10).nobody_like(&costly), Err(PasswordError::TooCostly { .. })));
+    assert!(matches!(quick().verify_nobody(&"x".repeat(5000).into()), Err(PasswordError::TooLong { .. })));
+}

@@ -8,6 +8,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::handshake::ChannelError;
 
+/// Bytes of a message's length, before it.
+const HEAD: usize = 2;
 /// Bytes of a tag.
 const TAG_LEN: usize = 16;
 /// Bytes of a message with its tag: what Noise allows.
@@ -63,6 +65,9 @@ pub struct SecureChannel<S> {
     ended: bool,
     failed: bool,
     message: Vec<u8>,
+    /// A message that comes in, with its length before it, and how much of that is there.
+    incoming: Vec<u8>,
+    filled: usize,
     counts: [u64; 2],
 }
 
@@ -76,11 +81,14 @@ impl<S> SecureChannel<S> {
             ended: false,
             failed: false,
             message: vec![0; MAX_MESSAGE],
+            incoming: vec![0; HEAD + MAX_MESSAGE],
+            filled: 0,
             counts: [0; 2],
         }
     }
 
-    /// The stream below: for its addresses and time-outs. Reading or writing it breaks the channel.
+    /// The stream below: for its addresses and time-outs. After a read that timed out, or would have blocked, the
+    /// channel goes on; after a write that did, it does not, since half of a message may be gone. Reading or writing it breaks the channel.
     #[must_use]
     pub fn get_ref(&self) -> &S {
         &self.stream
@@ -134,18 +142,40 @@ impl<S: Write> Write for SecureChannel<S> {
 }
 
 impl<S: Read> SecureChannel<S> {
+    /// Reads until `wanted` bytes of the message are there. Where the stream has none at the moment, as with a time-out,
+    /// what has come stays for the next time.
+    fn fill(&mut self, wanted: usize) -> Result<(), ChannelError> {
+        while self.filled < wanted {
+            let room = self.incoming.get_mut(self.filled..wanted).ok_or(ChannelError::Refused)?;
+            match self.stream.read(room) {
+                Ok(0) => {
+                    self.failed = true;
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                Ok(count) => self.filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let later = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+                    self.failed = !later.contains(&error.kind());
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn receive(&mut self) -> Result<(), ChannelError> {
         if self.failed {
             return Err(ChannelError::Refused);
         }
-        self.failed = true;
         self.received.zeroize();
         self.used = 0;
-        let mut len = [0; 2];
-        self.stream.read_exact(&mut len)?;
-        let sealed =
-            self.message.get_mut(..usize::from(u16::from_be_bytes(len))).ok_or(ChannelError::Refused)?;
-        self.stream.read_exact(sealed)?;
+        self.fill(HEAD)?;
+        let len = self.incoming.iter().take(HEAD).fold(0, |len, byte| len << 8 | usize::from(*byte));
+        self.fill(HEAD + len)?;
+        self.failed = true;
+        self.filled = 0;
+        let sealed = self.incoming.get(HEAD..HEAD + len).ok_or(ChannelError::Refused)?;
         let mut plaintext = Zeroizing::new(vec![0; sealed.len()]);
         let len = self.noise.read_message(sealed, &mut plaintext).map_err(|_| ChannelError::Refused)?;
         let [_, received] = &mut self.counts;

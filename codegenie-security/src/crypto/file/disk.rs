@@ -23,7 +23,7 @@ impl FileSealer<'_> {
     /// Seals the file `from` into the new file `to`, on all threads of rayon's current pool.
     ///
     /// `to` appears whole and durable, readable by its owner only, or not at all. A file that is there is
-    /// not replaced. Where `from` changes meanwhile, the sealing fails.
+    /// not replaced. Where `from` changes meanwhile, as its length and times tell, the sealing fails.
     pub fn seal_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64, FileError> {
         let source = open_regular(from.as_ref())?;
         let before = source.metadata().map_err(read)?;
@@ -38,8 +38,11 @@ impl FileSealer<'_> {
                 files::write_at(target, sealed, start + index * SEALED_LEN as u64).map_err(write)
             })?;
             let after = source.metadata().map_err(read)?;
-            let same = after.len() == len && after.modified().ok() == before.modified().ok();
-            if same { Ok(len) } else { Err(FileError::io("seal a file", changed())) }
+            if state(&after) == state(&before) {
+                Ok(len)
+            } else {
+                Err(FileError::io("seal a file", changed()))
+            }
         })
     }
 }
@@ -66,6 +69,18 @@ impl FileOpener<'_> {
             Ok(len)
         })
     }
+}
+
+/// What changes with a file's content: its length and times. The second time cannot be set back.
+fn state(metadata: &std::fs::Metadata) -> (u64, Option<std::time::SystemTime>, (i64, i64)) {
+    #[cfg(unix)]
+    let changed = {
+        use std::os::unix::fs::MetadataExt;
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    #[cfg(not(unix))]
+    let changed = (0, 0);
+    (metadata.len(), metadata.modified().ok(), changed)
 }
 
 /// What is done with one chunk, given its number and room for its plaintext and for its ciphertext and tag.

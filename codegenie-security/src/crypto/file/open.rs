@@ -51,7 +51,7 @@ impl<'a> FileOpener<'a> {
     }
 
     /// Is called now and then with the bytes of plaintext done so far, and at the end; from any thread
-    /// where several work.
+    /// where several work. Not by what [`reader`](Self::reader) gives: whoever uses that knows how far it is.
     pub fn progress(mut self, callback: &'a (dyn Fn(u64) + Sync)) -> Self {
         self.progress = Some(callback);
         self
