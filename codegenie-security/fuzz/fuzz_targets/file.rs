@@ -35,6 +35,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     let passphrase = Passphrase::new("x").max_log_n(2);
     assert!(codegenie_security::KeyWrapper::unwrap_key(&passphrase, bytes, b"").is_err());
-    let _ = Identity::from_secret_bytes(bytes).map(|identity| identity.recipient_key().kind() == RecipientKind::XWing);
+    let _ = Identity::from_secret_bytes(bytes)
+        .map(|identity| identity.recipient_key().kind() == RecipientKind::XWing);
     let _ = codegenie_security::RecipientKey::from_bytes(bytes);
 });

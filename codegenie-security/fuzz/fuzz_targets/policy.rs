@@ -11,7 +11,9 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
                 let _ = policy.lint(std::time::SystemTime::UNIX_EPOCH);
                 for (user, action, resource) in [("u", "a", "x"), ("alice", "read", "/src/a"), ("", "", "")] {
                     let explanation = policy.explain(&AccessRequest::new(user, action, resource));
-                    let counts = |effect| explanation.considered.iter().any(|one| one.counts && one.rule.effect() == effect);
+                    let counts = |effect| {
+                        explanation.considered.iter().any(|one| one.counts && one.rule.effect() == effect)
+                    };
                     let allowed = counts(Effect::Allow) && !counts(Effect::Deny);
                     let decided = explanation.decision.is_allowed();
                     assert!(decided == allowed || !codegenie_security::Pattern::is_canonical(resource));
