@@ -13,6 +13,7 @@ mod policy;
 mod request;
 mod role;
 mod session;
+mod standing;
 mod state;
 mod store;
 mod throttle;

@@ -11,6 +11,7 @@ use super::decision::{Decision, Reason};
 use super::narrowing::Attenuation;
 use super::policy::Policy;
 use super::session::{OpenSessionError, Session, SessionError, SessionId, SessionRequest};
+use super::standing::Standing;
 use super::store::SessionStore;
 use super::token::SessionToken;
 use super::totp::{TotpError, TotpVerifier};
@@ -125,20 +126,20 @@ impl AccessControl {
             labels: labels.as_slice(),
             tags: session.tags(),
         };
-        let known = session.0.principal.load();
+        let decide = |standing: &Standing| match standing {
+            Standing::Acts(principal) => {
+                current.policy.decide_for(principal, action, resource, &circumstances)
+            }
+            Standing::Nothing(reason) => Decision::new(reason.clone()),
+        };
+        let known = session.0.standing.load();
         let decision = match known.as_ref().filter(|known| known.0 == current.number) {
-            Some(known) => match &known.1 {
-                Some(principal) => current.policy.decide_for(principal, action, resource, &circumstances),
-                None => Decision::new(Reason::UnknownUser),
-            },
+            Some(known) => decide(&known.1),
             None => {
-                let principal = current.policy.principal(session.user(), session.roles());
-                let known = Arc::new((current.number, principal));
-                session.0.principal.store(Some(Arc::clone(&known)));
-                match &known.1 {
-                    Some(principal) => current.policy.decide_for(principal, action, resource, &circumstances),
-                    None => Decision::new(Reason::UnknownUser),
-                }
+                let standing = Standing::new(&current.policy, session.user(), session.roles());
+                let known = Arc::new((current.number, standing));
+                session.0.standing.store(Some(Arc::clone(&known)));
+                decide(&known.1)
             }
         };
         if decision.is_allowed() && !narrowed.into_iter().all(|narrowing| narrowing.admits(action, resource))
@@ -185,7 +186,8 @@ impl AccessControl {
         Arc::clone(&self.current.load().policy)
     }
 
-    /// Puts another policy in force, for open sessions as well: what it takes away is gone at once.
+    /// Puts another policy in force, for open sessions as well: what it takes away is gone at once, and a session
+    /// that acts in roles which it keeps apart may do nothing.
     /// Decisions that are under way end by the policy that they began with.
     pub fn replace_policy(&self, policy: Policy) {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);

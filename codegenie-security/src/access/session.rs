@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::narrowing::Narrowing;
-use super::policy::Principal;
+use super::standing::Standing;
 use super::state::StateRef;
 use super::store::Shared;
 
@@ -142,7 +142,7 @@ pub(super) struct Inner {
     pub(super) idle: Option<Duration>,
     pub(super) store: Arc<Shared>,
     /// Whose rules count, for the policy of this number.
-    pub(super) principal: ArcSwapOption<(u64, Option<Principal>)>,
+    pub(super) standing: ArcSwapOption<(u64, Standing)>,
 }
 
 impl Session {

@@ -284,7 +284,7 @@ impl SessionStore {
             token_hash: record.token_hash,
             idle: record.idle,
             store: Arc::clone(&self.shared),
-            principal: ArcSwapOption::empty(),
+            standing: ArcSwapOption::empty(),
         }))
     }
 

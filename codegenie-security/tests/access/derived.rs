@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::control;
 use codegenie_security::{
-    AccessControl, Attenuation, OpenSessionError, Policy, Reason, Role, Session, SessionError,
+    AccessControl, Attenuation, OpenSessionError, Policy, Reason, Role, Separation, Session, SessionError,
     SessionRequest, SessionStore,
 };
 use proptest::prelude::*;
@@ -125,6 +125,33 @@ fn ending_all_sessions_of_a_user_ends_derived_ones_and_leaves_later_ones() {
     let (later, _) = access.open_session(SessionRequest::new("alice")).unwrap();
     access.validate(&later).unwrap();
     assert_eq!(access.sessions().revoke_user("nobody"), 0);
+}
+
+#[test]
+fn a_separation_that_comes_later_reaches_sessions_that_are_open() {
+    let policy = |separated: bool| {
+        let roles = Policy::builder()
+            .role(Role::new("writer").allow("write:x"))
+            .role(Role::new("approver").allow("approve:x"))
+            .user("alice", ["writer", "approver"]);
+        let separation = Separation::of(["writer", "approver"]).in_one_session();
+        if separated { roles.separate(separation) } else { roles }.build().unwrap()
+    };
+    let (access, _) = control(policy(false));
+    let (_, session) = access.open_session(SessionRequest::new("alice")).unwrap();
+    assert!(access.permit(&session, "write", "x").is_allowed());
+    access.replace_policy(policy(true));
+    for action in ["write", "approve"] {
+        let decision = access.permit(&session, action, "x");
+        assert!(matches!(decision.reason(), Reason::SeparatedRoles { .. }), "{decision}");
+        let shown = decision.to_string();
+        assert!(shown.contains(r#""writer""#) && shown.contains(r#""approver""#), "{shown}");
+    }
+    // One that acts in one of them may.
+    let (_, child) = access.attenuate(&session, Attenuation::new().roles(["writer"])).unwrap();
+    assert!(access.permit(&child, "write", "x").is_allowed());
+    access.replace_policy(policy(false));
+    assert!(access.permit(&session, "approve", "x").is_allowed());
 }
 
 /// One step of narrowing: roles by bits, permissions, a lifetime, a level.
