@@ -22,7 +22,8 @@ mod totp;
 
 #[cfg(feature = "crypto")]
 pub use chain::{
-    BadChain, ChainBlock, ChainError, ChainToken, ChainVerifier, RevocationId, SeenOnce, VerifiedChain,
+    BadChain, ChainBlock, ChainError, ChainMemory, ChainToken, ChainVerifier, RevocationId, SeenOnce,
+    VerifiedChain,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use condition::{BadCondition, Condition};
