@@ -149,13 +149,25 @@ impl AccessControl {
         decision
     }
 
-    /// Raises the level of a session, and of all in its line, for a while: after an approval, say. Whoever
-    /// calls this has made sure that it may be.
+    /// Raises the level of a session, and of those that are derived from it, for a while: after an approval, say.
+    /// Whoever calls this has made sure that it may be.
+    ///
+    /// The level is capped by the [most](crate::Attenuation::max_level) that each session of its line may have, and
+    /// those that it was derived from are not raised. What was raised higher, or for longer, stays so: see
+    /// [`lower`](Self::lower). A restart takes all levels back.
     pub fn raise(&self, session: &Session, level: u8, lasts: Duration) -> Result<(), SessionError> {
-        let (_, millis) = self.sessions.now();
-        self.sessions.check_at(session, millis)?;
-        let until = millis.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
-        session.0.state.raise(level, until.min((1 << 56) - 1));
+        let (_, now) = self.sessions.now();
+        self.sessions.check_at(session, now)?;
+        let until = now.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
+        session.0.state.raise(level, until, now);
+        Ok(())
+    }
+
+    /// Takes back what a session was raised to, before its time is over. What it has from the session that it was
+    /// derived from stays.
+    pub fn lower(&self, session: &Session) -> Result<(), SessionError> {
+        self.sessions.check_at(session, self.sessions.now().1)?;
+        session.0.state.lower();
         Ok(())
     }
 

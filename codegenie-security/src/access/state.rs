@@ -9,6 +9,8 @@ use std::sync::Arc;
 #[cfg(not(codegenie_loom))]
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::level::Levels;
+
 /// The state of one session, linked to those of the sessions that it was derived from.
 ///
 /// Revoking is one store, and a check reads the whole line up to the root: so a descendant ends with any
@@ -22,9 +24,9 @@ pub(super) struct State {
     born_in: u64,
     /// When it was last used, in milliseconds since the store was made.
     last_used: AtomicU64,
-    /// The level in the topmost byte, and below it until when, in milliseconds since the store was made.
-    level: AtomicU64,
-    /// No more than this, whatever an ancestor is raised to.
+    /// What it was raised to, and with it what is derived from it.
+    levels: Levels,
+    /// No more than this, whatever it or an ancestor is raised to: no session of its line lets it have more.
     most_level: u8,
     /// In milliseconds since the store was made.
     expires_at: u64,
@@ -69,20 +71,19 @@ pub(super) struct Beginning {
     pub(super) most_level: u8,
 }
 
-const LEVEL_SHIFT: u32 = 56;
-const TIME_MASK: u64 = (1 << LEVEL_SHIFT) - 1;
-
 impl State {
     pub(super) fn new(beginning: Beginning, generation: Generation, parent: Option<StateRef>) -> StateRef {
         let born_in = generation.now();
+        let most_level =
+            parent.as_deref().map_or(u8::MAX, |parent| parent.most_level).min(beginning.most_level);
         Arc::new(Self {
             parent,
             revoked: AtomicBool::new(false),
             generation,
             born_in,
             last_used: AtomicU64::new(beginning.last_used),
-            level: AtomicU64::new(0),
-            most_level: beginning.most_level,
+            levels: Levels::new(),
+            most_level,
             expires_at: beginning.expires_at,
             idle: beginning.idle,
         })
@@ -131,24 +132,20 @@ impl State {
         !self.revoked.swap(true, Ordering::SeqCst)
     }
 
-    /// The level now: that of the root, capped by every session on the way.
+    /// The level now: what it was raised to or its parent has, and no more than it may have.
     pub(super) fn level(&self, now: u64) -> u8 {
-        match &self.parent {
-            Some(parent) => parent.level(now).min(self.most_level),
-            None => {
-                let packed = self.level.load(Ordering::SeqCst);
-                let level = (packed >> LEVEL_SHIFT) as u8;
-                if now < packed & TIME_MASK { level.min(self.most_level) } else { 0 }
-            }
-        }
+        let inherited = self.parent.as_deref().map_or(0, |parent| parent.level(now));
+        self.levels.now(now).max(inherited).min(self.most_level)
     }
 
-    /// Raises the root's level until a time.
-    pub(super) fn raise(&self, level: u8, until: u64) {
-        match &self.parent {
-            Some(parent) => parent.raise(level, until),
-            None => self.level.store(u64::from(level) << LEVEL_SHIFT | (until & TIME_MASK), Ordering::SeqCst),
-        }
+    /// Raises the level, of this session and of those derived from it, until a time.
+    pub(super) fn raise(&self, level: u8, until: u64, now: u64) {
+        self.levels.raise(level, until, now);
+    }
+
+    /// Takes back what this session was raised to, and not what it inherits.
+    pub(super) fn lower(&self) {
+        self.levels.clear();
     }
 }
 
@@ -204,23 +201,6 @@ mod loom_tests {
                 "its parent began before, whenever it began itself"
             );
             assert!(state(None, &generation).check(0).is_ok());
-        });
-    }
-
-    /// A level that is raised while it is read is the old one or the new one, with its own end.
-    #[test]
-    fn a_level_is_never_read_half() {
-        loom::model(|| {
-            let generation = Generation::new();
-            let root = state(None, &generation);
-            root.raise(1, 100);
-            let raising = loom::thread::spawn({
-                let root = Arc::clone(&root);
-                move || root.raise(3, 10)
-            });
-            assert!([0, 1].contains(&root.level(50)));
-            raising.join().unwrap();
-            assert_eq!((root.level(5), root.level(50)), (3, 0));
         });
     }
 }
