@@ -6,6 +6,7 @@ mod clock;
 mod condition;
 mod control;
 mod decision;
+mod labels;
 mod level;
 mod narrowing;
 mod pattern;

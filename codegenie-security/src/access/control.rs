@@ -119,7 +119,7 @@ impl AccessControl {
         }
         let narrowed = session.line().filter_map(|session| session.0.narrowing.as_ref());
         let current = self.current.load();
-        let labels = session.0.labels.load();
+        let labels = session.0.labels.now();
         let circumstances = Circumstances {
             now: seconds(now),
             level: session.0.state.level(millis),
@@ -187,9 +187,15 @@ impl AccessControl {
     }
 
     /// Ends a session and all that are derived from it, at once. False when there is no such session, or it
-    /// was revoked already.
+    /// was revoked already. Where sessions are kept, see [`try_revoke`](Self::try_revoke).
     pub fn revoke(&self, id: SessionId) -> bool {
         self.sessions.revoke(id)
+    }
+
+    /// [Ends](Self::revoke) a session, and makes sure that it is stored that it has ended: an error says that it has
+    /// ended here, and that a restart may bring it back.
+    pub fn try_revoke(&self, id: SessionId) -> Result<bool, SessionError> {
+        self.sessions.try_revoke(id)
     }
 
     /// The policy of now.
