@@ -6,6 +6,8 @@ mod clock;
 mod condition;
 mod control;
 mod decision;
+mod labels;
+mod level;
 mod narrowing;
 mod pattern;
 mod persistence;
@@ -13,6 +15,7 @@ mod policy;
 mod request;
 mod role;
 mod session;
+mod standing;
 mod state;
 mod store;
 mod throttle;
@@ -21,7 +24,8 @@ mod totp;
 
 #[cfg(feature = "crypto")]
 pub use chain::{
-    BadChain, ChainBlock, ChainError, ChainToken, ChainVerifier, RevocationId, SeenOnce, VerifiedChain,
+    BadChain, ChainBlock, ChainError, ChainMemory, ChainToken, ChainVerifier, RevocationId, SeenOnce,
+    VerifiedChain,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use condition::{BadCondition, Condition};

@@ -176,6 +176,34 @@ pub(crate) fn lock(_file: File) -> io::Result<Locked> {
     Err(unsupported())
 }
 
+/// Refuses what is not a regular file of this user (or root) that nobody else has access to. On the open file, so that
+/// nobody can put another in its place in between.
+#[cfg(all(unix, feature = "access"))]
+pub(crate) fn check_private(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let metadata = file.metadata()?;
+    let refused = |text: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    let user = nix::unistd::geteuid().as_raw();
+    if !metadata.is_file() {
+        return refused("it is not a regular file".to_owned());
+    }
+    if metadata.uid() != user && metadata.uid() != 0 {
+        return refused(format!("it belongs to user {}, not to user {user} or root", metadata.uid()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o7777;
+        return refused(format!("it is open to others (mode {mode:04o}); run chmod 600 on it"));
+    }
+    Ok(())
+}
+
+/// Refuses what others have access to.
+#[cfg(all(not(unix), feature = "access"))]
+pub(crate) fn check_private(_file: &File) -> io::Result<()> {
+    Err(unsupported())
+}
+
 /// Makes a directory that only its owner can enter, unless it is there; one that others can write is refused.
 #[cfg(all(unix, feature = "access", feature = "audit-log"))]
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {

@@ -264,7 +264,11 @@ impl<A: AuditSink> SecurityFramework<A> {
     /// The context of a token's session. One that does not count is on record.
     pub fn enter(&self, token: impl AsRef<str>) -> Result<SecurityContext, LoginError> {
         match self.access.validate(token) {
-            Ok(session) => Ok(SecurityContext { session }),
+            Ok(session) => {
+                // Where this fails, the session ends by idleness earlier after a restart, and never later.
+                let _ = self.access.sessions().store_use(&session);
+                Ok(SecurityContext { session })
+            }
             Err(error) => {
                 let event = AuditEvent::new(EventClass::Authentication, "enter", "session");
                 let id = match &error {

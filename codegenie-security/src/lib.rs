@@ -31,8 +31,8 @@ pub use access::{
 };
 #[cfg(all(feature = "access", feature = "crypto"))]
 pub use access::{
-    BadChain, ChainBlock, ChainError, ChainToken, ChainVerifier, FileSessions, RevocationId, SeenOnce,
-    VerifiedChain,
+    BadChain, ChainBlock, ChainError, ChainMemory, ChainToken, ChainVerifier, FileSessions, RevocationId,
+    SeenOnce, VerifiedChain,
 };
 pub use audit::{
     AuditError, AuditErrorKind, AuditEvent, AuditResult, AuditSink, AuditValue, DangerousNoAudit, EventClass,

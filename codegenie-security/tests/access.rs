@@ -25,6 +25,9 @@ mod oracle;
 mod policy_files;
 #[path = "access/raised.rs"]
 mod raised;
+#[path = "access/session_file.rs"]
+#[cfg(all(feature = "crypto", unix))]
+mod session_file;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use codegenie_security::{
     AccessControl, Attenuation, AuditError, AuditEvent, AuditResult, AuditSink, KeyFile, Keyset, LoginError,
-    LoginThrottle, OperationError, PasswordError, PasswordHasher, Policy, Retention, Role, SealingKey,
-    SecurityFramework, SessionError, SessionRequest,
+    LoginThrottle, ManualClock, MemorySessions, OperationError, PasswordError, PasswordHasher, Policy,
+    Retention, Role, SealingKey, SecurityFramework, SessionError, SessionRequest, SessionStore,
 };
 
 /// Keeps events, until told to fail from some event on.
@@ -305,4 +305,33 @@ fn a_host_may_drop_its_keys_and_change_the_master_key() {
     drop(security);
     assert!(SecurityFramework::open(&path, policy()).is_err());
     assert!(SecurityFramework::rewrap(&path, &[&master], &[&master]).is_err());
+}
+
+/// A session that is used does not end by a restart, as if nobody had.
+#[test]
+fn the_use_of_a_session_outlives_the_process() {
+    let clock = Arc::new(ManualClock::new(std::time::SystemTime::UNIX_EPOCH));
+    let kept = Arc::new(MemorySessions::new());
+    let start = || {
+        let sessions = SessionStore::with_clock(clock.clone()).with_persistence(kept.clone()).unwrap();
+        let keys = Keyset::generate(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        SecurityFramework::with_parts(
+            AccessControl::with_sessions(policy(), sessions),
+            Events::default(),
+            keys,
+        )
+    };
+    let minute = std::time::Duration::from_secs(60);
+    let security = start();
+    let request = SessionRequest::new("alice").idle_timeout(10 * minute);
+    let (token, _) = security.open_session(request).unwrap();
+    for _ in 0..4 {
+        clock.advance(4 * minute);
+        security.enter(&token).unwrap();
+    }
+    let security = start();
+    security.enter(&token).unwrap();
+    clock.advance(10 * minute);
+    drop(security);
+    assert!(start().enter(&token).is_err());
 }

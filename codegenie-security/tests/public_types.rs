@@ -53,6 +53,7 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::ChainToken>();
         send_sync::<s::ChainVerifier>();
         send_sync::<s::FileSessions>();
+        send_sync::<Box<dyn s::ChainMemory>>();
     }
     #[cfg(all(feature = "access", feature = "audit-log"))]
     send_sync::<s::SecurityFramework>();

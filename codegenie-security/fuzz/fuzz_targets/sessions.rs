@@ -1,4 +1,4 @@
-//! Records of sessions, and a file of them: what is read is what was written, and nothing panics.
+//! Records of sessions: what is read is what was written, and nothing panics.
 #![no_main]
 
 use codegenie_security::SessionRecord;

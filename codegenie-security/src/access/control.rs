@@ -11,6 +11,7 @@ use super::decision::{Decision, Reason};
 use super::narrowing::Attenuation;
 use super::policy::Policy;
 use super::session::{OpenSessionError, Session, SessionError, SessionId, SessionRequest};
+use super::standing::Standing;
 use super::store::SessionStore;
 use super::token::SessionToken;
 use super::totp::{TotpError, TotpVerifier};
@@ -118,27 +119,27 @@ impl AccessControl {
         }
         let narrowed = session.line().filter_map(|session| session.0.narrowing.as_ref());
         let current = self.current.load();
-        let labels = session.0.labels.load();
+        let labels = session.0.labels.now();
         let circumstances = Circumstances {
             now: seconds(now),
             level: session.0.state.level(millis),
             labels: labels.as_slice(),
             tags: session.tags(),
         };
-        let known = session.0.principal.load();
+        let decide = |standing: &Standing| match standing {
+            Standing::Acts(principal) => {
+                current.policy.decide_for(principal, action, resource, &circumstances)
+            }
+            Standing::Nothing(reason) => Decision::new(reason.clone()),
+        };
+        let known = session.0.standing.load();
         let decision = match known.as_ref().filter(|known| known.0 == current.number) {
-            Some(known) => match &known.1 {
-                Some(principal) => current.policy.decide_for(principal, action, resource, &circumstances),
-                None => Decision::new(Reason::UnknownUser),
-            },
+            Some(known) => decide(&known.1),
             None => {
-                let principal = current.policy.principal(session.user(), session.roles());
-                let known = Arc::new((current.number, principal));
-                session.0.principal.store(Some(Arc::clone(&known)));
-                match &known.1 {
-                    Some(principal) => current.policy.decide_for(principal, action, resource, &circumstances),
-                    None => Decision::new(Reason::UnknownUser),
-                }
+                let standing = Standing::new(&current.policy, session.user(), session.roles());
+                let known = Arc::new((current.number, standing));
+                session.0.standing.store(Some(Arc::clone(&known)));
+                decide(&known.1)
             }
         };
         if decision.is_allowed() && !narrowed.into_iter().all(|narrowing| narrowing.admits(action, resource))
@@ -148,13 +149,25 @@ impl AccessControl {
         decision
     }
 
-    /// Raises the level of a session, and of all in its line, for a while: after an approval, say. Whoever
-    /// calls this has made sure that it may be.
+    /// Raises the level of a session, and of those that are derived from it, for a while: after an approval, say.
+    /// Whoever calls this has made sure that it may be.
+    ///
+    /// The level is capped by the [most](crate::Attenuation::max_level) that each session of its line may have, and
+    /// those that it was derived from are not raised. What was raised higher, or for longer, stays so: see
+    /// [`lower`](Self::lower). A restart takes all levels back.
     pub fn raise(&self, session: &Session, level: u8, lasts: Duration) -> Result<(), SessionError> {
-        let (_, millis) = self.sessions.now();
-        self.sessions.check_at(session, millis)?;
-        let until = millis.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
-        session.0.state.raise(level, until.min((1 << 56) - 1));
+        let (_, now) = self.sessions.now();
+        self.sessions.check_at(session, now)?;
+        let until = now.saturating_add(u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
+        session.0.state.raise(level, until, now);
+        Ok(())
+    }
+
+    /// Takes back what a session was raised to, before its time is over. What it has from the session that it was
+    /// derived from stays.
+    pub fn lower(&self, session: &Session) -> Result<(), SessionError> {
+        self.sessions.check_at(session, self.sessions.now().1)?;
+        session.0.state.lower();
         Ok(())
     }
 
@@ -174,9 +187,15 @@ impl AccessControl {
     }
 
     /// Ends a session and all that are derived from it, at once. False when there is no such session, or it
-    /// was revoked already.
+    /// was revoked already. Where sessions are kept, see [`try_revoke`](Self::try_revoke).
     pub fn revoke(&self, id: SessionId) -> bool {
         self.sessions.revoke(id)
+    }
+
+    /// [Ends](Self::revoke) a session, and makes sure that it is stored that it has ended: an error says that it has
+    /// ended here, and that a restart may bring it back.
+    pub fn try_revoke(&self, id: SessionId) -> Result<bool, SessionError> {
+        self.sessions.try_revoke(id)
     }
 
     /// The policy of now.
@@ -185,7 +204,8 @@ impl AccessControl {
         Arc::clone(&self.current.load().policy)
     }
 
-    /// Puts another policy in force, for open sessions as well: what it takes away is gone at once.
+    /// Puts another policy in force, for open sessions as well: what it takes away is gone at once, and a session
+    /// that acts in roles which it keeps apart may do nothing.
     /// Decisions that are under way end by the policy that they began with.
     pub fn replace_policy(&self, policy: Policy) {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);

@@ -232,6 +232,14 @@ pub enum Reason {
     Session(SessionError),
     /// A session that this one was derived from may not do it.
     Narrowed,
+    /// The session acts in two roles that the policy keeps apart in one session, perhaps since it was replaced.
+    #[non_exhaustive]
+    SeparatedRoles {
+        /// One of the roles.
+        first: Arc<str>,
+        /// The other.
+        second: Arc<str>,
+    },
 }
 
 impl Decision {
@@ -276,6 +284,10 @@ impl fmt::Display for Decision {
             Reason::Narrowed => {
                 f.write_str("denied: the session was narrowed to less; ask the one that it was derived from")
             }
+            Reason::SeparatedRoles { first, second } => write!(
+                f,
+                "denied: a session acts in {first:?} or in {second:?}, not in both; open one with fewer roles"
+            ),
         }
     }
 }

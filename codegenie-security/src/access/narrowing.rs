@@ -8,7 +8,8 @@ use super::policy::{PolicyError, parse_permission};
 /// How a session for a sub-agent is narrower than the one that it is derived from.
 ///
 /// Whatever is asked for, it is never wider: it acts in no other roles, ends no later, ends with its parent,
-/// has no higher level, and carries the same labels and tags.
+/// may be raised no higher, and carries the same labels and tags. Its level is that of its parent, unless it is
+/// [raised](crate::AccessControl::raise) itself, by whoever may.
 ///
 /// ```
 /// use codegenie_security::{AccessControl, Attenuation, Policy, Role, SessionRequest};
@@ -75,7 +76,7 @@ impl Attenuation {
         self
     }
 
-    /// Has at most this level, whatever the parent is raised to.
+    /// Has at most this level, whatever it or its parent is raised to.
     pub fn max_level(mut self, level: u8) -> Self {
         self.most_level = Some(level);
         self

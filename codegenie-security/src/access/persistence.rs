@@ -19,13 +19,14 @@ pub trait SessionPersistence: Send + Sync {
     /// All that is kept, in any order.
     fn load(&self) -> Result<Vec<SessionRecord>, PersistenceError>;
 
-    /// Keeps a session, or what is new about it.
+    /// Keeps a session, or what is new about it: its labels.
     fn put(&self, record: &SessionRecord) -> Result<(), PersistenceError>;
 
     /// Forgets a session. That there is none is no error.
     fn remove(&self, id: SessionId) -> Result<(), PersistenceError>;
 
-    /// Notes when a session was last used, unless that was noted less than `at_least` ago.
+    /// Notes when a session was last used, unless what is noted is less than `at_least` before that. One that is not
+    /// kept, or no longer, is left so.
     fn touch(&self, id: SessionId, now: SystemTime, at_least: Duration) -> Result<(), PersistenceError> {
         let _ = (id, now, at_least);
         Ok(())

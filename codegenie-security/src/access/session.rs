@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 
+use super::labels::Labels;
 use super::narrowing::Narrowing;
-use super::policy::Principal;
+use super::standing::Standing;
 use super::state::StateRef;
 use super::store::Shared;
 
@@ -136,13 +138,15 @@ pub(super) struct Inner {
     /// What it may do at most, besides what its roles allow.
     pub(super) narrowing: Option<Narrowing>,
     /// One set for the root and all that is derived from it.
-    pub(super) labels: Arc<ArcSwap<Vec<Arc<str>>>>,
+    pub(super) labels: Arc<Labels>,
     pub(super) state: StateRef,
     pub(super) token_hash: [u8; 32],
     pub(super) idle: Option<Duration>,
+    /// Its last use that was stored, in milliseconds since the store was made.
+    pub(super) use_stored: AtomicU64,
     pub(super) store: Arc<Shared>,
     /// Whose rules count, for the policy of this number.
-    pub(super) principal: ArcSwapOption<(u64, Option<Principal>)>,
+    pub(super) standing: ArcSwapOption<(u64, Standing)>,
 }
 
 impl Session {
@@ -204,7 +208,7 @@ impl Session {
     /// Its labels now, sorted.
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
-        self.0.labels.load().iter().map(ToString::to_string).collect()
+        self.0.labels.now().iter().map(ToString::to_string).collect()
     }
 
     /// Adds a label for what the session has come to know or to be told, such as `untrusted-content`. It
@@ -212,15 +216,16 @@ impl Session {
     ///
     /// The labels are those of the root and of all sessions derived from it: what one of them has read
     /// reaches the others by way of the one that gives them work. To begin anew, open a session.
-    pub fn add_label(&self, label: &str) {
-        self.0.labels.rcu(|labels| match labels.binary_search_by(|known| known.as_ref().cmp(label)) {
-            Ok(_) => Arc::clone(labels),
-            Err(place) => {
-                let mut more = Vec::clone(labels);
-                more.insert(place, label.into());
-                Arc::new(more)
-            }
-        });
+    ///
+    /// Where sessions are kept, `Ok` says that the label is, too. After an error it counts here all the same, and a
+    /// restart would lose it: add it again, or end the session. A label that is there already costs no write.
+    pub fn add_label(&self, label: &str) -> Result<(), SessionError> {
+        self.0.labels.add(label);
+        if self.0.labels.are_kept() {
+            return Ok(());
+        }
+        let root = self.line().last().unwrap_or(self);
+        self.0.store.keep_labels(root)
     }
 
     /// When it was opened.
@@ -277,6 +282,17 @@ pub enum SessionError {
     Revoked {
         /// Which.
         id: SessionId,
+    },
+    /// A label was added, and could not be kept, so a restart would lose it.
+    #[error(
+        "session {id} has the label here, and that could not be stored: {reason}; add it again, or end the session"
+    )]
+    #[non_exhaustive]
+    LabelNotStored {
+        /// The root of the session, which has the labels of all that are derived from it.
+        id: SessionId,
+        /// Why.
+        reason: String,
     },
     /// What ended it could not be written down, so a restart would bring it back.
     #[error(

@@ -3,11 +3,13 @@
 #[cfg(codegenie_loom)]
 use loom::sync::Arc;
 #[cfg(codegenie_loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(codegenie_loom))]
 use std::sync::Arc;
 #[cfg(not(codegenie_loom))]
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::level::Levels;
 
 /// The state of one session, linked to those of the sessions that it was derived from.
 ///
@@ -16,15 +18,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug)]
 pub(super) struct State {
     parent: Option<StateRef>,
-    revoked: AtomicBool,
+    /// When it was revoked, in milliseconds since the store was made, and 1 more; 0 where it was not.
+    revoked: AtomicU64,
     /// All sessions of the user end when this differs from what it was at the beginning.
     generation: Generation,
     born_in: u64,
     /// When it was last used, in milliseconds since the store was made.
     last_used: AtomicU64,
-    /// The level in the topmost byte, and below it until when, in milliseconds since the store was made.
-    level: AtomicU64,
-    /// No more than this, whatever an ancestor is raised to.
+    /// What it was raised to, and with it what is derived from it.
+    levels: Levels,
+    /// No more than this, whatever it or an ancestor is raised to: no session of its line lets it have more.
     most_level: u8,
     /// In milliseconds since the store was made.
     expires_at: u64,
@@ -36,20 +39,29 @@ pub(super) type StateRef = Arc<State>;
 
 /// Counts how often all sessions of a user were ended.
 #[derive(Clone, Debug)]
-pub(super) struct Generation(Arc<AtomicU64>);
+pub(super) struct Generation(Arc<Ends>);
+
+#[derive(Debug)]
+struct Ends {
+    count: AtomicU64,
+    /// When the last time was, in milliseconds since the store was made.
+    last: AtomicU64,
+}
 
 impl Generation {
     pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(0)))
+        Self(Arc::new(Ends { count: AtomicU64::new(0), last: AtomicU64::new(0) }))
     }
 
     /// Ends all that began before.
-    pub(super) fn end(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn end(&self, now: u64) {
+        // First, so that whoever sees that something has ended sees when.
+        self.0.last.fetch_max(now, Ordering::SeqCst);
+        self.0.count.fetch_add(1, Ordering::SeqCst);
     }
 
     fn now(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.0.count.load(Ordering::SeqCst)
     }
 }
 
@@ -69,20 +81,19 @@ pub(super) struct Beginning {
     pub(super) most_level: u8,
 }
 
-const LEVEL_SHIFT: u32 = 56;
-const TIME_MASK: u64 = (1 << LEVEL_SHIFT) - 1;
-
 impl State {
     pub(super) fn new(beginning: Beginning, generation: Generation, parent: Option<StateRef>) -> StateRef {
         let born_in = generation.now();
+        let most_level =
+            parent.as_deref().map_or(u8::MAX, |parent| parent.most_level).min(beginning.most_level);
         Arc::new(Self {
             parent,
-            revoked: AtomicBool::new(false),
+            revoked: AtomicU64::new(0),
             generation,
             born_in,
             last_used: AtomicU64::new(beginning.last_used),
-            level: AtomicU64::new(0),
-            most_level: beginning.most_level,
+            levels: Levels::new(),
+            most_level,
             expires_at: beginning.expires_at,
             idle: beginning.idle,
         })
@@ -92,7 +103,7 @@ impl State {
     pub(super) fn check(&self, now: u64) -> Result<(), Ended> {
         let mut state = Some(self);
         while let Some(one) = state {
-            if one.revoked.load(Ordering::SeqCst) || one.generation.now() != one.born_in {
+            if one.revoked.load(Ordering::SeqCst) != 0 || one.generation.now() != one.born_in {
                 return Err(Ended::Revoked);
             }
             if now >= one.end() {
@@ -103,9 +114,13 @@ impl State {
         Ok(())
     }
 
-    /// When it ends if neither it nor an ancestor is used again.
+    /// When it has ended, or ends if neither it nor an ancestor is used again.
     pub(super) fn ends_at(&self) -> u64 {
-        self.parent.as_deref().map_or(u64::MAX, State::ends_at).min(self.end())
+        let revoked = self.revoked.load(Ordering::SeqCst).checked_sub(1);
+        let with_all =
+            (self.generation.now() != self.born_in).then(|| self.generation.0.last.load(Ordering::SeqCst));
+        let with_parent = self.parent.as_deref().map(State::ends_at);
+        [revoked, with_all, with_parent].into_iter().flatten().fold(self.end(), u64::min)
     }
 
     fn end(&self) -> u64 {
@@ -122,33 +137,34 @@ impl State {
         }
     }
 
+    pub(super) fn most_level(&self) -> u8 {
+        self.most_level
+    }
+
     pub(super) fn last_used(&self) -> u64 {
         self.last_used.load(Ordering::Relaxed)
     }
 
     /// True the first time.
-    pub(super) fn revoke(&self) -> bool {
-        !self.revoked.swap(true, Ordering::SeqCst)
+    pub(super) fn revoke(&self, now: u64) -> bool {
+        let when = now.saturating_add(1);
+        self.revoked.compare_exchange(0, when, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// The level now: that of the root, capped by every session on the way.
+    /// The level now: what it was raised to or its parent has, and no more than it may have.
     pub(super) fn level(&self, now: u64) -> u8 {
-        match &self.parent {
-            Some(parent) => parent.level(now).min(self.most_level),
-            None => {
-                let packed = self.level.load(Ordering::SeqCst);
-                let level = (packed >> LEVEL_SHIFT) as u8;
-                if now < packed & TIME_MASK { level.min(self.most_level) } else { 0 }
-            }
-        }
+        let inherited = self.parent.as_deref().map_or(0, |parent| parent.level(now));
+        self.levels.now(now).max(inherited).min(self.most_level)
     }
 
-    /// Raises the root's level until a time.
-    pub(super) fn raise(&self, level: u8, until: u64) {
-        match &self.parent {
-            Some(parent) => parent.raise(level, until),
-            None => self.level.store(u64::from(level) << LEVEL_SHIFT | (until & TIME_MASK), Ordering::SeqCst),
-        }
+    /// Raises the level, of this session and of those derived from it, until a time.
+    pub(super) fn raise(&self, level: u8, until: u64, now: u64) {
+        self.levels.raise(level, until, now);
+    }
+
+    /// Takes back what this session was raised to, and not what it inherits.
+    pub(super) fn lower(&self) {
+        self.levels.clear();
     }
 }
 
@@ -168,15 +184,15 @@ mod loom_tests {
         loom::model(|| {
             let generation = Generation::new();
             let root = state(None, &generation);
-            let revoked = Arc::new(AtomicBool::new(false));
+            let revoked = Arc::new(AtomicU64::new(0));
             let revoking = loom::thread::spawn({
                 let (root, revoked) = (Arc::clone(&root), Arc::clone(&revoked));
                 move || {
-                    root.revoke();
-                    revoked.store(true, Ordering::SeqCst);
+                    root.revoke(0);
+                    revoked.store(1, Ordering::SeqCst);
                 }
             });
-            let known = revoked.load(Ordering::SeqCst);
+            let known = revoked.load(Ordering::SeqCst) == 1;
             let child = state(Some(state(Some(root), &generation)), &generation);
             let passed = child.check(0).is_ok();
             assert!(!(known && passed), "revoked before, and let pass");
@@ -193,7 +209,7 @@ mod loom_tests {
             let before = state(None, &generation);
             let ending = loom::thread::spawn({
                 let generation = generation.clone();
-                move || generation.end()
+                move || generation.end(7)
             });
             let child = state(Some(Arc::clone(&before)), &generation);
             ending.join().unwrap();
@@ -203,24 +219,8 @@ mod loom_tests {
                 Err(Ended::Revoked),
                 "its parent began before, whenever it began itself"
             );
+            assert_eq!((before.ends_at(), child.ends_at()), (7, 7));
             assert!(state(None, &generation).check(0).is_ok());
-        });
-    }
-
-    /// A level that is raised while it is read is the old one or the new one, with its own end.
-    #[test]
-    fn a_level_is_never_read_half() {
-        loom::model(|| {
-            let generation = Generation::new();
-            let root = state(None, &generation);
-            root.raise(1, 100);
-            let raising = loom::thread::spawn({
-                let root = Arc::clone(&root);
-                move || root.raise(3, 10)
-            });
-            assert!([0, 1].contains(&root.level(50)));
-            raising.join().unwrap();
-            assert_eq!((root.level(5), root.level(50)), (3, 0));
         });
     }
 }

@@ -1,25 +1,26 @@
 //! Where sessions live: in memory, by public id, with the hash of the token.
 
-use std::collections::HashMap;
+mod ending;
+mod restore;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use subtle::ConstantTimeEq;
 
 use super::clock::{Clock, SystemClock};
+use super::labels::Labels;
 use super::narrowing::{Attenuation, Narrowing};
 use super::persistence::{NoPersistence, PersistenceError, SessionPersistence, SessionRecord};
 use super::session::{Inner, OpenSessionError, Session, SessionError, SessionId, SessionRequest};
 use super::state::{Beginning, Ended, Generation, State, StateRef};
 use super::token::{self, SessionToken};
 
-/// How long an ended session is remembered, so that its holder is told what became of it.
-const REMEMBERED_MS: u64 = 60 * 60 * 1000;
-/// Each opening looks at this many of the sessions that are there, to forget ended ones.
-const SWEPT_AT_ONCE: usize = 8;
 /// Sessions from before the store was made, by this much at most, have their place in its time.
 const BEFORE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 /// A session is derived from one that is derived, and so on, at most so often.
@@ -39,8 +40,8 @@ pub struct SessionStore {
     shared: Arc<Shared>,
     most_of_user: usize,
     /// Ids in the order of opening, of which a few are looked at by each opening.
-    to_sweep: Mutex<std::collections::VecDeque<SessionId>>,
-    persistence: Box<dyn SessionPersistence>,
+    to_sweep: Mutex<VecDeque<SessionId>>,
+    keeper: Arc<Keeper>,
 }
 
 /// What all sessions of a store have in common.
@@ -48,6 +49,21 @@ pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     /// From when milliseconds are counted: so long ago that sessions which are kept were used later.
     made: SystemTime,
+    /// Gone with the store, whoever has a session of it.
+    keeper: Weak<Keeper>,
+}
+
+/// Where the sessions of a store are kept.
+struct Keeper {
+    persistence: Box<dyn SessionPersistence>,
+    /// Sessions that have ended, and whose records could not be removed yet.
+    unremoved: Mutex<BTreeSet<SessionId>>,
+}
+
+impl Keeper {
+    fn new(persistence: impl SessionPersistence + 'static) -> Arc<Self> {
+        Arc::new(Self { persistence: Box::new(persistence), unremoved: Mutex::default() })
+    }
 }
 
 impl Shared {
@@ -60,6 +76,48 @@ impl Shared {
     fn millis(&self, time: SystemTime) -> u64 {
         let since = time.duration_since(self.made).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn time(&self, millis: u64) -> SystemTime {
+        self.made.checked_add(Duration::from_millis(millis)).unwrap_or(self.made)
+    }
+
+    /// Keeps the labels of a root, unless it has ended: its record is gone then, and must not come back.
+    pub(super) fn keep_labels(&self, root: &Session) -> Result<(), SessionError> {
+        let _held = root.0.labels.hold_record();
+        if root.0.labels.are_kept() {
+            return Ok(());
+        }
+        check_state(root, self.now().1)?;
+        let labels: Vec<String> = root.0.labels.now().iter().map(ToString::to_string).collect();
+        let count = labels.len();
+        let stored = match self.keeper.upgrade() {
+            Some(keeper) => keeper.persistence.put(&self.record_of(root, labels)),
+            None => Err(PersistenceError::new("the store of the session is gone; open it anew")),
+        };
+        stored.map_err(|error| SessionError::LabelNotStored { id: root.id(), reason: error.to_string() })?;
+        root.0.labels.kept(count);
+        Ok(())
+    }
+
+    fn record_of(&self, session: &Session, labels: Vec<String>) -> SessionRecord {
+        let inner = &session.0;
+        SessionRecord {
+            id: inner.id,
+            token_hash: inner.token_hash,
+            parent: inner.parent.as_ref().map(Session::id),
+            user: inner.user.clone(),
+            agent: inner.agent.clone(),
+            roles: inner.roles.clone(),
+            tags: inner.tags.clone(),
+            labels,
+            only: inner.narrowing.as_ref().map(|only| only.texts().to_vec()),
+            max_level: inner.state.most_level(),
+            opened_at: inner.opened_at,
+            expires_at: inner.expires_at,
+            idle: inner.idle,
+            last_used: self.time(inner.state.last_used()),
+        }
     }
 }
 
@@ -81,15 +139,16 @@ impl SessionStore {
     /// An empty store over another clock.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        let keeper = Keeper::new(NoPersistence);
         let now = clock.now();
         let made = now.checked_sub(BEFORE).unwrap_or(now);
         Self {
             sessions: DashMap::new(),
             users: DashMap::new(),
-            shared: Arc::new(Shared { clock, made }),
+            shared: Arc::new(Shared { clock, made, keeper: Arc::downgrade(&keeper) }),
             most_of_user: usize::MAX,
             to_sweep: Mutex::default(),
-            persistence: Box::new(NoPersistence),
+            keeper,
         }
     }
 
@@ -98,55 +157,6 @@ impl SessionStore {
     pub fn max_sessions_of_user(mut self, most: usize) -> Self {
         self.most_of_user = most;
         self
-    }
-
-    /// Loads the sessions that were kept, and keeps those to come. One that ended meanwhile is left out; for
-    /// how long one was idle is counted from its last use that was stored.
-    pub fn with_persistence(
-        mut self,
-        persistence: impl SessionPersistence + 'static,
-    ) -> Result<Self, PersistenceError> {
-        let mut records: HashMap<SessionId, SessionRecord> =
-            persistence.load()?.into_iter().map(|record| (record.id, record)).collect();
-        self.persistence = Box::new(persistence);
-        let mut ids: Vec<_> = records.keys().copied().collect();
-        ids.sort();
-        for id in ids {
-            self.restore(id, &mut records, 0)?;
-        }
-        Ok(self)
-    }
-
-    /// Restores a session after those that it is derived from. One whose parent is gone is gone.
-    fn restore(
-        &self,
-        id: SessionId,
-        records: &mut HashMap<SessionId, SessionRecord>,
-        depth: usize,
-    ) -> Result<Option<Session>, PersistenceError> {
-        if let Some(session) = self.sessions.get(&id) {
-            return Ok(Some(session.clone()));
-        }
-        let Some(record) = records.remove(&id).filter(|_| depth < MAX_DEPTH) else {
-            return Ok(None);
-        };
-        let parent = match record.parent {
-            Some(parent) => match self.restore(parent, records, depth + 1)? {
-                Some(parent) => Some(parent),
-                None => return Ok(None),
-            },
-            None => None,
-        };
-        let (now, _) = self.shared.now();
-        let ends = record.idle.and_then(|idle| record.last_used.checked_add(idle));
-        if record.expires_at <= now || ends.is_some_and(|ends| ends <= now) {
-            return Ok(None);
-        }
-        let bad = |error: super::policy::PolicyError| PersistenceError::new(error.to_string());
-        let narrowing = record.only.as_ref().map(Narrowing::parse).transpose().map_err(bad)?;
-        let session = self.make(record, parent, narrowing);
-        self.insert(&session);
-        Ok(Some(session))
     }
 
     /// Opens a session. The roles are taken as the request names them, none if it names none:
@@ -247,7 +257,7 @@ impl SessionStore {
         let token = SessionToken::generate().map_err(|_| OpenSessionError::NoRandomness)?;
         let token_hash = token::hash(token.expose());
         let record = record(id_of(&token_hash), token_hash);
-        let stored = self.persistence.put(&record);
+        let stored = self.keeper.persistence.put(&record);
         stored.map_err(|error| OpenSessionError::NotStored { reason: error.to_string() })?;
         Ok((token, record))
     }
@@ -264,9 +274,10 @@ impl SessionStore {
             Some(parent) => Arc::clone(&parent.0.labels),
             None => {
                 let labels = record.labels.iter().map(|label| Arc::from(label.as_str())).collect();
-                Arc::new(ArcSwap::from_pointee(labels))
+                Arc::new(Labels::new(labels))
             }
         };
+        let use_stored = AtomicU64::new(beginning.last_used);
         let state =
             State::new(beginning, generation, parent.as_ref().map(|parent| StateRef::clone(&parent.0.state)));
         Session(Arc::new(Inner {
@@ -283,8 +294,9 @@ impl SessionStore {
             state,
             token_hash: record.token_hash,
             idle: record.idle,
+            use_stored,
             store: Arc::clone(&self.shared),
-            principal: ArcSwapOption::empty(),
+            standing: ArcSwapOption::empty(),
         }))
     }
 
@@ -341,49 +353,6 @@ impl SessionStore {
         self.sessions.get(&id).is_some_and(|session| check_state(&session, self.shared.now().1).is_ok())
     }
 
-    /// Ends a session and all that are derived from it, at once. False when there is no such session, or it was
-    /// revoked already.
-    ///
-    /// Where sessions are kept and the end cannot be stored, it has ended in this process all the same: see
-    /// [`try_revoke`](Self::try_revoke) for a way to know.
-    pub fn revoke(&self, id: SessionId) -> bool {
-        let Some(session) = self.get(id) else { return false };
-        let first = session.0.state.revoke();
-        let _ = self.persistence.remove(id);
-        first
-    }
-
-    /// [Ends](Self::revoke) a session, and makes sure that it is stored that it has ended.
-    pub fn try_revoke(&self, id: SessionId) -> Result<bool, SessionError> {
-        let Some(session) = self.get(id) else { return Ok(false) };
-        let first = session.0.state.revoke();
-        match self.persistence.remove(id) {
-            Ok(()) => Ok(first),
-            Err(error) => Err(SessionError::NotStored { id, reason: error.to_string() }),
-        }
-    }
-
-    /// Ends all sessions of a user at once, and says how many were open that were not derived from others.
-    pub fn revoke_user(&self, user: &str) -> usize {
-        let Some(user) = self.users.get(user).map(|user| Arc::clone(&user)) else { return 0 };
-        let mut roots = user.roots.lock().unwrap_or_else(PoisonError::into_inner);
-        let open: Vec<_> = roots.drain(..).filter(|id| self.is_open(*id)).collect();
-        user.generation.end();
-        for id in &open {
-            let _ = self.persistence.remove(*id);
-        }
-        open.len()
-    }
-
-    /// Forgets the sessions that ended more than an hour ago. [`open`](Self::open) does so for a few at a
-    /// time.
-    pub fn forget_ended(&self) {
-        let now = self.shared.now().1;
-        self.sessions.retain(|_, session| !is_forgotten(session, now));
-        let mut to_sweep = self.to_sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        to_sweep.retain(|id| self.sessions.contains_key(id));
-    }
-
     /// How many sessions are remembered, ended ones included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -396,32 +365,28 @@ impl SessionStore {
         self.sessions.is_empty()
     }
 
-    /// Stores when a session was last used, where it ends by idleness and that is worth a write: at most four
-    /// times in the time that it may be idle. For hosts that keep sessions, after [`validate`](Self::validate).
+    /// Stores when a session was last used, and those that it is derived from, where they end by idleness and that
+    /// is worth a write: at most four times in the time that each may be idle. For hosts that keep sessions, after
+    /// [`validate`](Self::validate).
+    ///
+    /// What was not stored is lost by a restart: a session ends by up to a quarter of its time earlier then, and
+    /// never later.
     pub fn store_use(&self, session: &Session) -> Result<(), PersistenceError> {
-        let Some(idle) = session.0.idle else { return Ok(()) };
-        let (now, millis) = self.shared.now();
-        let used = Duration::from_millis(millis.saturating_sub(session.0.state.last_used()));
-        if used > idle / 4 {
-            return Ok(());
-        }
-        self.persistence.touch(session.id(), now, idle / 4)
-    }
-
-    /// Looks at a few sessions, so that each opening pays for a constant share and none stops the others.
-    fn sweep_some(&self) {
-        let now = self.shared.now().1;
-        let mut to_sweep = self.to_sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..SWEPT_AT_ONCE.min(to_sweep.len()) {
-            let Some(id) = to_sweep.pop_front() else { break };
-            let forgotten = self.sessions.remove_if(&id, |_, session| is_forgotten(session, now)).is_some();
-            if !forgotten && self.sessions.contains_key(&id) {
-                to_sweep.push_back(id);
+        for session in session.line() {
+            let Some(idle) = session.0.idle else { continue };
+            let at_least = idle / 4;
+            let used = session.0.state.last_used();
+            let new =
+                Duration::from_millis(used.saturating_sub(session.0.use_stored.load(Ordering::Relaxed)));
+            if new.is_zero() || new < at_least {
+                continue;
             }
-            if forgotten {
-                let _ = self.persistence.remove(id);
-            }
+            // What is kept may be more exact than milliseconds, and counts as due also then.
+            let at_least = at_least.saturating_sub(Duration::from_millis(1));
+            self.keeper.persistence.touch(session.id(), self.shared.time(used), at_least)?;
+            session.0.use_stored.fetch_max(used, Ordering::Relaxed);
         }
+        Ok(())
     }
 }
 
@@ -431,10 +396,6 @@ fn check_state(session: &Session, now: u64) -> Result<(), SessionError> {
         Ended::Expired => SessionError::Expired { id },
         Ended::Revoked => SessionError::Revoked { id },
     })
-}
-
-fn is_forgotten(session: &Session, now: u64) -> bool {
-    now >= session.0.state.ends_at().saturating_add(REMEMBERED_MS)
 }
 
 fn id_of(token_hash: &[u8; 32]) -> SessionId {

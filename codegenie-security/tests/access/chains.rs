@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::start;
 use codegenie_security::{
-    BadChain, ChainBlock, ChainError, ChainToken, ChainVerifier, Policy, Role, SeenOnce, SigningKey,
+    BadChain, ChainBlock, ChainError, ChainMemory, ChainToken, ChainVerifier, PersistenceError, Policy,
+    RevocationId, Role, SeenOnce, Separation, SigningKey,
 };
 use proptest::prelude::*;
 
@@ -159,6 +160,130 @@ fn a_chain_for_one_use_counts_once_and_only_where_it_is_remembered() {
         }
     });
     assert_eq!(*passed.lock().unwrap(), 1);
+}
+
+/// A database of the host's, say.
+#[derive(Debug, Default)]
+struct Database {
+    used: Mutex<Vec<(RevocationId, SystemTime)>>,
+    fails: bool,
+}
+
+impl ChainMemory for Database {
+    fn is_first_use(
+        &self,
+        id: RevocationId,
+        until: SystemTime,
+        _now: SystemTime,
+    ) -> Result<bool, PersistenceError> {
+        if self.fails {
+            return Err(PersistenceError::new("the database is away"));
+        }
+        let mut used = self.used.lock().unwrap();
+        let is_first = used.iter().all(|(known, _)| *known != id);
+        used.push((id, until));
+        Ok(is_first)
+    }
+}
+
+#[test]
+fn a_host_can_keep_what_was_used_and_is_told_to_what_end() {
+    let database = Arc::new(Database::default());
+    let remembering = verifier().remember(Arc::clone(&database));
+    let once = chain().attenuate(ChainBlock::new().single_use()).unwrap();
+    let ending = ChainBlock::new().expires_at(start() + Duration::from_secs(1));
+    remembering.verify(once.attenuate(ending).unwrap().expose(), start()).unwrap();
+    assert_eq!(remembering.verify(once.expose(), start()).unwrap_err(), ChainError::Replayed);
+    let id = once.revocation_ids().unwrap()[1];
+    assert_eq!(
+        *database.used.lock().unwrap(),
+        [(id, end()), (id, end())],
+        "the end of the block that says so"
+    );
+    // What cannot be kept does not count.
+    let away: Arc<dyn ChainMemory> = Arc::new(Database { fails: true, ..Database::default() });
+    let error = verifier().remember(away).verify(once.expose(), start()).unwrap_err();
+    assert!(matches!(error, ChainError::NotKept { .. }) && error.to_string().contains("is away"), "{error}");
+}
+
+/// Whoever has a chain can make it end earlier. That does not shorten how long its use is remembered.
+#[test]
+fn a_chain_for_one_use_is_remembered_to_the_end_that_it_was_given() {
+    let once = ChainToken::issue(&issuer(), first().single_use()).unwrap();
+    let ending = |seconds| {
+        let end = start() + Duration::from_secs(seconds);
+        once.attenuate(ChainBlock::new().expires_at(end)).unwrap()
+    };
+    // The first use is one of a short end, and so are those that are tried after it.
+    let remembering = verifier().remember(Arc::new(SeenOnce::new()));
+    let taken = |verifier: &ChainVerifier, token: &ChainToken, seconds| {
+        verifier.verify(token.expose(), start() + Duration::from_secs(seconds)).is_ok()
+    };
+    assert!(taken(&remembering, &ending(1), 0));
+    for seconds in (2..200).step_by(2) {
+        assert!(!taken(&remembering, &ending(seconds + 1), seconds), "after {seconds} s");
+    }
+    assert!(!taken(&remembering, &once, 300));
+    // The first use is that of the whole, and a short one is refused after it.
+    let remembering = verifier().remember(Arc::new(SeenOnce::new()));
+    assert!(taken(&remembering, &once, 0));
+    assert!(!taken(&remembering, &ending(2), 1));
+    assert!(!taken(&remembering, &once, 3));
+}
+
+#[test]
+fn chains_for_one_use_of_one_root_are_used_once_each() {
+    let root = chain();
+    let remembering = verifier().remember(Arc::new(SeenOnce::new()));
+    for _ in 0..3 {
+        let token = root.attenuate(ChainBlock::new().single_use()).unwrap();
+        remembering.verify(token.expose(), start()).unwrap();
+        assert_eq!(remembering.verify(token.expose(), start()).unwrap_err(), ChainError::Replayed);
+        // Said twice, it is the same use.
+        let twice = token.attenuate(ChainBlock::new().single_use()).unwrap();
+        assert_eq!(remembering.verify(twice.expose(), start()).unwrap_err(), ChainError::Replayed);
+    }
+}
+
+#[test]
+fn a_chain_does_not_act_in_roles_that_are_kept_apart() {
+    let separated = |given: &[&str]| {
+        Policy::builder()
+            .role(Role::new("reader").allow("read:/src/**"))
+            .role(Role::new("writer").allow("write:/src/**"))
+            .user("alice", given.iter().copied())
+            .separate(Separation::of(["reader", "writer"]).in_one_session())
+            .build()
+            .unwrap()
+    };
+    let both = verifier().verify(chain().expose(), start()).unwrap();
+    let policy = separated(&["reader", "writer"]);
+    for action in ["read", "write"] {
+        assert!(!both.permit(&policy, action, "/src/a", start()).is_allowed(), "{action}");
+    }
+    let one = chain().attenuate(ChainBlock::new().roles(["writer"])).unwrap();
+    let one = verifier().verify(one.expose(), start()).unwrap();
+    assert!(one.permit(&policy, "write", "/src/a", start()).is_allowed());
+    // A role that the user does not have counts for nothing, so it is in nobody's way.
+    assert!(both.permit(&separated(&["reader"]), "read", "/src/a", start()).is_allowed());
+}
+
+#[test]
+fn a_chain_that_would_be_too_long_to_be_read_is_not_made() {
+    let roles = |count: usize| (0..count).map(|n| format!("{n:04000}"));
+    let error = ChainToken::issue(&issuer(), first().roles(roles(40))).unwrap_err();
+    assert!(error.to_string().contains("64 KiB"), "{error}");
+    let mut token = chain();
+    let error = loop {
+        match token.attenuate(ChainBlock::new().label("x".repeat(4096)).label("y".repeat(1000))) {
+            Ok(longer) => token = longer,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("64 KiB"), "{error}");
+    // What was made can be read, sealed, and read then.
+    verifier().verify(token.expose(), start()).unwrap();
+    verifier().verify(token.seal().unwrap().expose(), start()).unwrap();
 }
 
 fn decoded(token: &ChainToken) -> Vec<u8> {

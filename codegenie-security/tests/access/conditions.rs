@@ -85,8 +85,8 @@ fn after_untrusted_content_and_private_data_nothing_leaves() {
     let (_, helper) = access.attenuate(&lead, Default::default()).unwrap();
     assert!(access.permit(&lead, "connect", "host").is_allowed());
     // What the helper reads reaches the one that gave it work.
-    helper.add_label("untrusted-content");
-    helper.add_label("untrusted-content");
+    helper.add_label("untrusted-content").unwrap();
+    helper.add_label("untrusted-content").unwrap();
     assert_eq!(lead.labels(), ["private-data", "untrusted-content"]);
     for session in [&lead, &helper] {
         assert!(matches!(access.permit(session, "connect", "host").reason(), Reason::Denied(_)));

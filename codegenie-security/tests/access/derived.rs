@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use crate::control;
 use codegenie_security::{
-    AccessControl, Attenuation, OpenSessionError, Policy, Reason, Role, Session, SessionError,
-    SessionRequest, SessionStore,
+    AccessControl, Attenuation, Condition, OpenSessionError, Permission, Policy, Reason, Role, Separation,
+    Session, SessionError, SessionRequest, SessionStore,
 };
 use proptest::prelude::*;
 
 fn policy() -> Policy {
     Policy::builder()
         .role(Role::new("reader").allow("read:/src/**"))
-        .role(Role::new("writer").allow("write:/src/**"))
+        .role(
+            Role::new("writer")
+                .allow("write:/src/**")
+                .allow(Permission::new("other:**").when(Condition::new().level(2))),
+        )
         .role(Role::new("other").allow("*:**"))
         .user("alice", ["reader", "writer"])
         .user("bob", ["other"])
@@ -127,6 +131,33 @@ fn ending_all_sessions_of_a_user_ends_derived_ones_and_leaves_later_ones() {
     assert_eq!(access.sessions().revoke_user("nobody"), 0);
 }
 
+#[test]
+fn a_separation_that_comes_later_reaches_sessions_that_are_open() {
+    let policy = |separated: bool| {
+        let roles = Policy::builder()
+            .role(Role::new("writer").allow("write:x"))
+            .role(Role::new("approver").allow("approve:x"))
+            .user("alice", ["writer", "approver"]);
+        let separation = Separation::of(["writer", "approver"]).in_one_session();
+        if separated { roles.separate(separation) } else { roles }.build().unwrap()
+    };
+    let (access, _) = control(policy(false));
+    let (_, session) = access.open_session(SessionRequest::new("alice")).unwrap();
+    assert!(access.permit(&session, "write", "x").is_allowed());
+    access.replace_policy(policy(true));
+    for action in ["write", "approve"] {
+        let decision = access.permit(&session, action, "x");
+        assert!(matches!(decision.reason(), Reason::SeparatedRoles { .. }), "{decision}");
+        let shown = decision.to_string();
+        assert!(shown.contains(r#""writer""#) && shown.contains(r#""approver""#), "{shown}");
+    }
+    // One that acts in one of them may.
+    let (_, child) = access.attenuate(&session, Attenuation::new().roles(["writer"])).unwrap();
+    assert!(access.permit(&child, "write", "x").is_allowed());
+    access.replace_policy(policy(false));
+    assert!(access.permit(&session, "approve", "x").is_allowed());
+}
+
 /// One step of narrowing: roles by bits, permissions, a lifetime, a level.
 fn attenuation() -> impl Strategy<Value = (Option<u8>, Option<Vec<String>>, Option<u64>, Option<u8>)> {
     let permission = prop_oneof![
@@ -148,13 +179,14 @@ proptest! {
     #[test]
     fn no_descendant_may_do_what_an_ancestor_may_not(
         steps in prop::collection::vec(attenuation(), 1..6),
-        raised in 0..3_u8,
+        // Of which session of the line, from its end; to what level; for how many minutes; and so many later.
+        raises in prop::collection::vec((0..6_usize, 0..4_u8, 0..60_u64, 0..20_u64), 0..6),
         later in 0..100_u64,
     ) {
         let (access, clock) = control(policy());
         let (_, root) = access.open_session(SessionRequest::new("alice").lifetime(minutes(50))).unwrap();
-        access.raise(&root, raised, minutes(30)).unwrap();
         let mut line: Vec<Session> = vec![root];
+        let mut most = vec![u8::MAX];
         for (roles, only, lifetime, level) in steps {
             let mut attenuation = Attenuation::new();
             if let Some(bits) = roles {
@@ -173,17 +205,47 @@ proptest! {
             // Refused when it asks for roles that the parent does not have.
             if let Ok((_, child)) = access.attenuate(line.last().unwrap(), attenuation) {
                 line.push(child);
+                most.push(level.unwrap_or(u8::MAX).min(*most.last().unwrap()));
             }
         }
+        // Whoever is raised, those before it are not, and those after it are as far as they may be.
+        let mut raised: Vec<Vec<(u8, u64)>> = vec![Vec::new(); line.len()];
+        let mut now = 0;
+        let expected = |raised: &[Vec<(u8, u64)>], now: u64| {
+            let mut levels: Vec<u8> = Vec::new();
+            for (own, most) in raised.iter().zip(&most) {
+                let own = own.iter().filter(|raise| now < raise.1).map(|raise| raise.0);
+                let level = own.chain(levels.last().copied()).max().unwrap_or(0);
+                levels.push(level.min(*most));
+            }
+            levels
+        };
+        let levels = || line.iter().map(Session::level).collect::<Vec<_>>();
+        for (from_end, level, lasts, minutes_later) in raises {
+            let place = line.len() - 1 - from_end % line.len();
+            if access.raise(&line[place], level, minutes(lasts)).is_ok() {
+                raised[place].push((level, now + lasts));
+            }
+            prop_assert_eq!(levels(), expected(&raised, now));
+            now += minutes_later;
+            clock.advance(minutes(minutes_later));
+            prop_assert_eq!(levels(), expected(&raised, now));
+        }
         clock.advance(minutes(later));
+        now += later;
+        prop_assert_eq!(levels(), expected(&raised, now));
         for action in ["read", "write", "other"] {
             for resource in ["/src/a/b", "/src/a/c", "/src/x", "/etc/passwd"] {
                 let allowed: Vec<bool> =
                     line.iter().map(|session| access.permit(session, action, resource).is_allowed()).collect();
-                prop_assert!(allowed.is_sorted_by(|parent, child| parent >= child), "{action} {resource}: {allowed:?}");
+                // What needs a level, one that was raised itself may do, and the one that it is derived from not.
+                let needs_level = action == "other";
+                let narrows = allowed.windows(2).zip(levels().windows(2)).all(|(allowed, levels)| {
+                    allowed[0] >= allowed[1] || needs_level && levels[0] < 2 && levels[1] >= 2
+                });
+                prop_assert!(narrows, "{action} {resource}: {allowed:?}");
             }
         }
-        prop_assert!(line.is_sorted_by(|parent, child| parent.level() >= child.level()));
         prop_assert!(line.is_sorted_by(|parent, child| parent.expires_at() >= child.expires_at()));
     }
 }

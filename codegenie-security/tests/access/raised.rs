@@ -98,6 +98,65 @@ fn a_code_raises_a_session_for_a_while_and_no_further_than_it_may() {
 }
 
 #[test]
+fn a_raise_is_of_the_session_and_of_what_is_derived_from_it_only() {
+    let policy = Policy::builder().role(Role::new("r").allow("a:b")).user("u", ["r"]).build().unwrap();
+    let (access, clock) = control(policy);
+    let (_, root) = access.open_session(SessionRequest::new("u")).unwrap();
+    let derive = |parent, narrow| access.attenuate(parent, narrow).unwrap().1;
+    let (child, sibling) = (derive(&root, Attenuation::new()), derive(&root, Attenuation::new()));
+    let grandchild = derive(&child, Attenuation::new());
+    let capped = derive(&child, Attenuation::new().max_level(1));
+    let of_capped = derive(&capped, Attenuation::new());
+    let levels =
+        || [&root, &child, &sibling, &grandchild, &capped, &of_capped].map(|session| session.level());
+    access.raise(&child, 3, 60 * SECOND).unwrap();
+    assert_eq!(levels(), [0, 3, 0, 3, 1, 1]);
+    // No further than any session of its line may be.
+    access.raise(&of_capped, 9, 60 * SECOND).unwrap();
+    assert_eq!(levels(), [0, 3, 0, 3, 1, 1]);
+    access.raise(&root, 2, 90 * SECOND).unwrap();
+    assert_eq!(levels(), [2, 3, 2, 3, 1, 1]);
+    clock.advance(60 * SECOND);
+    assert_eq!(levels(), [2, 2, 2, 2, 1, 1]);
+    clock.advance(30 * SECOND);
+    assert_eq!(levels(), [0; 6]);
+    // What a session was raised to can be taken back, and what it inherits cannot.
+    access.raise(&root, 2, 60 * SECOND).unwrap();
+    access.raise(&child, 3, 60 * SECOND).unwrap();
+    access.lower(&child).unwrap();
+    assert_eq!(levels(), [2, 2, 2, 2, 1, 1]);
+    access.lower(&root).unwrap();
+    assert_eq!(levels(), [0; 6]);
+    access.revoke(root.id());
+    assert!(access.lower(&child).is_err() && access.raise(&child, 1, SECOND).is_err());
+}
+
+#[test]
+fn a_lower_or_shorter_raise_takes_nothing_from_a_higher_and_later_one() {
+    let policy = Policy::builder().role(Role::new("r").allow("a:b")).user("u", ["r"]).build().unwrap();
+    let (access, clock) = control(policy);
+    let (_, root) = access.open_session(SessionRequest::new("u")).unwrap();
+    let (_, child) = access.attenuate(&root, Attenuation::new()).unwrap();
+    access.raise(&root, 3, 60 * SECOND).unwrap();
+    access.raise(&root, 1, SECOND).unwrap();
+    access.raise(&child, 1, SECOND).unwrap();
+    access.raise(&root, 3, SECOND).unwrap();
+    access.raise(&root, 0, 600 * SECOND).unwrap();
+    clock.advance(59 * SECOND);
+    assert_eq!((root.level(), child.level()), (3, 3));
+    clock.advance(SECOND);
+    assert_eq!((root.level(), child.level()), (0, 0));
+    // Of a higher one and a later one, each counts for its time.
+    access.raise(&root, 1, 60 * SECOND).unwrap();
+    access.raise(&root, 3, 10 * SECOND).unwrap();
+    assert_eq!(root.level(), 3);
+    clock.advance(10 * SECOND);
+    assert_eq!(root.level(), 1);
+    clock.advance(50 * SECOND);
+    assert_eq!(root.level(), 0);
+}
+
+#[test]
 fn failures_make_each_further_attempt_wait_longer() {
     let clock = Arc::new(ManualClock::new(start()));
     let throttle = LoginThrottle::with_clock(clock.clone());

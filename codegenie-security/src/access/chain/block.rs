@@ -82,7 +82,7 @@ impl ChainBlock {
         self
     }
 
-    /// Counts once, for verifiers that [remember](super::SeenOnce).
+    /// Counts once, for verifiers that [remember](super::ChainMemory): this block, and all that is made of it.
     pub fn single_use(mut self) -> Self {
         self.single_use = true;
         self

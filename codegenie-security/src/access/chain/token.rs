@@ -15,8 +15,10 @@ const PREFIX: &str = "cgc_";
 const BLOCK_CONTEXT: &[u8] = b"codegenie chain block v1";
 const SEAL_CONTEXT: &[u8] = b"codegenie chain seal v1";
 pub(super) const MAX_BLOCKS: usize = 16;
-/// No chain is longer, in bytes.
+/// No chain is longer, in bytes, sealed or not.
 const MAX_LEN: usize = 64 * 1024;
+/// Before the blocks: magic, version, and how many follow.
+const HEAD_LEN: usize = MAGIC.len() + 2;
 
 const OPEN: u8 = 0;
 const SEALED: u8 = 1;
@@ -55,7 +57,8 @@ const SEALED: u8 = 1;
 ///
 /// A block is the public key that signs the next one (32 bytes), and its fields in the order user, audience, agent,
 /// roles, only, end, level, labels, single use. What may be missing stands after a byte, 0 or 1; a text after its
-/// length and a list after its count in 2 bytes, big-endian; the end is seconds since 1970 in 8 bytes, big-endian.
+/// length and a list after its count in 2 bytes, big-endian; the end is seconds since 1970 in 8 bytes, big-endian. All
+/// before the base64 is 64 KiB at most.
 ///
 /// Each signature is [in the context](SigningKey::sign) `codegenie chain block v1`, over the signature of the
 /// block before (64 zero bytes for the first) and the block's bytes.
@@ -155,8 +158,17 @@ impl Parsed {
         let before = self.blocks.last().map_or([0; Signature::LEN], |block| block.signature.to_bytes());
         let signature = key.sign(BLOCK_CONTEXT, &[before.as_slice(), &bytes].concat());
         self.blocks.push(Signed { bytes, block, next, signature });
+        if self.sealed_len() > MAX_LEN {
+            return Err(BadChain::new("it would be longer than 64 KiB, and no chain is"));
+        }
         self.proof = Proof::Open(seed);
         Ok(())
+    }
+
+    /// How many bytes it has with the longer of the two proofs, so that it can be sealed whatever is in it.
+    fn sealed_len(&self) -> usize {
+        let blocks = self.blocks.iter().map(|block| 4 + block.bytes.len() + Signature::LEN);
+        HEAD_LEN + blocks.sum::<usize>() + 1 + Signature::LEN
     }
 
     fn encode(&self) -> Zeroizing<String> {
@@ -186,7 +198,7 @@ impl Parsed {
     pub(super) fn read(text: &str) -> Result<Self, BadChain> {
         let malformed = || BadChain::new("it is malformed");
         let encoded = text.strip_prefix(PREFIX).ok_or_else(malformed)?;
-        if encoded.len() > MAX_LEN / 3 * 4 {
+        if encoded.len() > (MAX_LEN * 4).div_ceil(3) {
             return Err(malformed());
         }
         let bytes = Zeroizing::new(Base64UrlUnpadded::decode_vec(encoded).map_err(|_| malformed())?);

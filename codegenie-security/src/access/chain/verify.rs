@@ -1,8 +1,7 @@
 //! Chains as another process sees them.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::super::condition::seconds;
@@ -10,7 +9,9 @@ use super::super::decision::{Decision, Reason};
 use super::super::narrowing::Narrowing;
 use super::super::policy::Policy;
 use super::super::request::AccessRequest;
+use super::super::standing::conflict;
 use super::block::RevocationId;
+use super::seen::ChainMemory;
 use super::token::Parsed;
 use crate::crypto::VerifyingKey;
 
@@ -48,28 +49,15 @@ pub enum ChainError {
     /// It counts once, and was shown before; or it counts once and nobody here remembers.
     #[error("chain refused: it counts once, and was used before or is not remembered here; ask for another")]
     Replayed,
-}
-
-/// Remembers chains that count once, until their time is over. One for all verifiers of an audience.
-#[derive(Debug, Default)]
-pub struct SeenOnce(Mutex<HashMap<RevocationId, u64>>);
-
-impl SeenOnce {
-    /// Nothing seen yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// True the first time.
-    fn is_new(&self, id: RevocationId, until: u64, now: u64) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Cleared when it has doubled: each pays for a constant share.
-        if seen.len().is_power_of_two() {
-            seen.retain(|_, until| *until > now);
-        }
-        seen.insert(id, until).is_none()
-    }
+    /// It counts once, and that it was used could not be kept.
+    #[error(
+        "chain refused: it counts once, and its use could not be kept: {reason}; see to it, and ask again"
+    )]
+    #[non_exhaustive]
+    NotKept {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Verifies chains of one issuer for one audience.
@@ -78,7 +66,7 @@ pub struct ChainVerifier {
     issuer: VerifyingKey,
     audience: String,
     is_revoked: Arc<dyn Fn(&RevocationId) -> bool + Send + Sync>,
-    seen: Option<Arc<SeenOnce>>,
+    seen: Option<Arc<dyn ChainMemory>>,
 }
 
 impl ChainVerifier {
@@ -96,10 +84,10 @@ impl ChainVerifier {
         self
     }
 
-    /// Remembers there what counts once.
+    /// Remembers there what counts once: in a [`SeenOnce`](super::SeenOnce), or where the host keeps it.
     #[must_use]
-    pub fn remember(mut self, seen: Arc<SeenOnce>) -> Self {
-        self.seen = Some(seen);
+    pub fn remember(mut self, seen: impl ChainMemory + 'static) -> Self {
+        self.seen = Some(Arc::new(seen));
         self
     }
 
@@ -109,7 +97,6 @@ impl ChainVerifier {
         if !parsed.is_signed_by(&self.issuer) {
             return Err(ChainError::Refused);
         }
-        let now = seconds(now);
         let mut chain = VerifiedChain {
             user: String::new(),
             agents: Vec::new(),
@@ -120,7 +107,8 @@ impl ChainVerifier {
             labels: Vec::new(),
             ids: Vec::new(),
         };
-        let mut single_use = false;
+        // By which block, and to what end, it counts once.
+        let mut once = None;
         for (number, signed) in parsed.blocks.iter().enumerate() {
             let block = &signed.block;
             let widened = |what| Err(ChainError::Widened { block: number, what });
@@ -152,23 +140,26 @@ impl ChainVerifier {
                 chain.only.push(Narrowing::parse(only).map_err(|_| ChainError::Refused)?);
             }
             chain.labels.extend(block.labels.iter().map(|label| Arc::from(label.as_str())));
-            single_use |= block.single_use;
             let id = signed.revocation_id();
+            if block.single_use && once.is_none() {
+                // To the end as this block has it: whoever has the chain can make it end earlier, and with that
+                // must not make its use be forgotten earlier.
+                once = Some((id, chain.expires_at()));
+            }
             if (self.is_revoked)(&id) {
                 return Err(ChainError::Revoked { id });
             }
             chain.ids.push(id);
         }
-        if now >= chain.expires_at {
+        if seconds(now) >= chain.expires_at {
             return Err(ChainError::Expired);
         }
         chain.labels.sort();
         chain.labels.dedup();
-        if single_use {
-            // By its first block that is so, narrower ones made of it would count again: by the very first, none.
-            let root = chain.ids.first().copied().ok_or(ChainError::Refused)?;
-            let is_new = self.seen.as_ref().is_some_and(|seen| seen.is_new(root, chain.expires_at, now));
-            if !is_new {
+        if let Some((id, until)) = once {
+            let seen = self.seen.as_ref().ok_or(ChainError::Replayed)?;
+            let is_first = seen.is_first_use(id, until, now);
+            if !is_first.map_err(|error| ChainError::NotKept { reason: error.to_string() })? {
                 return Err(ChainError::Replayed);
             }
         }
@@ -244,8 +235,12 @@ impl VerifiedChain {
 
     /// May it do that, by this policy, at this time? Of level 0, with its own labels, without tags.
     ///
-    /// Revocation was looked at when it was verified: verify again for what takes long.
+    /// Roles that the policy keeps apart in one session are kept apart in a chain, too. Revocation was looked at
+    /// when it was verified: verify again for what takes long.
     pub fn permit(&self, policy: &Policy, action: &str, resource: &str, now: SystemTime) -> Decision {
+        if let Some(separated) = conflict(policy, &self.user, &self.roles) {
+            return Decision::new(separated);
+        }
         if seconds(now) >= self.expires_at || !self.only.iter().all(|only| only.admits(action, resource)) {
             return Decision::new(Reason::Narrowed);
         }

@@ -1,5 +1,6 @@
 //! A session as it is kept.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use super::super::session::SessionId;
@@ -8,8 +9,8 @@ const VERSION: u8 = 1;
 /// No text or list in a record is longer.
 const MAX_LEN: usize = 1 << 20;
 
-/// A session as it is kept: of its token, the hash only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A session as it is kept: of its token, the hash only, which is not shown in `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionRecord {
     /// Its public name.
@@ -26,7 +27,7 @@ pub struct SessionRecord {
     pub roles: Vec<String>,
     /// What was said about it when it was opened.
     pub tags: Vec<(String, String)>,
-    /// The labels that it began with. Later ones are not kept: they end with the process that added them.
+    /// Its labels, and those of all that is derived from it; none in the record of a derived one.
     pub labels: Vec<String>,
     /// The permissions that it was narrowed to.
     pub only: Option<Vec<String>>,
@@ -103,6 +104,26 @@ impl SessionRecord {
             last_used: read.time()?,
         };
         read.0.is_empty().then_some(record)
+    }
+}
+
+impl fmt::Debug for SessionRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionRecord")
+            .field("id", &self.id)
+            .field("parent", &self.parent)
+            .field("user", &self.user)
+            .field("agent", &self.agent)
+            .field("roles", &self.roles)
+            .field("tags", &self.tags)
+            .field("labels", &self.labels)
+            .field("only", &self.only)
+            .field("max_level", &self.max_level)
+            .field("opened_at", &self.opened_at)
+            .field("expires_at", &self.expires_at)
+            .field("idle", &self.idle)
+            .field("last_used", &self.last_used)
+            .finish_non_exhaustive()
     }
 }
 
