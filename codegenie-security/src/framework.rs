@@ -7,11 +7,11 @@ pub use error::{FrameworkError, LoginError, OperationError};
 
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::access::{
     AccessControl, Attenuation, FileSessions, LoginThrottle, OpenSessionError, Policy, Session, SessionError,
-    SessionId, SessionRequest, SessionStore, SessionToken,
+    SessionId, SessionRequest, SessionStore, SessionToken, TotpVerifier,
 };
 use crate::audit::{AuditEvent, AuditResult, AuditSink, EventClass, ThreatLevel};
 use crate::audit_log::AuditLog;
@@ -318,10 +318,83 @@ impl<A: AuditSink> SecurityFramework<A> {
         ended.map_err(LoginError::Token)
     }
 
+    /// Ends all sessions of a user, on record; how many. They have ended also where that could not be recorded or stored.
+    pub fn revoke_user(&self, user: &str) -> Result<usize, LoginError> {
+        let ended = self.access.sessions().try_revoke_user(user);
+        let event = AuditEvent::new(EventClass::Authentication, "revoke_user", format!("user:{user}"));
+        let event = match &ended {
+            Ok(count) => event.result(AuditResult::Success).detail("sessions", *count as u64),
+            Err(error) => event.result(AuditResult::Failure).detail("reason", error.to_string()),
+        };
+        self.audit.record(&event).map_err(LoginError::NotRecorded)?;
+        ended.map_err(LoginError::Token)
+    }
+
+    /// [Raises](AccessControl::raise) the level of a session for a while, on record with who approved it. Not recorded: not
+    /// raised.
+    pub fn raise(
+        &self,
+        context: &SecurityContext,
+        level: u8,
+        lasts: Duration,
+        approver: &str,
+    ) -> Result<(), LoginError> {
+        let event = raising(context, level, lasts).detail("approver", approver);
+        self.recorded_raise(event, || {
+            self.access.raise(&context.session, level, lasts).map_err(LoginError::Token)
+        })
+    }
+
+    /// [Raises](AccessControl::raise_by_code) the level of a session whose user shows a one-time code, on record.
+    pub fn raise_by_code(
+        &self,
+        context: &SecurityContext,
+        verifier: &TotpVerifier,
+        code: &str,
+        level: u8,
+        lasts: Duration,
+    ) -> Result<(), LoginError> {
+        let event = raising(context, level, lasts).detail("approver", "one-time code");
+        let raise = || self.access.raise_by_code(&context.session, verifier, code, level, lasts);
+        self.recorded_raise(event, || raise().map_err(LoginError::Code))
+    }
+
+    fn recorded_raise(
+        &self,
+        event: AuditEvent,
+        raise: impl FnOnce() -> Result<(), LoginError>,
+    ) -> Result<(), LoginError> {
+        // Before it counts: a raise that is not on record would be worth more than one that is.
+        self.audit.record(&event.clone().result(AuditResult::Pending)).map_err(LoginError::NotRecorded)?;
+        match raise() {
+            Ok(()) => {
+                let event = event.result(AuditResult::Success);
+                self.audit.record(&event).map_err(LoginError::NotRecorded)
+            }
+            Err(error) => {
+                self.refuse(event.threat(ThreatLevel::Low), &error)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Replaces the policy for all sessions at once, on record. Not recorded: not replaced.
+    pub fn replace_policy(&self, policy: Policy, who: &str) -> Result<(), LoginError> {
+        let event = AuditEvent::new(EventClass::Configuration, "replace_policy", "access policy").actor(who);
+        self.audit.record(&event.result(AuditResult::Success)).map_err(LoginError::NotRecorded)?;
+        self.access.replace_policy(policy);
+        Ok(())
+    }
+
     fn refuse(&self, event: AuditEvent, why: &dyn std::fmt::Display) -> Result<(), LoginError> {
         let event = event.result(AuditResult::Denied).detail("reason", why.to_string());
         self.audit.record(&event).map_err(LoginError::NotRecorded)
     }
+}
+
+fn raising(context: &SecurityContext, level: u8, lasts: Duration) -> AuditEvent {
+    let event = AuditEvent::new(EventClass::Authentication, "raise", "session");
+    about(event, &context.session).detail("level", u64::from(level)).detail("seconds", lasts.as_secs())
 }
 
 /// Adds to an event whose session it is about.

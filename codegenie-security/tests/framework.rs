@@ -335,3 +335,43 @@ fn the_use_of_a_session_outlives_the_process() {
     drop(security);
     assert!(start().enter(&token).is_err());
 }
+
+#[test]
+fn raising_ending_and_replacing_are_on_record_and_not_done_where_they_cannot_be() {
+    use codegenie_security::{Condition, Permission, TotpVerifier};
+    let needs_level = |action: &str| {
+        let permission = Permission::new(action).when(Condition::new().level(2));
+        Policy::builder().role(Role::new("dev").allow(permission)).user("alice", ["dev"]).build().unwrap()
+    };
+    let (security, events) = framework();
+    security.replace_policy(needs_level("deploy:staging"), "root").unwrap();
+    let (token, _) = security.open_session(SessionRequest::new("alice")).unwrap();
+    let context = security.enter(&token).unwrap();
+    let may = |security: &SecurityFramework<Events>| {
+        security.access().permit(context.session(), "deploy", "staging").is_allowed()
+    };
+    let minute = std::time::Duration::from_secs(60);
+
+    events.fail_after(0);
+    assert!(matches!(security.raise(&context, 2, minute, "ada"), Err(LoginError::NotRecorded(_))));
+    assert!(!may(&security));
+    events.0.lock().unwrap().clear();
+    events.1.store(0, Ordering::Relaxed);
+    security.raise(&context, 2, minute, "ada").unwrap();
+    assert!(may(&security));
+    let raised = events.0.lock().unwrap().last().cloned().unwrap();
+    assert_eq!((raised.action.as_str(), raised.result), ("raise", AuditResult::Success));
+    assert_eq!(raised.get_detail("approver").unwrap().to_string(), "ada");
+
+    let verifier = TotpVerifier::generate().unwrap();
+    let refused = security.raise_by_code(&context, &verifier, "no code", 3, minute).unwrap_err();
+    assert!(matches!(refused, LoginError::Code(_)), "{refused}");
+    assert_eq!(events.results().last().unwrap(), &("raise".to_owned(), AuditResult::Denied));
+
+    security.replace_policy(needs_level("deploy:production"), "root").unwrap();
+    assert!(!may(&security));
+    assert_eq!(security.revoke_user("alice").unwrap(), 1);
+    assert!(security.enter(&token).is_err());
+    let actions: Vec<String> = events.results().into_iter().map(|(action, _)| action).collect();
+    assert!(["replace_policy", "revoke_user"].iter().all(|action| actions.iter().any(|done| done == action)));
+}

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::access::{Decision, OpenSessionError, PersistenceError, SessionError, Throttled};
+use crate::access::{Decision, OpenSessionError, PersistenceError, SessionError, Throttled, TotpError};
 use crate::audit::AuditError;
 use crate::audit_log::AuditLogError;
 use crate::crypto::{KeyFileError, KeysetError, NoRandomness, PasswordError};
@@ -65,6 +65,9 @@ pub enum LoginError {
     /// The session does not count, or could not be ended for good.
     #[error(transparent)]
     Token(SessionError),
+    /// The one-time code was not taken.
+    #[error(transparent)]
+    Code(TotpError),
     /// It could not be recorded, so it was not done.
     #[error("not recorded, so not done: {0}")]
     NotRecorded(AuditError),
