@@ -1,0 +1,254 @@
+//! Simple commands: their words, assignments, redirections and substitutions.
+
+use super::{MAX_SUBSTITUTION_DEPTH, Tree};
+use crate::command::{DynamicWord, Redirect, SimpleCommand, VariableValue, Word};
+use crate::validate::word;
+use brush_parser::ast;
+
+impl Tree {
+    pub(super) fn simple(&mut self, simple: &ast::SimpleCommand) {
+        let mut command = SimpleCommand::default();
+        for item in simple.prefix.iter().flat_map(|prefix| &prefix.0) {
+            self.item(item, &mut command, true);
+        }
+        if let Some(word) = &simple.word_or_name {
+            let word = self.word(word);
+            command.words.push(word);
+        }
+        for item in simple.suffix.iter().flat_map(|suffix| &suffix.0) {
+            self.item(item, &mut command, false);
+        }
+        self.set_by_builtin(&command);
+        let called = command.words.first().and_then(Word::literal);
+        command.function =
+            called.is_some_and(|name| self.defined.iter().any(|function| function.name == name));
+        self.commands.push(command);
+    }
+
+    pub(super) fn item(
+        &mut self,
+        item: &ast::CommandPrefixOrSuffixItem,
+        command: &mut SimpleCommand,
+        prefix: bool,
+    ) {
+        match item {
+            ast::CommandPrefixOrSuffixItem::Word(word) => {
+                let word = self.word(word);
+                command.words.push(word);
+            }
+            ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) if prefix => {
+                let name = match &assignment.name {
+                    ast::AssignmentName::VariableName(name) => name.clone(),
+                    ast::AssignmentName::ArrayElementName(name, _) => {
+                        self.opaque("an array element");
+                        name.clone()
+                    }
+                };
+                let value = match &assignment.value {
+                    ast::AssignmentValue::Scalar(value) => self.word(value),
+                    ast::AssignmentValue::Array(values) => {
+                        self.compound = true;
+                        if self.gap {
+                            // The parser takes `x= (a)` for an array; to bash it is a mistake.
+                            self.opaque("a list that may be no array's");
+                        }
+                        for (subscript, value) in values {
+                            self.word(value);
+                            if subscript.is_some() {
+                                self.opaque("an array with subscripts");
+                            }
+                        }
+                        let written = word.value.clone();
+                        Word::Dynamic(DynamicWord { written, computed: true, ..DynamicWord::default() })
+                    }
+                };
+                let known = if assignment.append { VariableValue::Unknown } else { value_of(&value) };
+                self.assigns(&name, known);
+                command.assignments.push((name, value));
+            }
+            // `export A=b`, `make CC=gcc`: an argument like any other.
+            ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) => {
+                if matches!(assignment.value, ast::AssignmentValue::Array(_)) {
+                    self.opaque("an array among the arguments");
+                }
+                let word = self.word(word);
+                command.words.push(word);
+            }
+            ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => self.redirect(redirect, command),
+            ast::CommandPrefixOrSuffixItem::ProcessSubstitution(_, subshell) => {
+                let word = self.process_substitution(subshell);
+                command.words.push(word);
+            }
+        }
+    }
+
+    /// The shell puts the name of a descriptor in its place.
+    pub(super) fn process_substitution(&mut self, subshell: &ast::SubshellCommand) -> Word {
+        self.compound = true;
+        self.apart(&subshell.list);
+        let (written, prefix) = ("<(…)".to_owned(), "/dev/fd/".to_owned());
+        Word::Dynamic(DynamicWord { written, prefix, computed: true, ..DynamicWord::default() })
+    }
+
+    pub(super) fn redirect(&mut self, redirect: &ast::IoRedirect, command: &mut SimpleCommand) {
+        use ast::{IoFileRedirectKind as Kind, IoFileRedirectTarget as Target};
+        match redirect {
+            ast::IoRedirect::File(_, kind, Target::Filename(word)) => {
+                let target = self.word(word);
+                command.redirects.push(Redirect { target, writes: !matches!(kind, Kind::Read) });
+            }
+            ast::IoRedirect::File(_, Kind::DuplicateInput | Kind::DuplicateOutput, Target::Fd(_)) => {
+                self.compound = true;
+            }
+            ast::IoRedirect::File(_, _, Target::ProcessSubstitution(_, subshell)) => {
+                self.process_substitution(subshell);
+            }
+            ast::IoRedirect::File(_, kind, Target::Duplicate(word)) => {
+                let number = word.value.strip_suffix('-').unwrap_or(&word.value);
+                if number.bytes().all(|b| b.is_ascii_digit()) {
+                    self.compound = true;
+                } else if matches!(kind, Kind::DuplicateOutput) && is_a_plain_name(&word.value) {
+                    let target = self.word(word);
+                    command.redirects.push(Redirect { target, writes: true });
+                } else {
+                    // Of `>&-rm` bash makes `>&-` and the command `rm`; and the name of a file it expands twice.
+                    self.opaque("a duplicated descriptor that is not a number");
+                }
+            }
+            ast::IoRedirect::OutputAndError(word, _) => {
+                if word.value.contains('=') {
+                    // Bash takes what looks like an assignment for no file here.
+                    self.opaque("a redirection of a kind that is not followed");
+                }
+                let target = self.word(word);
+                command.redirects.push(Redirect { target, writes: true });
+            }
+            ast::IoRedirect::HereString(_, word) => {
+                self.compound = true;
+                self.word(word);
+            }
+            ast::IoRedirect::HereDocument(_, document) => {
+                self.compound = true;
+                if document.requires_expansion {
+                    let body = &document.doc.value;
+                    // A backslash joins lines, and with them the line that ends the document.
+                    if body.contains(['`', '\\']) {
+                        self.opaque("a here-document with an escape or a command in it");
+                    } else if body.contains('$') {
+                        self.scanned(word::scan_document(body));
+                    }
+                }
+                if !plain_delimiter(&document.here_end.value) {
+                    self.opaque("a here-document with an unusual delimiter");
+                }
+            }
+            ast::IoRedirect::File(..) => self.opaque("a redirection of a kind that is not followed"),
+        }
+    }
+
+    pub(super) fn word(&mut self, word: &ast::Word) -> Word {
+        self.scanned(word::scan(&word.value))
+    }
+
+    /// A pattern or a regular expression may hold what no word holds: parentheses and bars.
+    pub(super) fn pattern(&mut self, word: &ast::Word) -> Word {
+        let plain = |c: char| !"$`\"'\\<".contains(c);
+        if word.value.chars().all(plain) {
+            return Word::Literal(word.value.clone());
+        }
+        self.word(word)
+    }
+
+    pub(super) fn scanned(&mut self, scanned: word::Scanned) -> Word {
+        if let Some(what) = scanned.opaque {
+            self.opaque(what);
+        }
+        for command in &scanned.commands {
+            self.substitution(command);
+        }
+        for expression in &scanned.arithmetic {
+            self.arithmetic(expression, false);
+        }
+        for name in &scanned.sets {
+            self.sets(name, VariableValue::Unknown);
+        }
+        self.compound |= matches!(scanned.word, Word::Dynamic(_));
+        scanned.word
+    }
+
+    pub(super) fn substitution(&mut self, command: &str) {
+        self.compound = true;
+        if self.depth >= MAX_SUBSTITUTION_DEPTH {
+            return self.opaque("substitutions nested too deeply");
+        }
+        // `$(<file)` reads a file.
+        if command.trim().is_empty() {
+            return;
+        }
+        let mut inner = Self::new(self.depth + 1);
+        inner.defined.clone_from(&self.defined);
+        inner.defined.iter_mut().for_each(|function| function.lasts = true);
+        if inner.text(command).is_err() {
+            return self.opaque("a command substitution that is not understood");
+        }
+        self.commands.append(&mut inner.commands);
+        self.functions.append(&mut inner.functions);
+        self.computed.append(&mut inner.computed);
+        self.bound.append(&mut inner.bound);
+        for (name, value) in inner.variables {
+            self.assigns(&name, value);
+        }
+        inner.opaque.iter().for_each(|what| self.opaque(what));
+    }
+
+    pub(super) fn opaque(&mut self, what: &str) {
+        self.compound = true;
+        if !self.opaque.iter().any(|known| known == what) {
+            self.opaque.push(what.to_owned());
+        }
+    }
+}
+
+/// A name of which the shell makes itself, however often.
+fn is_a_plain_name(written: &str) -> bool {
+    !written.starts_with('-')
+        && written.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./,:%+-".contains(&b))
+}
+
+/// What is known of a variable that is given this word.
+pub(super) fn value_of(word: &Word) -> VariableValue {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_./,:@%+-".contains(&b);
+    match word {
+        Word::Literal(text) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => {
+            VariableValue::Number
+        }
+        Word::Literal(text) if !text.starts_with(['-', '+']) && text.bytes().all(plain) => {
+            VariableValue::Plain
+        }
+        // Whether the expression only computes is judged apart.
+        Word::Dynamic(word)
+            if word.written.starts_with("$((")
+                && word.written.ends_with("))")
+                && word.written.matches("$(").count() == 1 =>
+        {
+            VariableValue::Number
+        }
+        Word::Dynamic(word) if is_number_sequence(&word.written) => VariableValue::Number,
+        _ => VariableValue::Unknown,
+    }
+}
+
+/// `{1..9}`.
+fn is_number_sequence(written: &str) -> bool {
+    let inside = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| {
+        inside.split("..").all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// A word that every shell reads alike, bare or quoted as a whole.
+fn plain_delimiter(written: &str) -> bool {
+    let quoted = |quote| written.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    let bare = quoted('\'').or_else(|| quoted('"')).or_else(|| written.strip_prefix('\\')).unwrap_or(written);
+    !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
