@@ -25,6 +25,8 @@ mod oracle;
 mod policy_files;
 #[path = "access/raised.rs"]
 mod raised;
+#[path = "access/words.rs"]
+mod words;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -24,6 +24,7 @@ use super::condition::Circumstances;
 use super::decision::{Decision, Reason, RuleRef, Rules};
 use super::pattern::Pattern;
 use super::request::AccessRequest;
+use super::role::is_action;
 
 /// Roles and who has them; immutable once built.
 ///
@@ -61,7 +62,7 @@ pub struct Policy {
     roles: std::collections::HashMap<Arc<str>, RoleInfo>,
     separations: Vec<Separation>,
     /// What actions there are, where the policy says so.
-    actions: Option<Vec<String>>,
+    actions: Option<std::collections::HashSet<String, rustc_hash::FxBuildHasher>>,
 }
 
 #[derive(Clone, Debug)]
@@ -180,6 +181,15 @@ impl Policy {
         Principal::new(held)
     }
 
+    /// Why no rule is looked at, where none is.
+    fn refusal(&self, action: &str, resource: &str) -> Option<Reason> {
+        if !is_action(action) || !Pattern::is_canonical(resource) {
+            return Some(Reason::NotCanonical);
+        }
+        let is_known = self.actions.as_ref().is_none_or(|actions| actions.contains(action));
+        (!is_known).then_some(Reason::UnknownAction)
+    }
+
     pub(super) fn decide_for(
         &self,
         principal: &Principal,
@@ -187,8 +197,8 @@ impl Policy {
         resource: &str,
         circumstances: &Circumstances<'_>,
     ) -> Decision {
-        if !Pattern::is_canonical(resource) {
-            return Decision::new(Reason::NotCanonical);
+        if let Some(reason) = self.refusal(action, resource) {
+            return Decision::new(reason);
         }
         let mut search =
             Search { policy: self, principal, circumstances, denied: None, allowed: None, unmet: None };

@@ -87,7 +87,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Says what actions there are, so that [`Policy::lint`] finds those that are misspelt.
+    /// Says what actions there are. All others are denied, and [`Policy::lint`] finds rules about them.
+    /// Where nothing is said, every plain word is an action.
     pub fn actions<A: Into<String>>(mut self, actions: impl IntoIterator<Item = A>) -> Self {
         self.actions.get_or_insert_default().extend(actions.into_iter().map(Into::into));
         self

@@ -9,7 +9,7 @@ use super::{Policy, Principal, RoleInfo, User};
 use crate::access::condition::seconds;
 use crate::access::decision::{Owner, Rule, Rules};
 use crate::access::pattern::BadPattern;
-use crate::access::role::{Effect, Permission, Role};
+use crate::access::role::{Effect, Permission, Role, is_action};
 
 /// Why a policy was not built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +60,13 @@ pub enum PolicyError {
         /// What is wrong with the pattern.
         source: BadPattern,
     },
+    /// A declared action is no plain word, so nobody could ask for it.
+    #[error("action {action:?} is no plain word; write lowercase letters, digits, `_`, `-` and `.`")]
+    #[non_exhaustive]
+    BadAction {
+        /// The action as written.
+        action: String,
+    },
     /// A user is given two roles that shall be kept apart.
     #[error("user {user:?} is given {first:?} and {second:?}, which are kept apart; take one of them away")]
     #[non_exhaustive]
@@ -103,6 +110,11 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
                 &["roles", &role.name],
                 None,
             ));
+        }
+    }
+    for (place, action) in builder.actions.iter().flatten().enumerate() {
+        if !is_action(action) {
+            return Err(at(PolicyError::BadAction { action: action.clone() }, &["actions"], Some(place)));
         }
     }
     let too_large = |_| at(PolicyError::TooLarge, &[], None);
@@ -192,7 +204,7 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
         users: HashMap::default(),
         roles,
         separations: builder.separations,
-        actions: builder.actions,
+        actions: builder.actions.map(|actions| actions.into_iter().collect()),
     };
     policy.check_separations(&users)?;
     for user in users.values_mut() {
@@ -229,10 +241,8 @@ pub(in crate::access) fn parse_permission(
     let action = match action {
         "" => return Err(bad("the action is empty")),
         "*" => None,
-        _ if action.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) => {
-            Some(action.to_owned())
-        }
-        _ => return Err(bad("an action is letters, digits, `_`, `-` and `.`, or `*` alone")),
+        _ if is_action(action) => Some(action.to_owned()),
+        _ => return Err(bad("an action is lowercase letters, digits, `_`, `-` and `.`, or `*` alone")),
     };
     let resource = resource.parse().map_err(|source| PolicyError::BadResource {
         owner: owner.to_owned(),

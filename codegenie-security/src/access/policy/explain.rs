@@ -14,7 +14,8 @@ use crate::access::role::Effect;
 pub struct Explanation {
     /// What was decided.
     pub decision: Decision,
-    /// The rules that match, in the order of the policy.
+    /// The rules that match, in the order of the policy. None where the action or the resource's name is not even
+    /// looked up.
     pub considered: Vec<Consideration>,
 }
 
@@ -36,6 +37,9 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, request: &AccessRequest<'_>) -> Explanation {
         let decision = self.decide(request);
+        if self.refusal(request.action, request.resource).is_some() {
+            return Explanation { decision, considered: Vec::new() };
+        }
         let numbers = 0..u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
         let rules = numbers.filter_map(|number| self.rules.share(number));
         let matching = rules.filter(|rule| rule.matches(request.action, request.resource));

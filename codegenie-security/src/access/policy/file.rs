@@ -96,7 +96,7 @@ impl Policy {
     /// use codegenie_security::{AccessRequest, Policy, PolicyFormat};
     ///
     /// let policy = Policy::parse(r#"
-    ///     actions = ["read", "write", "execute", "connect"]   # optional, for the linter
+    ///     actions = ["read", "write", "execute", "connect"]   # optional: all others are denied
     ///
     ///     [roles.reader]
     ///     allow = ["read:/src/**"]

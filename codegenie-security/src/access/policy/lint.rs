@@ -69,10 +69,9 @@ impl Policy {
             {
                 found(LintKind::NeverHolds, format!("{rule} never counts; correct its hours or weekdays"));
             }
-            let unknown = rule
-                .action
-                .as_ref()
-                .filter(|action| self.actions.as_ref().is_some_and(|actions| !actions.contains(action)));
+            let unknown = rule.action.as_ref().filter(|action| {
+                self.actions.as_ref().is_some_and(|actions| !actions.contains(action.as_str()))
+            });
             if let Some(action) = unknown {
                 let message = format!(
                     "{rule} is about {action:?}, which is no action; correct it, or add it to the actions"
