@@ -25,6 +25,8 @@ mod oracle;
 mod policy_files;
 #[path = "access/raised.rs"]
 mod raised;
+#[path = "access/times.rs"]
+mod times;
 #[path = "access/words.rs"]
 mod words;
 

@@ -182,7 +182,7 @@ impl Rule {
     }
 
     pub(super) fn counts(&self, circumstances: &Circumstances<'_>) -> bool {
-        circumstances.now < self.until && self.when.holds(circumstances)
+        circumstances.is_before(self.until, self.effect) && self.when.holds(circumstances, self.effect)
     }
 
     /// Does it count whatever the circumstances?
@@ -220,7 +220,7 @@ pub enum Reason {
     /// This rule denies it.
     Denied(RuleRef),
     /// This rule would allow it, and its condition does not hold or its time is over: a session of a higher
-    /// level, say, may.
+    /// level, say, may. So does one that is limited in time, where the request does not say when.
     Unmet(RuleRef),
     /// No rule is about it.
     NoRule,

@@ -24,7 +24,7 @@ use super::condition::Circumstances;
 use super::decision::{Decision, Reason, RuleRef, Rules};
 use super::pattern::Pattern;
 use super::request::AccessRequest;
-use super::role::is_action;
+use super::role::{Effect, is_action};
 
 /// Roles and who has them; immutable once built.
 ///
@@ -249,12 +249,16 @@ impl Search<'_> {
     }
 
     fn consider(&mut self, entry: Entry, held: &Held) {
-        let until = if entry.denies() { held.denies_until } else { held.allows_until };
+        let (until, effect) = if entry.denies() {
+            (held.denies_until, Effect::Deny)
+        } else {
+            (held.allows_until, Effect::Allow)
+        };
         if until == 0 {
             return;
         }
-        let counts =
-            self.circumstances.now < until && (!entry.is_conditional() || self.condition_holds(entry.rule()));
+        let counts = self.circumstances.is_before(until, effect)
+            && (!entry.is_conditional() || self.condition_holds(entry.rule()));
         let place = match (entry.denies(), counts) {
             (true, true) => &mut self.denied,
             (true, false) => return,

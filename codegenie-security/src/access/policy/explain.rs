@@ -74,21 +74,21 @@ impl Policy {
                 if rule.effect == Effect::Allow && acting.is_empty() {
                     return (false, "its role is not active");
                 }
-                let count = |(_, until): &(&String, &u64)| circumstances.now < **until;
+                let count = |(_, until): &(&String, &u64)| circumstances.is_before(**until, rule.effect);
                 let current = if rule.effect == Effect::Allow {
                     acting.into_iter().any(count)
                 } else {
                     by.iter().any(count)
                 };
                 if !current {
-                    return (false, "the user's time in its role is over");
+                    return (false, "the user's time in its role is over, or no time is said");
                 }
             }
         }
-        if circumstances.now >= rule.until {
-            return (false, "its time is over");
+        if !circumstances.is_before(rule.until, rule.effect) {
+            return (false, "its time is over, or no time is said");
         }
-        if !rule.when.holds(&circumstances) {
+        if !rule.when.holds(&circumstances, rule.effect) {
             return (false, "its condition does not hold");
         }
         (true, "it counts")
