@@ -19,6 +19,8 @@ mod conditions;
 mod derived;
 #[path = "access/kept.rs"]
 mod kept;
+#[path = "access/names.rs"]
+mod names;
 #[path = "access/oracle.rs"]
 mod oracle;
 #[path = "access/policy_files.rs"]

@@ -1,0 +1,39 @@
+//! Names and patterns: one way to write each, and bounds on what a check costs.
+
+use codegenie_security::{Attenuation, Pattern, Policy, Reason, Role, SessionRequest};
+
+use crate::control;
+
+#[test]
+fn patterns_with_many_wildcards_or_a_long_end_are_refused() {
+    let parse = |text: String| text.parse::<Pattern>();
+    let error = parse("*a".repeat(2000)).unwrap_err().to_string();
+    assert!(error.contains("64 wildcards"), "{error}");
+    assert!(error.len() < 400, "a long pattern is not repeated in full");
+    parse("*a".repeat(64)).unwrap();
+    assert!(
+        parse("*a".repeat(65)).is_err()
+            && parse("a?".repeat(65)).is_err()
+            && parse("**/".repeat(65) + "x").is_err()
+    );
+    // What follows the first wildcard is bounded, what stands before it is only as long as a name may be.
+    parse(format!("/{}/*", "a".repeat(4000))).unwrap();
+    parse(format!("*{}", "a".repeat(511))).unwrap();
+    assert!(parse(format!("*{}", "a".repeat(512))).is_err());
+    assert!(parse("a".repeat(4097)).is_err());
+    assert!(Attenuation::new().only(["read:".to_owned() + &"*a".repeat(2000)]).is_err());
+}
+
+#[test]
+fn names_that_are_very_long_are_denied_unread() {
+    let role = Role::new("r").allow("read:**");
+    let (access, _) = control(Policy::builder().role(role).user("u", ["r"]).build().unwrap());
+    let (_, session) = access.open_session(SessionRequest::new("u")).unwrap();
+    let (_, child) = access.attenuate(&session, Attenuation::new().only(["read:**"]).unwrap()).unwrap();
+    let (longest, longer) = ("a".repeat(4096), "a".repeat(4097));
+    assert!(Pattern::is_canonical(&longest) && !Pattern::is_canonical(&longer));
+    for session in [&session, &child] {
+        assert!(access.permit(session, "read", &longest).is_allowed());
+        assert_eq!(access.permit(session, "read", &longer).reason(), &Reason::NotCanonical);
+    }
+}
