@@ -71,8 +71,9 @@ impl Pattern {
     /// `/src/../etc` would slip through a rule for `/src/**`.
     ///
     /// A name is canonical unless it is empty, holds a NUL character, has a segment `.` or `..`, two
-    /// slashes in a row, or a slash at its end other than the root's; or it is longer than 4,096 bytes. Symbolic
-    /// links, letter case and the like are the caller's to resolve.
+    /// slashes in a row, or a slash at its end; or it is longer than 4,096 bytes. The roots `/` and `file:/`, which
+    /// are a slash alone or one after the first segment, may end in it. Symbolic links, letter case and the like
+    /// are the caller's to resolve.
     #[must_use]
     pub fn is_canonical(resource: &str) -> bool {
         // One pass: this stands before every decision.
@@ -83,11 +84,13 @@ impl Pattern {
         let mut segment = 0;
         let mut dots = true;
         let mut previous = 0;
+        let mut separators = 0;
         for &byte in bytes {
             if byte == b'/' || byte == b':' {
                 if (dots && (segment == 1 || segment == 2)) || (byte == b'/' && previous == b'/') {
                     return false;
                 }
+                separators += 1;
                 (segment, dots) = (0, true);
             } else {
                 if byte == 0 {
@@ -99,7 +102,9 @@ impl Pattern {
             previous = byte;
         }
         let ends_in_dots = dots && (segment == 1 || segment == 2);
-        let ends_in_slash = previous == b'/' && bytes != b"/" && !bytes.ends_with(b":/");
+        // `/` alone, and `c:/`: in `/data/c:/` the slash would be a second way to write `/data/c:`.
+        let is_root = bytes == b"/" || (separators == 2 && bytes.len() > 2 && bytes.ends_with(b":/"));
+        let ends_in_slash = previous == b'/' && !is_root;
         !bytes.is_empty() && !ends_in_dots && !ends_in_slash
     }
 

@@ -1,6 +1,6 @@
 //! Names and patterns: one way to write each, and bounds on what a check costs.
 
-use codegenie_security::{Attenuation, Pattern, Policy, Reason, Role, SessionRequest};
+use codegenie_security::{AccessRequest, Attenuation, Pattern, Policy, Reason, Role, SessionRequest};
 
 use crate::control;
 
@@ -36,4 +36,22 @@ fn names_that_are_very_long_are_denied_unread() {
         assert!(access.permit(session, "read", &longest).is_allowed());
         assert_eq!(access.permit(session, "read", &longer).reason(), &Reason::NotCanonical);
     }
+}
+
+#[test]
+fn only_the_root_of_a_first_segment_ends_in_a_slash() {
+    for name in ["/", "c:/", "file:/"] {
+        assert!(Pattern::is_canonical(name), "{name}");
+    }
+    for name in ["/data/c:/", "a:b:/", "file:c:/", ":/", "/:/", "file:/a/", "a/"] {
+        assert!(!Pattern::is_canonical(name), "{name}");
+    }
+    let policy = Policy::builder()
+        .role(Role::new("d").allow("read:**").deny("read:/data/c:"))
+        .user("a", ["d"])
+        .build()
+        .unwrap();
+    let ask = |name| policy.decide(&AccessRequest::new("a", "read", name));
+    assert!(matches!(ask("/data/c:").reason(), Reason::Denied(_)));
+    assert_eq!(ask("/data/c:/").reason(), &Reason::NotCanonical);
 }
