@@ -295,6 +295,20 @@ fn reach(tokens: &[Token], alive: &mut [u64], mut index: usize) {
     }
 }
 
+/// A name that the tokens match, and a canonical one if they match any: whatever a wildcard stands for, an `x`
+/// can stand there.
+fn example(tokens: &[Token]) -> String {
+    let mut name = String::new();
+    for token in tokens {
+        match token {
+            Token::Literal(character) => name.push(*character),
+            Token::One | Token::Segment | Token::Everything => name.push('x'),
+            Token::Through(separator) => name.extend(['x', *separator]),
+        }
+    }
+    name
+}
+
 /// A text as an error shows it, not at any length.
 fn shown(text: &str) -> String {
     const MOST: usize = 200;
@@ -314,9 +328,6 @@ impl std::str::FromStr for Pattern {
         }
         if text.len() > MAX_NAME {
             return Err(bad("it is longer than 4096 bytes; shorten it"));
-        }
-        if !Self::is_canonical(text) {
-            return Err(bad("no canonical name has `//`, a NUL, or a segment `.` or `..`; leave it out"));
         }
         let mut tokens = Vec::new();
         let mut segment_start = true;
@@ -343,6 +354,11 @@ impl std::str::FromStr for Pattern {
                 Token::One | Token::Segment | Token::Everything => false,
             };
             tokens.push(token);
+        }
+        if !Self::is_canonical(&example(&tokens)) {
+            return Err(bad(
+                "no canonical name has `//`, a NUL, a segment `.` or `..`, or a `/` at its end; leave it out",
+            ));
         }
         let literals = tokens.iter().map_while(|token| match token {
             Token::Literal(literal) => Some(*literal),

@@ -1,6 +1,7 @@
 //! Names and patterns: one way to write each, and bounds on what a check costs.
 
 use codegenie_security::{AccessRequest, Attenuation, Pattern, Policy, Reason, Role, SessionRequest};
+use proptest::prelude::*;
 
 use crate::control;
 
@@ -54,4 +55,54 @@ fn only_the_root_of_a_first_segment_ends_in_a_slash() {
     let ask = |name| policy.decide(&AccessRequest::new("a", "read", name));
     assert!(matches!(ask("/data/c:").reason(), Reason::Denied(_)));
     assert_eq!(ask("/data/c:/").reason(), &Reason::NotCanonical);
+}
+
+#[test]
+fn a_pattern_that_can_never_match_is_refused() {
+    for text in [
+        "/src/\\.\\./x",
+        "/src/\\..",
+        "/src/.\\./x",
+        "/src/\\./x",
+        "\\.",
+        "/a\\//b",
+        "/a/\\/b",
+        "/a\\/",
+        "x:\\/\\/",
+        "a\\\0",
+    ] {
+        assert!(text.parse::<Pattern>().is_err(), "{text:?}");
+    }
+    for (text, name) in [
+        ("/src/\\.a", "/src/.a"),
+        ("a\\/b", "a/b"),
+        ("\\/", "/"),
+        ("c\\:\\/", "c:/"),
+        ("*:/", "c:/"),
+        ("/.*", "/.a"),
+        ("/?", "/a"),
+    ] {
+        assert!(text.parse::<Pattern>().unwrap().matches(name), "{text:?} on {name:?}");
+    }
+}
+
+proptest! {
+    /// Whatever is taken matches some canonical name, of which this is one.
+    #[test]
+    fn each_pattern_that_is_taken_matches_something(text in "([ab.*?/:]|\\\\[a./:*]){1,8}") {
+        if let Ok(pattern) = text.parse::<Pattern>() {
+            let (mut name, mut escaped) = (String::new(), false);
+            let mut characters = text.chars().peekable();
+            while let Some(character) = characters.next() {
+                match character {
+                    '\\' if !escaped => { escaped = true; continue }
+                    '*' if !escaped => { characters.next_if_eq(&'*'); name.push('x') }
+                    '?' if !escaped => name.push('x'),
+                    literal => name.push(literal),
+                }
+                escaped = false;
+            }
+            prop_assert!(Pattern::is_canonical(&name) && pattern.matches(&name), "{} {}", text, name);
+        }
+    }
 }
