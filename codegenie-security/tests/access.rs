@@ -27,6 +27,8 @@ mod oracle;
 mod policy_files;
 #[path = "access/raised.rs"]
 mod raised;
+#[path = "access/reloading.rs"]
+mod reloading;
 #[path = "access/times.rs"]
 mod times;
 #[path = "access/words.rs"]

@@ -61,6 +61,8 @@ pub struct Policy {
     /// Roles by name: their numbers in the index, and all that they inherit from, themselves included.
     roles: std::collections::HashMap<Arc<str>, RoleInfo>,
     separations: Vec<Separation>,
+    /// The fingerprint of the text that it was made from, where it was.
+    source: Option<[u8; 32]>,
     /// What actions there are, where the policy says so.
     actions: Option<std::collections::HashSet<String, rustc_hash::FxBuildHasher>>,
 }

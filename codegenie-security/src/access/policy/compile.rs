@@ -204,6 +204,7 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
         users: HashMap::default(),
         roles,
         separations: builder.separations,
+        source: None,
         actions: builder.actions.map(|actions| actions.into_iter().collect()),
     };
     policy.check_separations(&users)?;

@@ -8,9 +8,10 @@ use std::fmt;
 use super::compile::{Misplaced, PolicyError, compile};
 use super::{Policy, PolicyBuilder};
 use locate::Place;
+use sha2::{Digest, Sha256};
 
 /// No policy text is longer.
-const MAX_LEN: usize = 64 << 20;
+pub(super) const MAX_LEN: usize = 64 << 20;
 
 /// How a policy is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +58,14 @@ impl PolicyFileError {
             Cause::Policy(error) => Some(error),
             _ => None,
         }
+    }
+
+    pub(super) fn text(text: String) -> Self {
+        Self { place: None, cause: Cause::Text(text) }
+    }
+
+    pub(super) fn too_long() -> Self {
+        Self::text(format!("the policy has more than {MAX_LEN} bytes; split it"))
     }
 
     pub(super) fn io(path: &std::path::Path, error: std::io::Error) -> Self {
@@ -125,9 +134,7 @@ impl Policy {
     /// optional. What is not known is an error, as is a name that stands twice.
     pub fn parse(text: &str, format: PolicyFormat) -> Result<Self, PolicyFileError> {
         if text.len() > MAX_LEN {
-            let text =
-                format!("the policy has {} bytes, and at most {MAX_LEN} are read; split it", text.len());
-            return Err(PolicyFileError { place: None, cause: Cause::Text(text) });
+            return Err(PolicyFileError::too_long());
         }
         let shape: shape::File = match format {
             PolicyFormat::Toml => toml::from_str(text).map_err(|error| {
@@ -147,7 +154,7 @@ impl Policy {
             })?,
         };
         let builder = PolicyBuilder::from(shape);
-        compile(builder).map_err(|Misplaced { error, path }| {
+        let compiled = compile(builder).map_err(|Misplaced { error, path }| {
             let offset = match format {
                 PolicyFormat::Toml => locate::in_toml(text, &path),
                 PolicyFormat::Json => locate::in_json(text, &path),
@@ -156,8 +163,18 @@ impl Policy {
                 place: offset.map(|offset| locate::place_of(text, offset)),
                 cause: Cause::Policy(error),
             }
-        })
+        })?;
+        Ok(Self { source: Some(fingerprint(text, format)), ..compiled })
     }
+}
+
+/// Tells whether two policies were made from the same text.
+pub(super) fn fingerprint(text: &str, format: PolicyFormat) -> [u8; 32] {
+    let format = match format {
+        PolicyFormat::Toml => b't',
+        PolicyFormat::Json => b'j',
+    };
+    Sha256::new().chain_update([format]).chain_update(text).finalize().into()
 }
 
 fn one_line(text: &str) -> String {
