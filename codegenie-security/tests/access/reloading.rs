@@ -1,6 +1,8 @@
 //! Policy files beside what is in force, and files that are no policy, or not all of one.
 
-use codegenie_security::{AccessControl, Policy, PolicyFile, PolicyFormat, Reload, Session, SessionRequest};
+use codegenie_security::{
+    AccessControl, AccessRequest, Policy, PolicyFile, PolicyFormat, Reload, Session, SessionRequest,
+};
 
 const ALLOWING: &str = "[roles.d]\nallow = ['a:b']\n[users.alice]\nroles = ['d']\n";
 const EMPTY: &str = "[roles.d]\n[users.alice]\nroles = ['d']\n";
@@ -71,4 +73,28 @@ fn no_more_is_read_of_a_file_than_a_policy_may_have() {
     std::fs::File::create(&path).unwrap().set_len(1 << 36).unwrap();
     let error = PolicyFile::new(&path).load().unwrap_err();
     assert!(error.to_string().contains("67108864"), "{error}");
+}
+
+#[test]
+fn half_a_policy_that_says_it_has_an_end_is_refused() {
+    let whole = "end_marked = true\n[roles.d]\nallow=['*:**']\n[users.alice]\nroles=['d']\ndeny=['delete:**']\n[end]\n";
+    let deletes = |policy: &Policy| policy.decide(&AccessRequest::new("alice", "delete", "x")).is_allowed();
+    let parse = |text: &str| Policy::parse(text, PolicyFormat::Toml);
+    let policy = parse(whole).unwrap();
+    assert!(policy.decide(&AccessRequest::new("alice", "read", "x")).is_allowed() && !deletes(&policy));
+    for cut in 0..whole.len() - 1 {
+        let half = &whole[..cut];
+        assert!(parse(half).is_ok_and(|policy| policy.rules() == 0) || parse(half).is_err(), "{half:?}");
+    }
+    let error = parse(whole.strip_suffix("[end]\n").unwrap()).unwrap_err();
+    assert!(error.to_string().contains("[end]"), "{error}");
+    parse(&format!("{whole}\n\n")).unwrap();
+    // In the middle it is the end of nothing, and it holds nothing.
+    assert!(parse("end_marked = true\n[end]\n[roles.d]\nallow=['*:**']\n").is_err());
+    assert!(parse("end_marked = true\n[roles.d]\n[end]\nallow=['*:**']\n").is_err());
+    assert!(parse("[roles.d]\n[end]\n[users.u]\n").is_err(), "an end that is not announced is none");
+    parse("[roles.d]\n[users.u]\n").unwrap();
+    // Of JSON half a text is none.
+    Policy::parse(r#"{"end_marked": true, "end": {}}"#, PolicyFormat::Json).unwrap();
+    assert!(Policy::parse(r#"{"end_marked": true}"#, PolicyFormat::Json).is_err());
 }

@@ -132,6 +132,12 @@ impl Policy {
     ///
     /// A condition has `level`, `labels`, `tags` (a table), `hours`, `weekdays` and `utc_offset` (minutes), all
     /// optional. What is not known is an error, as is a name that stands twice.
+    ///
+    /// # End mark
+    ///
+    /// A TOML text that is cut off, because it was read while it was written, may be a policy without the
+    /// prohibitions at its end. One that begins with `end_marked = true` has to end with a line `[end]`, and is
+    /// refused when that is missing. JSON that is cut off is no JSON; there the two keys may be written as well.
     pub fn parse(text: &str, format: PolicyFormat) -> Result<Self, PolicyFileError> {
         if text.len() > MAX_LEN {
             return Err(PolicyFileError::too_long());
@@ -153,6 +159,9 @@ impl Policy {
                 }
             })?,
         };
+        if let Some(why) = shape.end_is_missing(text, format) {
+            return Err(PolicyFileError::text(why.to_owned()));
+        }
         let builder = PolicyBuilder::from(shape);
         let compiled = compile(builder).map_err(|Misplaced { error, path }| {
             let offset = match format {

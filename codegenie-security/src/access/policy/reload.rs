@@ -14,7 +14,7 @@ use crate::access::control::AccessControl;
 ///
 /// Replace the file only by renaming a new one over it. Of a file that is written in place half may be read, and
 /// half a TOML text is often a policy of its own, without the prohibitions at the end. A file that changes while
-/// it is read is refused, but not one whose writer pauses.
+/// it is read is refused, but not one whose writer pauses; for that see the end mark in [`Policy::parse`].
 #[derive(Debug)]
 pub struct PolicyFile {
     path: PathBuf,
