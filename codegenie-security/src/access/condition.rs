@@ -70,8 +70,8 @@ impl Condition {
         self
     }
 
-    /// The time of day is between these minutes since midnight; `22 * 60, 6 * 60` is the night. What is past
-    /// the day's 1,440 minutes never holds.
+    /// The time of day is between these minutes since midnight; `22 * 60, 6 * 60` is the night. What begins after
+    /// minute 1,439 or ends after minute 1,440 is refused when the policy is built.
     #[must_use]
     pub fn hours(mut self, from: u16, to: u16) -> Self {
         self.hours = Some((from, to));
@@ -105,6 +105,18 @@ impl Condition {
     pub fn utc_offset(mut self, minutes: i16) -> Self {
         self.utc_offset = minutes;
         self
+    }
+
+    /// Does it ask for what there is?
+    pub(super) fn check(&self) -> Result<(), BadCondition> {
+        match self.hours {
+            Some((from, to)) if from >= MINUTES || to > MINUTES => Err(BadCondition {
+                why: format!(
+                    "hours from minute {from} to {to} are not in a day; begin before and end by {MINUTES}"
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Is it met, for a rule of this effect? Where the time is not known, hours and weekdays are taken to be those

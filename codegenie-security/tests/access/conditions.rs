@@ -251,3 +251,22 @@ fn the_linter_finds_what_has_no_effect() {
         Policy::builder().role(Role::new("dev").allow("read:/src/**").deny("read:/src/k")).user("u", ["dev"]);
     assert_eq!(clean.build().unwrap().lint(now), []);
 }
+
+#[test]
+fn hours_past_the_day_are_refused_at_build() {
+    let build = |from, to| {
+        let permission = Permission::new("a:x").when(Condition::new().hours(from, to));
+        Policy::builder().role(Role::new("r").deny(permission)).user("u", ["r"]).build()
+    };
+    for (from, to) in [(1500, 600), (0, 1500), (24 * 60, 600), (0, 24 * 60 + 1), (u16::MAX, u16::MAX)] {
+        let error = build(from, to).unwrap_err();
+        assert!(matches!(error, PolicyError::BadCondition { .. }), "{from}, {to}: {error}");
+        assert!(error.to_string().contains("1440") && !error.to_string().contains('\n'), "{error}");
+    }
+    for (from, to) in [(0, 24 * 60), (1439, 0), (0, 0)] {
+        build(from, to).unwrap();
+    }
+    // The linter is right about what is left.
+    let lints = build(60, 60).unwrap().lint(start());
+    assert!(lints.iter().any(|lint| lint.kind() == LintKind::NeverHolds), "{lints:#?}");
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::builder::{PolicyBuilder, Separation};
 use super::index::{Entry, IndexBuilder, MAX_RULES};
 use super::{Policy, Principal, RoleInfo, User};
-use crate::access::condition::seconds;
+use crate::access::condition::{BadCondition, seconds};
 use crate::access::decision::{Owner, Rule, Rules};
 use crate::access::pattern::BadPattern;
 use crate::access::role::{Effect, Permission, Role, is_action};
@@ -59,6 +59,17 @@ pub enum PolicyError {
         permission: String,
         /// What is wrong with the pattern.
         source: BadPattern,
+    },
+    /// The condition of a permission asks for what there is not.
+    #[error("permission {permission:?} of {owner}: {source}")]
+    #[non_exhaustive]
+    BadCondition {
+        /// The role or user.
+        owner: String,
+        /// The permission as written.
+        permission: String,
+        /// What is wrong with the condition.
+        source: BadCondition,
     },
     /// A declared action is no plain word, so nobody could ask for it.
     #[error("action {action:?} is no plain word; write lowercase letters, digits, `_`, `-` and `.`")]
@@ -228,6 +239,11 @@ fn list_of<'a>(effect: Effect, counts: &mut [usize; 2]) -> (&'a str, usize) {
 
 fn rule_of(owner: Owner, effect: Effect, permission: &Permission) -> Result<Rule, PolicyError> {
     let (action, resource) = parse_permission(&permission.text, &owner.to_string())?;
+    permission.when.check().map_err(|source| PolicyError::BadCondition {
+        owner: owner.to_string(),
+        permission: permission.text.clone(),
+        source,
+    })?;
     let until = permission.until.map_or(u64::MAX, seconds);
     Ok(Rule { owner, effect, action, resource, when: permission.when.clone(), until })
 }

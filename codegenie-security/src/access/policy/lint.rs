@@ -64,9 +64,7 @@ impl Policy {
             if rule.until <= now {
                 found(LintKind::Expired, format!("{rule} is over; remove it"));
             }
-            if rule.when.hours.is_some_and(|(from, to)| from == to || (from.max(to) > 24 * 60))
-                || rule.when.weekdays == Some(0)
-            {
+            if rule.when.hours.is_some_and(|(from, to)| from == to) || rule.when.weekdays == Some(0) {
                 found(LintKind::NeverHolds, format!("{rule} never counts; correct its hours or weekdays"));
             }
             let unknown = rule.action.as_ref().filter(|action| {
