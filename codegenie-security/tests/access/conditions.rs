@@ -270,3 +270,19 @@ fn hours_past_the_day_are_refused_at_build() {
     let lints = build(60, 60).unwrap().lint(start());
     assert!(lints.iter().any(|lint| lint.kind() == LintKind::NeverHolds), "{lints:#?}");
 }
+
+#[test]
+fn a_role_that_a_separation_names_twice_is_named_once() {
+    let policy = |separation: Separation| {
+        let roles = Policy::builder().role(Role::new("a").allow("x:y")).role(Role::new("b").allow("x:z"));
+        roles.user("alice", ["a"]).user("bob", ["a", "b"]).separate(separation).build()
+    };
+    assert!(matches!(policy(Separation::of(["a", "b", "a"])), Err(PolicyError::NotSeparated { .. })));
+    let (access, _) = control(policy(Separation::of(["a", "a", "b"]).in_one_session()).unwrap());
+    access.open_session(SessionRequest::new("alice")).unwrap();
+    assert!(access.open_session(SessionRequest::new("bob")).is_err());
+    // Of one role nothing is kept apart, which is probably not meant.
+    let alone = policy(Separation::of(["a", "a"])).unwrap();
+    let lints = alone.lint(start());
+    assert!(lints.iter().any(|lint| lint.kind() == LintKind::SeparatesNothing), "{lints:#?}");
+}

@@ -15,7 +15,7 @@ pub struct Separation {
 }
 
 impl Separation {
-    /// Nobody is given two of these roles, by inheritance included.
+    /// Nobody is given two of these roles, by inheritance included. One that is named twice counts once.
     pub fn of<R: Into<String>>(roles: impl IntoIterator<Item = R>) -> Self {
         Self { roles: roles.into_iter().map(Into::into).collect(), in_one_session: false }
     }

@@ -344,7 +344,10 @@ impl Policy {
             .roles
             .iter()
             .filter(|name| self.roles.get(name.as_str()).is_some_and(|role| reached.contains(&role.number)));
-        Some((held.next()?.clone(), held.next()?.clone()))
+        let first = held.next()?;
+        // One that is named twice is not kept apart from itself.
+        let second = held.find(|name| *name != first)?;
+        Some((first.clone(), second.clone()))
     }
 
     /// Two of the roles that no session may act in at once, among these.

@@ -34,6 +34,8 @@ pub enum LintKind {
     UnusedRole,
     /// A user who can do nothing.
     PowerlessUser,
+    /// A separation of fewer than two roles. One that is named twice counts once.
+    SeparatesNothing,
 }
 
 impl Lint {
@@ -85,6 +87,14 @@ impl Policy {
                 );
             } else {
                 found(LintKind::Superfluous, format!("{rule} is superfluous: so is {other}; remove it"));
+            }
+        }
+        for separation in &self.separations {
+            let names: BTreeSet<_> = separation.roles.iter().collect();
+            if names.len() < 2 {
+                let message =
+                    format!("the separation of {names:?} keeps nothing apart; name two roles, or remove it");
+                found(LintKind::SeparatesNothing, message);
             }
         }
         let mut used = BTreeSet::new();
