@@ -286,3 +286,28 @@ fn a_role_that_a_separation_names_twice_is_named_once() {
     let lints = alone.lint(start());
     assert!(lints.iter().any(|lint| lint.kind() == LintKind::SeparatesNothing), "{lints:#?}");
 }
+
+#[test]
+fn the_linter_finds_a_grant_that_a_role_of_the_same_user_always_overrides() {
+    let lint = |builder: codegenie_security::PolicyBuilder| -> Vec<_> {
+        builder.build().unwrap().lint(start()).iter().map(codegenie_security::Lint::kind).collect()
+    };
+    let strict = || {
+        Policy::builder()
+            .role(Role::new("base").deny("a:**"))
+            .role(Role::new("strict").inherits("base"))
+            .grant("alice", "a:b")
+    };
+    assert_eq!(lint(strict().user("alice", ["strict"])), [LintKind::NeverAllows, LintKind::PowerlessUser]);
+    assert_eq!(
+        lint(strict().user("alice", ["strict"]).grant("alice", "other:x")),
+        [LintKind::NeverAllows],
+        "there is something left"
+    );
+    // Between two roles nothing is wrong with either, and yet this user can do nothing.
+    let apart = strict().role(Role::new("dev").allow("a:c")).user("alice", ["strict", "dev"]);
+    assert_eq!(lint(apart), [LintKind::NeverAllows, LintKind::PowerlessUser]);
+    // A role that ends overrides only for a while.
+    let later = start() + HOUR;
+    assert_eq!(lint(strict().user_until("alice", "strict", later)), []);
+}
