@@ -5,6 +5,7 @@ mod compile;
 mod explain;
 mod file;
 mod index;
+mod inheritance;
 mod lint;
 mod reload;
 
@@ -16,10 +17,12 @@ pub use file::{PolicyFileError, PolicyFormat};
 pub use lint::{Lint, LintKind};
 pub use reload::{PolicyFile, Reload};
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use self::index::{Entry, Index};
+use self::inheritance::Inheritance;
 use super::condition::Circumstances;
 use super::decision::{Decision, Reason, RuleRef, Rules};
 use super::pattern::Pattern;
@@ -58,8 +61,9 @@ pub struct Policy {
     rules: Rules,
     index: Index,
     users: std::collections::HashMap<Arc<str>, User, rustc_hash::FxBuildHasher>,
-    /// Roles by name: their numbers in the index, and all that they inherit from, themselves included.
+    /// Roles by name: their numbers in the index.
     roles: std::collections::HashMap<Arc<str>, RoleInfo>,
+    inheritance: Inheritance,
     separations: Vec<Separation>,
     /// The fingerprint of the text that it was made from, where it was.
     source: Option<[u8; 32]>,
@@ -70,7 +74,8 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 struct RoleInfo {
     number: u32,
-    lineage: Arc<[u32]>,
+    /// All that it inherits from, itself included, where a user is given it: decisions need that of no others.
+    lineage: Option<Arc<[u32]>>,
 }
 
 #[derive(Clone, Debug)]
@@ -173,7 +178,7 @@ impl Policy {
         let mut held = vec![Held { role: user.own, allows_until: u64::MAX, denies_until: u64::MAX }];
         for (name, until) in user.given.iter().zip(&user.until) {
             let allows_until = if active(name) { *until } else { 0 };
-            let lineage = self.roles.get(name.as_str()).map(|role| role.lineage.as_ref());
+            let lineage = self.roles.get(name.as_str()).map(|role| self.lineage(role));
             held.extend(lineage.unwrap_or_default().iter().map(|role| Held {
                 role: *role,
                 allows_until,
@@ -190,6 +195,14 @@ impl Policy {
         }
         let is_known = self.actions.as_ref().is_none_or(|actions| actions.contains(action));
         (!is_known).then_some(Reason::UnknownAction)
+    }
+
+    /// A role and all that it inherits from.
+    fn lineage<'a>(&self, role: &'a RoleInfo) -> Cow<'a, [u32]> {
+        match &role.lineage {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(self.inheritance.lineage(role.number)),
+        }
     }
 
     pub(super) fn decide_for(

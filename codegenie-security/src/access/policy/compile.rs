@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::builder::{PolicyBuilder, Separation};
 use super::index::{Entry, IndexBuilder, MAX_RULES};
+use super::inheritance::Inheritance;
 use super::{Policy, Principal, RoleInfo, User};
 use crate::access::condition::{BadCondition, seconds};
 use crate::access::decision::{Owner, Rule, Rules};
 use crate::access::pattern::BadPattern;
-use crate::access::role::{Effect, Permission, Role, is_action};
+use crate::access::role::{Effect, Permission, is_action};
 
 /// Why a policy was not built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +108,7 @@ pub(super) enum Step {
     Item(usize),
 }
 
-fn at(error: PolicyError, keys: &[&str], item: Option<usize>) -> Misplaced {
+pub(super) fn at(error: PolicyError, keys: &[&str], item: Option<usize>) -> Misplaced {
     let keys = keys.iter().map(|key| Step::Key((*key).to_owned()));
     Misplaced { error, path: keys.chain(item.map(Step::Item)).collect() }
 }
@@ -144,6 +145,7 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
         Ok::<_, Misplaced>(())
     };
 
+    let inheritance = Inheritance::new(&builder.roles, &by_name)?;
     let mut roles = HashMap::new();
     for (number, role) in builder.roles.iter().enumerate() {
         let name: Arc<str> = role.name.as_str().into();
@@ -155,11 +157,7 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
                 .map_err(|error| at(error, &["roles", &role.name, list], Some(count)))?;
             add(number, rule)?;
         }
-        let lineage = lineage(role, &builder.roles, &by_name)?;
-        roles.insert(
-            name,
-            RoleInfo { number: u32::try_from(number).map_err(too_large)?, lineage: lineage.into() },
-        );
+        roles.insert(name, RoleInfo { number: u32::try_from(number).map_err(too_large)?, lineage: None });
     }
 
     let mut users: HashMap<Arc<str>, User, rustc_hash::FxBuildHasher> = HashMap::default();
@@ -184,6 +182,10 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
                 let error =
                     PolicyError::UnknownRole { role: assignment.role.clone(), by: format!("user {name:?}") };
                 return Err(at(error, &["users", name, "roles"], Some(place)));
+            }
+            if let Some(role) = roles.get_mut(assignment.role.as_str()) {
+                let RoleInfo { number, lineage } = role;
+                lineage.get_or_insert_with(|| inheritance.lineage(*number).into());
             }
             let until = assignment.until.map_or(u64::MAX, seconds);
             match user.given.iter().position(|role| *role == assignment.role) {
@@ -214,6 +216,7 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
         index: index.build().ok_or_else(|| at(PolicyError::TooLarge, &[], None))?,
         users: HashMap::default(),
         roles,
+        inheritance,
         separations: builder.separations,
         source: None,
         actions: builder.actions.map(|actions| actions.into_iter().collect()),
@@ -269,38 +272,6 @@ pub(in crate::access) fn parse_permission(
     Ok((action, resource))
 }
 
-/// A role and all that it inherits from, nearest first, each once. Without recursion, so that a long
-/// chain of roles cannot exhaust the stack.
-fn lineage(start: &Role, roles: &[Role], by_name: &HashMap<&str, usize>) -> Result<Vec<u32>, Misplaced> {
-    let number = |role: &Role| by_name.get(role.name.as_str()).map_or(0, |number| *number as u32);
-    let mut order = vec![number(start)];
-    let mut seen = BTreeSet::from([start.name.as_str()]);
-    // The roles on the way from the start, each with the parents that are still to be followed.
-    let mut way = vec![(start, start.inherits.iter().enumerate())];
-    while let Some((role, parents)) = way.last_mut() {
-        let role: &Role = role;
-        let Some((place, parent)) = parents.next() else {
-            way.pop();
-            continue;
-        };
-        let Some(next) = by_name.get(parent.as_str()).and_then(|number| roles.get(*number)) else {
-            let error =
-                PolicyError::UnknownRole { role: parent.clone(), by: format!("role {:?}", role.name) };
-            return Err(at(error, &["roles", &role.name, "inherits"], Some(place)));
-        };
-        if seen.insert(next.name.as_str()) {
-            order.push(number(next));
-            way.push((next, next.inherits.iter().enumerate()));
-        } else if let Some(first) = way.iter().position(|(role, _)| role.name == next.name) {
-            let keys = ["roles", &role.name, "inherits"];
-            let mut path: Vec<_> = way.iter().skip(first).map(|(role, _)| role.name.clone()).collect();
-            path.push(next.name.clone());
-            return Err(at(PolicyError::Cycle { path }, &keys, Some(place)));
-        }
-    }
-    Ok(order)
-}
-
 impl Policy {
     fn check_separations(
         &self,
@@ -338,7 +309,7 @@ impl Policy {
         let reached: BTreeSet<u32> = given
             .iter()
             .filter_map(|name| self.roles.get(name.as_str()))
-            .flat_map(|role| role.lineage.iter().copied())
+            .flat_map(|role| self.lineage(role).into_owned())
             .collect();
         let mut held = separation
             .roles

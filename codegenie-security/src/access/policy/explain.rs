@@ -63,7 +63,7 @@ impl Policy {
                     return (false, "its role is not known");
                 };
                 let by = user.given.iter().zip(&user.until).filter(|(given, _)| {
-                    self.roles.get(given.as_str()).is_some_and(|role| role.lineage.contains(&number))
+                    self.roles.get(given.as_str()).is_some_and(|role| self.lineage(role).contains(&number))
                 });
                 let by: Vec<_> = by.collect();
                 let active = |given: &String| request.roles.is_none_or(|roles| roles.contains(given));

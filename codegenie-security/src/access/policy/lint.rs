@@ -102,7 +102,7 @@ impl Policy {
         let mut used = BTreeSet::new();
         for user in self.users.values() {
             let given = user.given.iter().filter_map(|name| self.roles.get(name.as_str()));
-            used.extend(given.flat_map(|role| role.lineage.iter().copied()));
+            used.extend(given.flat_map(|role| self.lineage(role).into_owned()));
         }
         for (name, role) in &self.roles {
             if !used.contains(&role.number) {
@@ -148,7 +148,9 @@ impl Policy {
         let mut pairs = Vec::new();
         let mut names: Vec<_> = self.roles.iter().collect();
         names.sort_by_key(|(_, role)| role.number);
-        let owners = names.into_iter().map(|(_, role)| (role.number, role.lineage.to_vec()));
+        // Those without rules of their own are passed over, and their lineages not worked out.
+        names.retain(|(_, role)| by_owner.contains_key(&role.number));
+        let owners = names.into_iter().map(|(_, role)| (role.number, self.lineage(role).into_owned()));
         for (own, lineage) in owners.chain(self.users.values().map(|user| (user.own, vec![user.own]))) {
             for (place, rule) in by_owner.get(&own).into_iter().flatten() {
                 let others = lineage.iter().filter_map(|number| by_owner.get(number)).flatten();
