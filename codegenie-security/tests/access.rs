@@ -19,15 +19,23 @@ mod conditions;
 mod derived;
 #[path = "access/kept.rs"]
 mod kept;
+#[path = "access/names.rs"]
+mod names;
 #[path = "access/oracle.rs"]
 mod oracle;
 #[path = "access/policy_files.rs"]
 mod policy_files;
 #[path = "access/raised.rs"]
 mod raised;
+#[path = "access/reloading.rs"]
+mod reloading;
 #[path = "access/session_file.rs"]
 #[cfg(all(feature = "crypto", unix))]
 mod session_file;
+#[path = "access/times.rs"]
+mod times;
+#[path = "access/words.rs"]
+mod words;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

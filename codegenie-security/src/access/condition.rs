@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use super::role::Effect;
+
 /// What must hold for a rule to count, all of it. A rule whose condition does not hold neither allows nor denies.
 ///
 /// ```
@@ -68,8 +70,8 @@ impl Condition {
         self
     }
 
-    /// The time of day is between these minutes since midnight; `22 * 60, 6 * 60` is the night. What is past
-    /// the day's 1,440 minutes never holds.
+    /// The time of day is between these minutes since midnight; `22 * 60, 6 * 60` is the night. What begins after
+    /// minute 1,439 or ends after minute 1,440 is refused when the policy is built.
     #[must_use]
     pub fn hours(mut self, from: u16, to: u16) -> Self {
         self.hours = Some((from, to));
@@ -105,8 +107,21 @@ impl Condition {
         self
     }
 
-    /// Is it met?
-    pub(super) fn holds(&self, circumstances: &Circumstances<'_>) -> bool {
+    /// Does it ask for what there is?
+    pub(super) fn check(&self) -> Result<(), BadCondition> {
+        match self.hours {
+            Some((from, to)) if from >= MINUTES || to > MINUTES => Err(BadCondition {
+                why: format!(
+                    "hours from minute {from} to {to} are not in a day; begin before and end by {MINUTES}"
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Is it met, for a rule of this effect? Where the time is not known, hours and weekdays are taken to be those
+    /// in which less is permitted.
+    pub(super) fn holds(&self, circumstances: &Circumstances<'_>, effect: Effect) -> bool {
         let carried = |label: &String| circumstances.labels.iter().any(|carried| carried.as_ref() == label);
         let tagged = |(name, value): &(String, String)| {
             circumstances.tags.iter().any(|(n, v)| n == name && v == value)
@@ -114,13 +129,14 @@ impl Condition {
         circumstances.level >= self.level
             && self.labels.iter().all(carried)
             && self.tags.iter().all(tagged)
-            && self.is_time(circumstances.now)
+            && self.is_time(circumstances.now, effect)
     }
 
-    fn is_time(&self, now: u64) -> bool {
+    fn is_time(&self, now: Option<u64>, effect: Effect) -> bool {
         if self.hours.is_none() && self.weekdays.is_none() {
             return true;
         }
+        let Some(now) = now else { return effect == Effect::Deny };
         let minutes = i64::try_from(now / 60).unwrap_or(i64::MAX).saturating_add(i64::from(self.utc_offset));
         let (day, minute) = (minutes.div_euclid(i64::from(MINUTES)), minutes.rem_euclid(i64::from(MINUTES)));
         let in_hours = self.hours.is_none_or(|(from, to)| {
@@ -163,11 +179,28 @@ impl fmt::Display for Condition {
 /// What conditions are held against.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances<'a> {
-    /// Seconds since 1970.
-    pub(super) now: u64,
+    /// Seconds since 1970, where the time is known.
+    pub(super) now: Option<u64>,
     pub(super) level: u8,
     pub(super) labels: &'a [std::sync::Arc<str>],
     pub(super) tags: &'a [(String, String)],
+}
+
+impl Circumstances<'_> {
+    /// Is it before `end`, for what has this effect? Without a time, what ends has ended if it allows, and has not if
+    /// it denies.
+    pub(super) fn is_before(&self, end: u64, effect: Effect) -> bool {
+        let unknown = match effect {
+            Effect::Allow => u64::MAX - 1,
+            Effect::Deny => 0,
+        };
+        self.now.unwrap_or(unknown) < end
+    }
+}
+
+/// The time as conditions are held against it; one before 1970 is that of a clock that was never set.
+pub(super) fn known(time: SystemTime) -> Option<u64> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
 }
 
 /// Seconds since 1970; before that, 0.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::condition::{Circumstances, seconds};
+use super::condition::{Circumstances, known};
 use super::decision::{Decision, Reason};
 use super::narrowing::Attenuation;
 use super::policy::Policy;
@@ -121,7 +121,7 @@ impl AccessControl {
         let current = self.current.load();
         let labels = session.0.labels.now();
         let circumstances = Circumstances {
-            now: seconds(now),
+            now: known(now),
             level: session.0.state.level(millis),
             labels: labels.as_slice(),
             tags: session.tags(),

@@ -182,7 +182,7 @@ impl Rule {
     }
 
     pub(super) fn counts(&self, circumstances: &Circumstances<'_>) -> bool {
-        circumstances.now < self.until && self.when.holds(circumstances)
+        circumstances.is_before(self.until, self.effect) && self.when.holds(circumstances, self.effect)
     }
 
     /// Does it count whatever the circumstances?
@@ -220,14 +220,17 @@ pub enum Reason {
     /// This rule denies it.
     Denied(RuleRef),
     /// This rule would allow it, and its condition does not hold or its time is over: a session of a higher
-    /// level, say, may.
+    /// level, say, may. So does one that is limited in time, where the request does not say when.
     Unmet(RuleRef),
     /// No rule is about it.
     NoRule,
     /// The policy does not know the user.
     UnknownUser,
-    /// The resource's name could be written otherwise; see [`Pattern::is_canonical`].
+    /// The resource's name could be written otherwise, see [`Pattern::is_canonical`]; or the action is no plain
+    /// word, see [`Permission`](crate::Permission).
     NotCanonical,
+    /// The policy lists its [actions](crate::PolicyBuilder::actions), and this is none of them.
+    UnknownAction,
     /// The session may do nothing.
     Session(SessionError),
     /// A session that this one was derived from may not do it.
@@ -278,7 +281,10 @@ impl fmt::Display for Decision {
             Reason::NoRule => f.write_str("denied: no rule of the session's roles allows it"),
             Reason::UnknownUser => f.write_str("denied: the policy does not know the user"),
             Reason::NotCanonical => f.write_str(
-                "denied: the resource name is not canonical; resolve `.`, `..` and `//` before asking",
+                "denied: the action or the resource name is not canonical; ask with a lowercase word, and resolve `.`, `..` and `//`",
+            ),
+            Reason::UnknownAction => f.write_str(
+                "denied: the action is not among the policy's actions; add it there, or correct the name",
             ),
             Reason::Session(error) => write!(f, "denied: {error}"),
             Reason::Narrowed => {

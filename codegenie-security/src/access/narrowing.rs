@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::pattern::Pattern;
+use super::pattern::{MAX_NAME, Pattern};
 use super::policy::{PolicyError, parse_permission};
 
 /// How a session for a sub-agent is narrower than the one that it is derived from.
@@ -107,8 +107,10 @@ impl Narrowing {
     }
 
     pub(super) fn admits(&self, action: &str, resource: &str) -> bool {
-        self.parsed.iter().any(|(wanted, pattern)| {
-            wanted.as_ref().is_none_or(|wanted| wanted == action) && pattern.matches(resource)
-        })
+        // A name that no policy permits, for its length, is not matched first.
+        resource.len() <= MAX_NAME
+            && self.parsed.iter().any(|(wanted, pattern)| {
+                wanted.as_ref().is_none_or(|wanted| wanted == action) && pattern.matches(resource)
+            })
     }
 }

@@ -17,7 +17,8 @@ use std::fmt;
 /// | `\` and a character | that character, whatever it means elsewhere: `\*`, `\?`, `\\` |
 ///
 /// `**` alone matches every name. `**` inside a segment (`a**`) is an error, and so is whatever could
-/// never match a [canonical](Self::is_canonical) name.
+/// never match a [canonical](Self::is_canonical) name. So that a check has a bounded cost, a pattern has at most
+/// 64 wildcards, and 512 characters from the first of them on.
 ///
 /// ```
 /// use codegenie_security::Pattern;
@@ -70,19 +71,26 @@ impl Pattern {
     /// `/src/../etc` would slip through a rule for `/src/**`.
     ///
     /// A name is canonical unless it is empty, holds a NUL character, has a segment `.` or `..`, two
-    /// slashes in a row, or a slash at its end other than the root's. Symbolic links, letter case and the like are the caller's to resolve.
+    /// slashes in a row, or a slash at its end; or it is longer than 4,096 bytes. The roots `/` and `file:/`, which
+    /// are a slash alone or one after the first segment, may end in it. Symbolic links, letter case and the like
+    /// are the caller's to resolve.
     #[must_use]
     pub fn is_canonical(resource: &str) -> bool {
         // One pass: this stands before every decision.
         let bytes = resource.as_bytes();
+        if bytes.len() > MAX_NAME {
+            return false;
+        }
         let mut segment = 0;
         let mut dots = true;
         let mut previous = 0;
+        let mut separators = 0;
         for &byte in bytes {
             if byte == b'/' || byte == b':' {
                 if (dots && (segment == 1 || segment == 2)) || (byte == b'/' && previous == b'/') {
                     return false;
                 }
+                separators += 1;
                 (segment, dots) = (0, true);
             } else {
                 if byte == 0 {
@@ -94,7 +102,9 @@ impl Pattern {
             previous = byte;
         }
         let ends_in_dots = dots && (segment == 1 || segment == 2);
-        let ends_in_slash = previous == b'/' && bytes != b"/" && !bytes.ends_with(b":/");
+        // `/` alone, and `c:/`: in `/data/c:/` the slash would be a second way to write `/data/c:`.
+        let is_root = bytes == b"/" || (separators == 2 && bytes.len() > 2 && bytes.ends_with(b":/"));
+        let ends_in_slash = previous == b'/' && !is_root;
         !bytes.is_empty() && !ends_in_dots && !ends_in_slash
     }
 
@@ -199,42 +209,40 @@ pub(super) enum Tail {
     General,
 }
 
-/// Patterns with at most this many tokens after their literal beginning are matched without allocating.
-const ON_STACK: usize = 512;
+/// No canonical name is longer, in bytes: as long as a path may be.
+pub(super) const MAX_NAME: usize = 4096;
+/// A pattern has no more tokens from its first wildcard on, so that what is known of them fits on the stack.
+const MAX_TOKENS: usize = 512;
+/// A pattern has no more of these.
+const MAX_WILDCARDS: usize = 64;
 
 fn matches_tokens(tokens: &[Token], text: &str) -> bool {
     match tokens.len() {
-        0..64 => follow(tokens, text, [0; 4], [0; 1]),
-        64..ON_STACK => follow(tokens, text, [0; 32], [0; 8]),
-        _ => {
-            let words = tokens.len() / 64 + 1;
-            follow(tokens, text, vec![0; 4 * words], vec![0; words])
-        }
+        0..64 => follow::<1>(tokens, text),
+        _ => follow::<WORDS>(tokens, text),
     }
 }
 
-/// Follows all ways through the tokens at once, so the time is bounded by tokens × characters. `sets` has room
-/// for four sets of places between tokens, and `one` the size of one of them.
-fn follow(tokens: &[Token], text: &str, mut sets: impl AsMut<[u64]>, one: impl AsRef<[u64]>) -> bool {
-    let words = one.as_ref().len();
-    let (now, next) = sets.as_mut().split_at_mut(2 * words);
+/// A bit for each place between tokens, before the first and after the last.
+const WORDS: usize = MAX_TOKENS / 64 + 1;
+
+/// Follows all ways through the tokens at once, so the time is bounded by tokens × characters. Places have to fit
+/// into so many words.
+fn follow<const WORDS: usize>(tokens: &[Token], text: &str) -> bool {
     // `alive` has `i`: the text so far can be matched by the first `i` tokens. For `Through`, which ends only
     // at a separator, being inside it is kept apart.
-    let ((mut alive, mut inside), (mut next_alive, mut next_inside)) =
-        (now.split_at_mut(words), next.split_at_mut(words));
-    insert(alive, 0);
-    skip_empty(tokens, alive);
+    let (mut alive, mut inside) = ([0; WORDS], [0; WORDS]);
+    reach(tokens, &mut alive, 0);
     for character in text.chars() {
-        next_alive.fill(0);
-        next_inside.fill(0);
+        let (mut next_alive, mut next_inside) = ([0; WORDS], [0; WORDS]);
         let mut any = false;
-        for word in 0..words {
-            let here = |set: &[u64]| set.get(word).copied().unwrap_or(0);
-            let mut places = here(alive) | here(inside);
+        for (word, (here, here_inside)) in alive.iter().zip(&inside).enumerate() {
+            let mut places = here | here_inside;
             while places != 0 {
-                let index = word * 64 + places.trailing_zeros() as usize;
+                let bit = places.trailing_zeros();
+                let index = word * 64 + bit as usize;
                 places &= places - 1;
-                let (is_alive, is_inside) = (contains(alive, index), contains(inside, index));
+                let (is_alive, is_inside) = (here >> bit & 1 == 1, here_inside >> bit & 1 == 1);
                 let (stay, go, enter) = match tokens.get(index) {
                     None => (false, false, false),
                     Some(Token::Literal(literal)) => (false, is_alive && *literal == character, false),
@@ -246,13 +254,13 @@ fn follow(tokens: &[Token], text: &str, mut sets: impl AsMut<[u64]>, one: impl A
                     }
                 };
                 if stay {
-                    insert(next_alive, index);
+                    reach(tokens, &mut next_alive, index);
                 }
                 if go {
-                    insert(next_alive, index + 1);
+                    reach(tokens, &mut next_alive, index + 1);
                 }
                 if enter {
-                    insert(next_inside, index);
+                    insert(&mut next_inside, index);
                 }
                 any |= stay || go || enter;
             }
@@ -260,11 +268,9 @@ fn follow(tokens: &[Token], text: &str, mut sets: impl AsMut<[u64]>, one: impl A
         if !any {
             return false;
         }
-        skip_empty(tokens, next_alive);
-        std::mem::swap(&mut alive, &mut next_alive);
-        std::mem::swap(&mut inside, &mut next_inside);
+        (alive, inside) = (next_alive, next_inside);
     }
-    contains(alive, tokens.len())
+    contains(&alive, tokens.len())
 }
 
 fn contains(set: &[u64], index: usize) -> bool {
@@ -277,13 +283,38 @@ fn insert(set: &mut [u64], index: usize) {
     }
 }
 
-/// Tokens that can match nothing are passed over.
-fn skip_empty(tokens: &[Token], alive: &mut [u64]) {
-    for (index, token) in tokens.iter().enumerate() {
-        let optional = matches!(token, Token::Segment | Token::Everything | Token::Through(_));
-        if optional && contains(alive, index) {
-            insert(alive, index + 1);
+/// The place, and those after it that are reached by passing over tokens that can match nothing.
+fn reach(tokens: &[Token], alive: &mut [u64], mut index: usize) {
+    // From a place that is there already, its successors are too.
+    while !contains(alive, index) {
+        insert(alive, index);
+        match tokens.get(index) {
+            Some(Token::Segment | Token::Everything | Token::Through(_)) => index += 1,
+            _ => return,
         }
+    }
+}
+
+/// A name that the tokens match, and a canonical one if they match any: whatever a wildcard stands for, an `x`
+/// can stand there.
+fn example(tokens: &[Token]) -> String {
+    let mut name = String::new();
+    for token in tokens {
+        match token {
+            Token::Literal(character) => name.push(*character),
+            Token::One | Token::Segment | Token::Everything => name.push('x'),
+            Token::Through(separator) => name.extend(['x', *separator]),
+        }
+    }
+    name
+}
+
+/// A text as an error shows it, not at any length.
+fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -291,12 +322,12 @@ impl std::str::FromStr for Pattern {
     type Err = BadPattern;
 
     fn from_str(text: &str) -> Result<Self, BadPattern> {
-        let bad = |why| BadPattern { pattern: text.to_owned(), why };
+        let bad = |why| BadPattern { pattern: shown(text), why };
         if text.is_empty() {
             return Err(bad("it is empty; write `**` for every resource"));
         }
-        if !Self::is_canonical(text) {
-            return Err(bad("no canonical name has `//`, a NUL, or a segment `.` or `..`; leave it out"));
+        if text.len() > MAX_NAME {
+            return Err(bad("it is longer than 4096 bytes; shorten it"));
         }
         let mut tokens = Vec::new();
         let mut segment_start = true;
@@ -324,12 +355,23 @@ impl std::str::FromStr for Pattern {
             };
             tokens.push(token);
         }
+        if !Self::is_canonical(&example(&tokens)) {
+            return Err(bad(
+                "no canonical name has `//`, a NUL, a segment `.` or `..`, or a `/` at its end; leave it out",
+            ));
+        }
         let literals = tokens.iter().map_while(|token| match token {
             Token::Literal(literal) => Some(*literal),
             _ => None,
         });
         let prefix: String = literals.collect();
         let rest = tokens.split_off(prefix.chars().count());
+        if rest.iter().filter(|token| !matches!(token, Token::Literal(_))).count() > MAX_WILDCARDS {
+            return Err(bad("it has more than 64 wildcards; use fewer"));
+        }
+        if rest.len() > MAX_TOKENS {
+            return Err(bad("more than 512 characters stand from its first wildcard on; shorten it"));
+        }
         Ok(Self { text: text.to_owned(), prefix, rest })
     }
 }

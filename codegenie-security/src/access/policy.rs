@@ -5,6 +5,7 @@ mod compile;
 mod explain;
 mod file;
 mod index;
+mod inheritance;
 mod lint;
 mod reload;
 
@@ -16,14 +17,17 @@ pub use file::{PolicyFileError, PolicyFormat};
 pub use lint::{Lint, LintKind};
 pub use reload::{PolicyFile, Reload};
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use self::index::{Entry, Index};
+use self::inheritance::Inheritance;
 use super::condition::Circumstances;
 use super::decision::{Decision, Reason, RuleRef, Rules};
 use super::pattern::Pattern;
 use super::request::AccessRequest;
+use super::role::{Effect, is_action};
 
 /// Roles and who has them; immutable once built.
 ///
@@ -57,17 +61,21 @@ pub struct Policy {
     rules: Rules,
     index: Index,
     users: std::collections::HashMap<Arc<str>, User, rustc_hash::FxBuildHasher>,
-    /// Roles by name: their numbers in the index, and all that they inherit from, themselves included.
+    /// Roles by name: their numbers in the index.
     roles: std::collections::HashMap<Arc<str>, RoleInfo>,
+    inheritance: Inheritance,
     separations: Vec<Separation>,
+    /// The fingerprint of the text that it was made from, where it was.
+    source: Option<[u8; 32]>,
     /// What actions there are, where the policy says so.
-    actions: Option<Vec<String>>,
+    actions: Option<std::collections::HashSet<String, rustc_hash::FxBuildHasher>>,
 }
 
 #[derive(Clone, Debug)]
 struct RoleInfo {
     number: u32,
-    lineage: Arc<[u32]>,
+    /// All that it inherits from, itself included, where a user is given it: decisions need that of no others.
+    lineage: Option<Arc<[u32]>>,
 }
 
 #[derive(Clone, Debug)]
@@ -170,7 +178,7 @@ impl Policy {
         let mut held = vec![Held { role: user.own, allows_until: u64::MAX, denies_until: u64::MAX }];
         for (name, until) in user.given.iter().zip(&user.until) {
             let allows_until = if active(name) { *until } else { 0 };
-            let lineage = self.roles.get(name.as_str()).map(|role| role.lineage.as_ref());
+            let lineage = self.roles.get(name.as_str()).map(|role| self.lineage(role));
             held.extend(lineage.unwrap_or_default().iter().map(|role| Held {
                 role: *role,
                 allows_until,
@@ -180,6 +188,23 @@ impl Policy {
         Principal::new(held)
     }
 
+    /// Why no rule is looked at, where none is.
+    fn refusal(&self, action: &str, resource: &str) -> Option<Reason> {
+        if !is_action(action) || !Pattern::is_canonical(resource) {
+            return Some(Reason::NotCanonical);
+        }
+        let is_known = self.actions.as_ref().is_none_or(|actions| actions.contains(action));
+        (!is_known).then_some(Reason::UnknownAction)
+    }
+
+    /// A role and all that it inherits from.
+    fn lineage<'a>(&self, role: &'a RoleInfo) -> Cow<'a, [u32]> {
+        match &role.lineage {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(self.inheritance.lineage(role.number)),
+        }
+    }
+
     pub(super) fn decide_for(
         &self,
         principal: &Principal,
@@ -187,8 +212,8 @@ impl Policy {
         resource: &str,
         circumstances: &Circumstances<'_>,
     ) -> Decision {
-        if !Pattern::is_canonical(resource) {
-            return Decision::new(Reason::NotCanonical);
+        if let Some(reason) = self.refusal(action, resource) {
+            return Decision::new(reason);
         }
         let mut search =
             Search { policy: self, principal, circumstances, denied: None, allowed: None, unmet: None };
@@ -239,12 +264,16 @@ impl Search<'_> {
     }
 
     fn consider(&mut self, entry: Entry, held: &Held) {
-        let until = if entry.denies() { held.denies_until } else { held.allows_until };
+        let (until, effect) = if entry.denies() {
+            (held.denies_until, Effect::Deny)
+        } else {
+            (held.allows_until, Effect::Allow)
+        };
         if until == 0 {
             return;
         }
-        let counts =
-            self.circumstances.now < until && (!entry.is_conditional() || self.condition_holds(entry.rule()));
+        let counts = self.circumstances.is_before(until, effect)
+            && (!entry.is_conditional() || self.condition_holds(entry.rule()));
         let place = match (entry.denies(), counts) {
             (true, true) => &mut self.denied,
             (true, false) => return,

@@ -24,8 +24,9 @@ impl fmt::Display for Effect {
 }
 
 /// `action:resource-pattern`, parted at its first colon, and when it counts: `read:/src/**`,
-/// `execute:command:git`. The action is a plain word, or `*` for every action. For the rest see
-/// [`Pattern`](crate::Pattern). Made from a text by `into()`; checked when the policy is
+/// `execute:command:git`. The action is a plain word, or `*` for every action: lowercase ASCII letters, digits,
+/// `_`, `-` and `.`, so that no word can be written in two ways, and what is asked with another is denied. For
+/// the rest see [`Pattern`](crate::Pattern). Made from a text by `into()`; checked when the policy is
 /// [built](crate::PolicyBuilder::build).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a permission does nothing until it is part of a role or given to a user"]
@@ -52,6 +53,14 @@ impl Permission {
         self.until = Some(end);
         self
     }
+}
+
+/// Is it an action as permissions name it? One byte decides on its own, so that `Read` and look-alikes of other
+/// alphabets do not slip past a rule about `read`.
+pub(super) fn is_action(word: &str) -> bool {
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.');
+    !word.is_empty() && word.bytes().all(plain)
 }
 
 impl<T: Into<String>> From<T> for Permission {

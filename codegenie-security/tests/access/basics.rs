@@ -307,3 +307,20 @@ fn diamonds_and_long_chains_of_roles_are_fine() {
     let chain = chain.user("u", ["0"]).build().unwrap();
     assert!(chain.decide(&AccessRequest::new("u", "read", "x")).is_allowed());
 }
+
+/// Far more roles than anybody has, each inheriting from the next: what is kept grows with the roles, not with the
+/// square of them, or this would take gigabytes.
+#[test]
+fn a_very_long_inheritance_takes_no_more_than_its_roles() {
+    const COUNT: usize = 100_000;
+    let name = |number: usize| format!("r{number}");
+    let roles = (1..COUNT)
+        .fold(Policy::builder().role(Role::new(name(0)).allow("a:b")), |builder, number| {
+            builder.role(Role::new(name(number)).inherits(name(number - 1)))
+        });
+    let policy = roles.clone().user("u", [name(COUNT - 1)]).build().unwrap();
+    assert!(policy.decide(&AccessRequest::new("u", "a", "b")).is_allowed());
+    let circle =
+        roles.role(Role::new("first").inherits("second")).role(Role::new("second").inherits("first"));
+    assert!(matches!(circle.build().unwrap_err(), PolicyError::Cycle { .. }));
+}

@@ -251,3 +251,63 @@ fn the_linter_finds_what_has_no_effect() {
         Policy::builder().role(Role::new("dev").allow("read:/src/**").deny("read:/src/k")).user("u", ["dev"]);
     assert_eq!(clean.build().unwrap().lint(now), []);
 }
+
+#[test]
+fn hours_past_the_day_are_refused_at_build() {
+    let build = |from, to| {
+        let permission = Permission::new("a:x").when(Condition::new().hours(from, to));
+        Policy::builder().role(Role::new("r").deny(permission)).user("u", ["r"]).build()
+    };
+    for (from, to) in [(1500, 600), (0, 1500), (24 * 60, 600), (0, 24 * 60 + 1), (u16::MAX, u16::MAX)] {
+        let error = build(from, to).unwrap_err();
+        assert!(matches!(error, PolicyError::BadCondition { .. }), "{from}, {to}: {error}");
+        assert!(error.to_string().contains("1440") && !error.to_string().contains('\n'), "{error}");
+    }
+    for (from, to) in [(0, 24 * 60), (1439, 0), (0, 0)] {
+        build(from, to).unwrap();
+    }
+    // The linter is right about what is left.
+    let lints = build(60, 60).unwrap().lint(start());
+    assert!(lints.iter().any(|lint| lint.kind() == LintKind::NeverHolds), "{lints:#?}");
+}
+
+#[test]
+fn a_role_that_a_separation_names_twice_is_named_once() {
+    let policy = |separation: Separation| {
+        let roles = Policy::builder().role(Role::new("a").allow("x:y")).role(Role::new("b").allow("x:z"));
+        roles.user("alice", ["a"]).user("bob", ["a", "b"]).separate(separation).build()
+    };
+    assert!(matches!(policy(Separation::of(["a", "b", "a"])), Err(PolicyError::NotSeparated { .. })));
+    let (access, _) = control(policy(Separation::of(["a", "a", "b"]).in_one_session()).unwrap());
+    access.open_session(SessionRequest::new("alice")).unwrap();
+    assert!(access.open_session(SessionRequest::new("bob")).is_err());
+    // Of one role nothing is kept apart, which is probably not meant.
+    let alone = policy(Separation::of(["a", "a"])).unwrap();
+    let lints = alone.lint(start());
+    assert!(lints.iter().any(|lint| lint.kind() == LintKind::SeparatesNothing), "{lints:#?}");
+}
+
+#[test]
+fn the_linter_finds_a_grant_that_a_role_of_the_same_user_always_overrides() {
+    let lint = |builder: codegenie_security::PolicyBuilder| -> Vec<_> {
+        builder.build().unwrap().lint(start()).iter().map(codegenie_security::Lint::kind).collect()
+    };
+    let strict = || {
+        Policy::builder()
+            .role(Role::new("base").deny("a:**"))
+            .role(Role::new("strict").inherits("base"))
+            .grant("alice", "a:b")
+    };
+    assert_eq!(lint(strict().user("alice", ["strict"])), [LintKind::NeverAllows, LintKind::PowerlessUser]);
+    assert_eq!(
+        lint(strict().user("alice", ["strict"]).grant("alice", "other:x")),
+        [LintKind::NeverAllows],
+        "there is something left"
+    );
+    // Between two roles nothing is wrong with either, and yet this user can do nothing.
+    let apart = strict().role(Role::new("dev").allow("a:c")).user("alice", ["strict", "dev"]);
+    assert_eq!(lint(apart), [LintKind::NeverAllows, LintKind::PowerlessUser]);
+    // A role that ends overrides only for a while.
+    let later = start() + HOUR;
+    assert_eq!(lint(strict().user_until("alice", "strict", later)), []);
+}

@@ -15,7 +15,7 @@ pub struct Separation {
 }
 
 impl Separation {
-    /// Nobody is given two of these roles, by inheritance included.
+    /// Nobody is given two of these roles, by inheritance included. One that is named twice counts once.
     pub fn of<R: Into<String>>(roles: impl IntoIterator<Item = R>) -> Self {
         Self { roles: roles.into_iter().map(Into::into).collect(), in_one_session: false }
     }
@@ -87,7 +87,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Says what actions there are, so that [`Policy::lint`] finds those that are misspelt.
+    /// Says what actions there are. All others are denied, and [`Policy::lint`] finds rules about them.
+    /// Where nothing is said, every plain word is an action.
     pub fn actions<A: Into<String>>(mut self, actions: impl IntoIterator<Item = A>) -> Self {
         self.actions.get_or_insert_default().extend(actions.into_iter().map(Into::into));
         self

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::builder::{PolicyBuilder, Separation};
 use super::index::{Entry, IndexBuilder, MAX_RULES};
+use super::inheritance::Inheritance;
 use super::{Policy, Principal, RoleInfo, User};
-use crate::access::condition::seconds;
+use crate::access::condition::{BadCondition, seconds};
 use crate::access::decision::{Owner, Rule, Rules};
 use crate::access::pattern::BadPattern;
-use crate::access::role::{Effect, Permission, Role};
+use crate::access::role::{Effect, Permission, is_action};
 
 /// Why a policy was not built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +61,24 @@ pub enum PolicyError {
         /// What is wrong with the pattern.
         source: BadPattern,
     },
+    /// The condition of a permission asks for what there is not.
+    #[error("permission {permission:?} of {owner}: {source}")]
+    #[non_exhaustive]
+    BadCondition {
+        /// The role or user.
+        owner: String,
+        /// The permission as written.
+        permission: String,
+        /// What is wrong with the condition.
+        source: BadCondition,
+    },
+    /// A declared action is no plain word, so nobody could ask for it.
+    #[error("action {action:?} is no plain word; write lowercase letters, digits, `_`, `-` and `.`")]
+    #[non_exhaustive]
+    BadAction {
+        /// The action as written.
+        action: String,
+    },
     /// A user is given two roles that shall be kept apart.
     #[error("user {user:?} is given {first:?} and {second:?}, which are kept apart; take one of them away")]
     #[non_exhaustive]
@@ -89,7 +108,7 @@ pub(super) enum Step {
     Item(usize),
 }
 
-fn at(error: PolicyError, keys: &[&str], item: Option<usize>) -> Misplaced {
+pub(super) fn at(error: PolicyError, keys: &[&str], item: Option<usize>) -> Misplaced {
     let keys = keys.iter().map(|key| Step::Key((*key).to_owned()));
     Misplaced { error, path: keys.chain(item.map(Step::Item)).collect() }
 }
@@ -103,6 +122,11 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
                 &["roles", &role.name],
                 None,
             ));
+        }
+    }
+    for (place, action) in builder.actions.iter().flatten().enumerate() {
+        if !is_action(action) {
+            return Err(at(PolicyError::BadAction { action: action.clone() }, &["actions"], Some(place)));
         }
     }
     let too_large = |_| at(PolicyError::TooLarge, &[], None);
@@ -121,6 +145,7 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
         Ok::<_, Misplaced>(())
     };
 
+    let inheritance = Inheritance::new(&builder.roles, &by_name)?;
     let mut roles = HashMap::new();
     for (number, role) in builder.roles.iter().enumerate() {
         let name: Arc<str> = role.name.as_str().into();
@@ -132,11 +157,7 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
                 .map_err(|error| at(error, &["roles", &role.name, list], Some(count)))?;
             add(number, rule)?;
         }
-        let lineage = lineage(role, &builder.roles, &by_name)?;
-        roles.insert(
-            name,
-            RoleInfo { number: u32::try_from(number).map_err(too_large)?, lineage: lineage.into() },
-        );
+        roles.insert(name, RoleInfo { number: u32::try_from(number).map_err(too_large)?, lineage: None });
     }
 
     let mut users: HashMap<Arc<str>, User, rustc_hash::FxBuildHasher> = HashMap::default();
@@ -161,6 +182,10 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
                 let error =
                     PolicyError::UnknownRole { role: assignment.role.clone(), by: format!("user {name:?}") };
                 return Err(at(error, &["users", name, "roles"], Some(place)));
+            }
+            if let Some(role) = roles.get_mut(assignment.role.as_str()) {
+                let RoleInfo { number, lineage } = role;
+                lineage.get_or_insert_with(|| inheritance.lineage(*number).into());
             }
             let until = assignment.until.map_or(u64::MAX, seconds);
             match user.given.iter().position(|role| *role == assignment.role) {
@@ -191,8 +216,10 @@ pub(super) fn compile(builder: PolicyBuilder) -> Result<Policy, Misplaced> {
         index: index.build().ok_or_else(|| at(PolicyError::TooLarge, &[], None))?,
         users: HashMap::default(),
         roles,
+        inheritance,
         separations: builder.separations,
-        actions: builder.actions,
+        source: None,
+        actions: builder.actions.map(|actions| actions.into_iter().collect()),
     };
     policy.check_separations(&users)?;
     for user in users.values_mut() {
@@ -215,6 +242,11 @@ fn list_of<'a>(effect: Effect, counts: &mut [usize; 2]) -> (&'a str, usize) {
 
 fn rule_of(owner: Owner, effect: Effect, permission: &Permission) -> Result<Rule, PolicyError> {
     let (action, resource) = parse_permission(&permission.text, &owner.to_string())?;
+    permission.when.check().map_err(|source| PolicyError::BadCondition {
+        owner: owner.to_string(),
+        permission: permission.text.clone(),
+        source,
+    })?;
     let until = permission.until.map_or(u64::MAX, seconds);
     Ok(Rule { owner, effect, action, resource, when: permission.when.clone(), until })
 }
@@ -229,10 +261,8 @@ pub(in crate::access) fn parse_permission(
     let action = match action {
         "" => return Err(bad("the action is empty")),
         "*" => None,
-        _ if action.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) => {
-            Some(action.to_owned())
-        }
-        _ => return Err(bad("an action is letters, digits, `_`, `-` and `.`, or `*` alone")),
+        _ if is_action(action) => Some(action.to_owned()),
+        _ => return Err(bad("an action is lowercase letters, digits, `_`, `-` and `.`, or `*` alone")),
     };
     let resource = resource.parse().map_err(|source| PolicyError::BadResource {
         owner: owner.to_owned(),
@@ -240,38 +270,6 @@ pub(in crate::access) fn parse_permission(
         source,
     })?;
     Ok((action, resource))
-}
-
-/// A role and all that it inherits from, nearest first, each once. Without recursion, so that a long
-/// chain of roles cannot exhaust the stack.
-fn lineage(start: &Role, roles: &[Role], by_name: &HashMap<&str, usize>) -> Result<Vec<u32>, Misplaced> {
-    let number = |role: &Role| by_name.get(role.name.as_str()).map_or(0, |number| *number as u32);
-    let mut order = vec![number(start)];
-    let mut seen = BTreeSet::from([start.name.as_str()]);
-    // The roles on the way from the start, each with the parents that are still to be followed.
-    let mut way = vec![(start, start.inherits.iter().enumerate())];
-    while let Some((role, parents)) = way.last_mut() {
-        let role: &Role = role;
-        let Some((place, parent)) = parents.next() else {
-            way.pop();
-            continue;
-        };
-        let Some(next) = by_name.get(parent.as_str()).and_then(|number| roles.get(*number)) else {
-            let error =
-                PolicyError::UnknownRole { role: parent.clone(), by: format!("role {:?}", role.name) };
-            return Err(at(error, &["roles", &role.name, "inherits"], Some(place)));
-        };
-        if seen.insert(next.name.as_str()) {
-            order.push(number(next));
-            way.push((next, next.inherits.iter().enumerate()));
-        } else if let Some(first) = way.iter().position(|(role, _)| role.name == next.name) {
-            let keys = ["roles", &role.name, "inherits"];
-            let mut path: Vec<_> = way.iter().skip(first).map(|(role, _)| role.name.clone()).collect();
-            path.push(next.name.clone());
-            return Err(at(PolicyError::Cycle { path }, &keys, Some(place)));
-        }
-    }
-    Ok(order)
 }
 
 impl Policy {
@@ -311,13 +309,16 @@ impl Policy {
         let reached: BTreeSet<u32> = given
             .iter()
             .filter_map(|name| self.roles.get(name.as_str()))
-            .flat_map(|role| role.lineage.iter().copied())
+            .flat_map(|role| self.lineage(role).into_owned())
             .collect();
         let mut held = separation
             .roles
             .iter()
             .filter(|name| self.roles.get(name.as_str()).is_some_and(|role| reached.contains(&role.number)));
-        Some((held.next()?.clone(), held.next()?.clone()))
+        let first = held.next()?;
+        // One that is named twice is not kept apart from itself.
+        let second = held.find(|name| *name != first)?;
+        Some((first.clone(), second.clone()))
     }
 
     /// Two of the roles that no session may act in at once, among these.

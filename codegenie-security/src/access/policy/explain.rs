@@ -14,7 +14,8 @@ use crate::access::role::Effect;
 pub struct Explanation {
     /// What was decided.
     pub decision: Decision,
-    /// The rules that match, in the order of the policy.
+    /// The rules that match, in the order of the policy. None where the action or the resource's name is not even
+    /// looked up.
     pub considered: Vec<Consideration>,
 }
 
@@ -36,6 +37,9 @@ impl Policy {
     #[must_use]
     pub fn explain(&self, request: &AccessRequest<'_>) -> Explanation {
         let decision = self.decide(request);
+        if self.refusal(request.action, request.resource).is_some() {
+            return Explanation { decision, considered: Vec::new() };
+        }
         let numbers = 0..u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
         let rules = numbers.filter_map(|number| self.rules.share(number));
         let matching = rules.filter(|rule| rule.matches(request.action, request.resource));
@@ -59,7 +63,7 @@ impl Policy {
                     return (false, "its role is not known");
                 };
                 let by = user.given.iter().zip(&user.until).filter(|(given, _)| {
-                    self.roles.get(given.as_str()).is_some_and(|role| role.lineage.contains(&number))
+                    self.roles.get(given.as_str()).is_some_and(|role| self.lineage(role).contains(&number))
                 });
                 let by: Vec<_> = by.collect();
                 let active = |given: &String| request.roles.is_none_or(|roles| roles.contains(given));
@@ -70,21 +74,21 @@ impl Policy {
                 if rule.effect == Effect::Allow && acting.is_empty() {
                     return (false, "its role is not active");
                 }
-                let count = |(_, until): &(&String, &u64)| circumstances.now < **until;
+                let count = |(_, until): &(&String, &u64)| circumstances.is_before(**until, rule.effect);
                 let current = if rule.effect == Effect::Allow {
                     acting.into_iter().any(count)
                 } else {
                     by.iter().any(count)
                 };
                 if !current {
-                    return (false, "the user's time in its role is over");
+                    return (false, "the user's time in its role is over, or no time is said");
                 }
             }
         }
-        if circumstances.now >= rule.until {
-            return (false, "its time is over");
+        if !circumstances.is_before(rule.until, rule.effect) {
+            return (false, "its time is over, or no time is said");
         }
-        if !rule.when.holds(&circumstances) {
+        if !rule.when.holds(&circumstances, rule.effect) {
             return (false, "its condition does not hold");
         }
         (true, "it counts")

@@ -8,9 +8,10 @@ use std::fmt;
 use super::compile::{Misplaced, PolicyError, compile};
 use super::{Policy, PolicyBuilder};
 use locate::Place;
+use sha2::{Digest, Sha256};
 
 /// No policy text is longer.
-const MAX_LEN: usize = 64 << 20;
+pub(super) const MAX_LEN: usize = 64 << 20;
 
 /// How a policy is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +60,14 @@ impl PolicyFileError {
         }
     }
 
+    pub(super) fn text(text: String) -> Self {
+        Self { place: None, cause: Cause::Text(text) }
+    }
+
+    pub(super) fn too_long() -> Self {
+        Self::text(format!("the policy has more than {MAX_LEN} bytes; split it"))
+    }
+
     pub(super) fn io(path: &std::path::Path, error: std::io::Error) -> Self {
         Self { place: None, cause: Cause::Io(format!("{path:?}"), error) }
     }
@@ -96,7 +105,7 @@ impl Policy {
     /// use codegenie_security::{AccessRequest, Policy, PolicyFormat};
     ///
     /// let policy = Policy::parse(r#"
-    ///     actions = ["read", "write", "execute", "connect"]   # optional, for the linter
+    ///     actions = ["read", "write", "execute", "connect"]   # optional: all others are denied
     ///
     ///     [roles.reader]
     ///     allow = ["read:/src/**"]
@@ -123,11 +132,15 @@ impl Policy {
     ///
     /// A condition has `level`, `labels`, `tags` (a table), `hours`, `weekdays` and `utc_offset` (minutes), all
     /// optional. What is not known is an error, as is a name that stands twice.
+    ///
+    /// # End mark
+    ///
+    /// A TOML text that is cut off, because it was read while it was written, may be a policy without the
+    /// prohibitions at its end. One that begins with `end_marked = true` has to end with a line `[end]`, and is
+    /// refused when that is missing. JSON that is cut off is no JSON; there the two keys may be written as well.
     pub fn parse(text: &str, format: PolicyFormat) -> Result<Self, PolicyFileError> {
         if text.len() > MAX_LEN {
-            let text =
-                format!("the policy has {} bytes, and at most {MAX_LEN} are read; split it", text.len());
-            return Err(PolicyFileError { place: None, cause: Cause::Text(text) });
+            return Err(PolicyFileError::too_long());
         }
         let shape: shape::File = match format {
             PolicyFormat::Toml => toml::from_str(text).map_err(|error| {
@@ -146,8 +159,11 @@ impl Policy {
                 }
             })?,
         };
+        if let Some(why) = shape.end_is_missing(text, format) {
+            return Err(PolicyFileError::text(why.to_owned()));
+        }
         let builder = PolicyBuilder::from(shape);
-        compile(builder).map_err(|Misplaced { error, path }| {
+        let compiled = compile(builder).map_err(|Misplaced { error, path }| {
             let offset = match format {
                 PolicyFormat::Toml => locate::in_toml(text, &path),
                 PolicyFormat::Json => locate::in_json(text, &path),
@@ -156,8 +172,18 @@ impl Policy {
                 place: offset.map(|offset| locate::place_of(text, offset)),
                 cause: Cause::Policy(error),
             }
-        })
+        })?;
+        Ok(Self { source: Some(fingerprint(text, format)), ..compiled })
     }
+}
+
+/// Tells whether two policies were made from the same text.
+pub(super) fn fingerprint(text: &str, format: PolicyFormat) -> [u8; 32] {
+    let format = match format {
+        PolicyFormat::Toml => b't',
+        PolicyFormat::Json => b'j',
+    };
+    Sha256::new().chain_update([format]).chain_update(text).finalize().into()
 }
 
 fn one_line(text: &str) -> String {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::SystemTime;
 
-use super::Policy;
+use super::{Policy, User};
 use crate::access::condition::seconds;
 use crate::access::decision::{Owner, Rule};
 use crate::access::role::Effect;
@@ -20,7 +20,8 @@ pub struct Lint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LintKind {
-    /// A permission that a prohibition of the same role, or one that it inherits, always overrides.
+    /// A permission that a prohibition of the same role, or one that it inherits, always overrides; or a user's, that
+    /// one of the user's roles overrides.
     NeverAllows,
     /// A rule that another one of the same role, or one that it inherits, makes superfluous.
     Superfluous,
@@ -32,8 +33,10 @@ pub enum LintKind {
     UnknownAction,
     /// A role that no user has, not even by inheritance.
     UnusedRole,
-    /// A user who can do nothing.
+    /// A user who can do nothing: without permissions, or with none that prohibitions leave over.
     PowerlessUser,
+    /// A separation of fewer than two roles. One that is named twice counts once.
+    SeparatesNothing,
 }
 
 impl Lint {
@@ -64,15 +67,12 @@ impl Policy {
             if rule.until <= now {
                 found(LintKind::Expired, format!("{rule} is over; remove it"));
             }
-            if rule.when.hours.is_some_and(|(from, to)| from == to || (from.max(to) > 24 * 60))
-                || rule.when.weekdays == Some(0)
-            {
+            if rule.when.hours.is_some_and(|(from, to)| from == to) || rule.when.weekdays == Some(0) {
                 found(LintKind::NeverHolds, format!("{rule} never counts; correct its hours or weekdays"));
             }
-            let unknown = rule
-                .action
-                .as_ref()
-                .filter(|action| self.actions.as_ref().is_some_and(|actions| !actions.contains(action)));
+            let unknown = rule.action.as_ref().filter(|action| {
+                self.actions.as_ref().is_some_and(|actions| !actions.contains(action.as_str()))
+            });
             if let Some(action) = unknown {
                 let message = format!(
                     "{rule} is about {action:?}, which is no action; correct it, or add it to the actions"
@@ -80,7 +80,8 @@ impl Policy {
                 found(LintKind::UnknownAction, message);
             }
         }
-        for (rule, other) in self.overshadowed() {
+        let by_owner = self.by_owner();
+        for (rule, other) in self.overshadowed(&by_owner) {
             if other.effect == Effect::Deny && rule.effect == Effect::Allow {
                 found(
                     LintKind::NeverAllows,
@@ -90,10 +91,18 @@ impl Policy {
                 found(LintKind::Superfluous, format!("{rule} is superfluous: so is {other}; remove it"));
             }
         }
+        for separation in &self.separations {
+            let names: BTreeSet<_> = separation.roles.iter().collect();
+            if names.len() < 2 {
+                let message =
+                    format!("the separation of {names:?} keeps nothing apart; name two roles, or remove it");
+                found(LintKind::SeparatesNothing, message);
+            }
+        }
         let mut used = BTreeSet::new();
         for user in self.users.values() {
             let given = user.given.iter().filter_map(|name| self.roles.get(name.as_str()));
-            used.extend(given.flat_map(|role| role.lineage.iter().copied()));
+            used.extend(given.flat_map(|role| self.lineage(role).into_owned()));
         }
         for (name, role) in &self.roles {
             if !used.contains(&role.number) {
@@ -109,12 +118,14 @@ impl Policy {
                     found(LintKind::Expired, format!("user {name:?} has role {role:?} no longer; remove it"));
                 }
             }
-            let of_user: BTreeSet<u32> = user.principal.held.iter().map(|held| held.role).collect();
-            if !self
-                .rules
-                .iter()
-                .any(|rule| rule.effect == Effect::Allow && of_user.contains(&self.number(rule)))
-            {
+            let denials = self.denials_of(user, &by_owner);
+            let can_something =
+                user.principal.held.iter().filter_map(|held| by_owner.get(&held.role)).flatten().any(
+                    |(_, rule)| {
+                        rule.effect == Effect::Allow && !denials.iter().any(|(_, deny)| deny.overrides(rule))
+                    },
+                );
+            if !can_something {
                 found(
                     LintKind::PowerlessUser,
                     format!("user {name:?} can do nothing; give a role or a permission, or remove the user"),
@@ -133,15 +144,13 @@ impl Policy {
     }
 
     /// Pairs of a rule and one that always decides before it, or instead of it.
-    fn overshadowed(&self) -> Vec<(&Rule, &Rule)> {
-        let mut by_owner: BTreeMap<u32, Vec<(usize, &Rule)>> = BTreeMap::new();
-        for (place, rule) in self.rules.iter().enumerate() {
-            by_owner.entry(self.number(rule)).or_default().push((place, rule));
-        }
+    fn overshadowed<'a>(&self, by_owner: &ByOwner<'a>) -> Vec<(&'a Rule, &'a Rule)> {
         let mut pairs = Vec::new();
         let mut names: Vec<_> = self.roles.iter().collect();
         names.sort_by_key(|(_, role)| role.number);
-        let owners = names.into_iter().map(|(_, role)| (role.number, role.lineage.to_vec()));
+        // Those without rules of their own are passed over, and their lineages not worked out.
+        names.retain(|(_, role)| by_owner.contains_key(&role.number));
+        let owners = names.into_iter().map(|(_, role)| (role.number, self.lineage(role).into_owned()));
         for (own, lineage) in owners.chain(self.users.values().map(|user| (user.own, vec![user.own]))) {
             for (place, rule) in by_owner.get(&own).into_iter().flatten() {
                 let others = lineage.iter().filter_map(|number| by_owner.get(number)).flatten();
@@ -159,6 +168,43 @@ impl Policy {
                 pairs.extend(covering.map(|(_, other)| (*rule, *other)));
             }
         }
+        // What a user is granted counts whatever the user's roles allow, but not against what they deny.
+        for user in self.users.values() {
+            let denials = self.denials_of(user, by_owner);
+            for (_, rule) in by_owner.get(&user.own).into_iter().flatten() {
+                let own = |other: &Rule| self.number(other) == user.own;
+                let covering = denials.iter().find(|(_, deny)| !own(deny) && deny.overrides(rule));
+                pairs.extend(
+                    covering.filter(|_| rule.effect == Effect::Allow).map(|(_, deny)| (*rule, *deny)),
+                );
+            }
+        }
         pairs
+    }
+
+    fn by_owner(&self) -> ByOwner<'_> {
+        let mut by_owner = ByOwner::new();
+        for (place, rule) in self.rules.iter().enumerate() {
+            by_owner.entry(self.number(rule)).or_default().push((place, rule));
+        }
+        by_owner
+    }
+
+    /// The prohibitions that hold for a user at all times.
+    fn denials_of<'a>(&self, user: &User, by_owner: &ByOwner<'a>) -> Vec<(usize, &'a Rule)> {
+        let for_good = user.principal.held.iter().filter(|held| held.denies_until == u64::MAX);
+        let rules = for_good.filter_map(|held| by_owner.get(&held.role)).flatten().copied();
+        rules.filter(|(_, rule)| rule.effect == Effect::Deny && rule.always_counts()).collect()
+    }
+}
+
+/// Rules and their places in the policy, by the number of the role or user whose they are.
+type ByOwner<'a> = BTreeMap<u32, Vec<(usize, &'a Rule)>>;
+
+impl Rule {
+    /// Does this prohibition, where it counts, deny all that the other rule allows?
+    fn overrides(&self, other: &Rule) -> bool {
+        let same_action = self.action.is_none() || self.action == other.action;
+        same_action && self.resource.covers(&other.resource)
     }
 }

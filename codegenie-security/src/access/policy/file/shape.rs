@@ -8,12 +8,16 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::super::PolicyBuilder;
 use super::super::builder::{Assignment, Separation};
+use super::PolicyFormat;
 use crate::access::condition::Condition;
 use crate::access::role::{Effect, Permission, Role};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    #[serde(default)]
+    end_marked: bool,
+    end: Option<End>,
     actions: Option<Vec<String>>,
     #[serde(default)]
     roles: Named<RoleShape>,
@@ -21,6 +25,41 @@ pub(super) struct File {
     users: Named<UserShape>,
     #[serde(default)]
     separations: Vec<SeparationShape>,
+}
+
+/// Nothing stands in it: it is there to be the last thing of a text.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {}
+
+impl File {
+    /// What is wrong with the mark at the end, if something is.
+    pub(super) fn end_is_missing(&self, text: &str, format: PolicyFormat) -> Option<&'static str> {
+        match (self.end_marked, &self.end) {
+            (false, None) => return None,
+            (true, None) => {
+                return Some(
+                    "the policy is `end_marked` and has no `[end]`, so it is not whole; write it again",
+                );
+            }
+            (false, Some(End {})) => {
+                return Some(
+                    "the policy has an `[end]` that is not announced; begin it with `end_marked = true`",
+                );
+            }
+            (true, Some(End {})) => {}
+        }
+        if format == PolicyFormat::Json {
+            return None;
+        }
+        // Anywhere else the two would say nothing of what is between them.
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let is_first = lines.next().is_some_and(|line| line.starts_with("end_marked"));
+        let is_last = text.trim_end().lines().last() == Some("[end]");
+        (!is_first || !is_last).then_some(
+            "the policy's end is not marked by its first and last lines; write `end_marked = true` and `[end]` there",
+        )
+    }
 }
 
 #[derive(serde::Deserialize)]
