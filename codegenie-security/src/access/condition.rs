@@ -1,6 +1,11 @@
 //! When a rule counts.
 
+mod network;
+
+pub(super) use network::{ADDRESS, Network};
+
 use std::fmt;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use super::role::Effect;
@@ -25,6 +30,8 @@ pub struct Condition {
     pub(super) level: u8,
     pub(super) labels: Vec<String>,
     pub(super) tags: Vec<(String, String)>,
+    /// One of them, where there are any.
+    pub(super) networks: Vec<Network>,
     /// Minutes of the day, from and to; the end is not part of it.
     pub(super) hours: Option<(u16, u16)>,
     /// Bit 0 is Monday.
@@ -68,6 +75,18 @@ impl Condition {
     pub fn tag(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((name.into(), value.into()));
         self
+    }
+
+    /// The session was opened [from an address](crate::SessionRequest::address) in one of these networks: `10.0.0.0/8`,
+    /// `2001:db8::/32`, `192.0.2.7`. Of a session whose address nobody said, permissions do not count and denials do.
+    pub fn networks<N: AsRef<str>>(
+        mut self,
+        networks: impl IntoIterator<Item = N>,
+    ) -> Result<Self, BadCondition> {
+        for network in networks {
+            self.networks.push(network.as_ref().parse()?);
+        }
+        Ok(self)
     }
 
     /// The time of day is between these minutes since midnight; `22 * 60, 6 * 60` is the night. What begins after
@@ -129,7 +148,19 @@ impl Condition {
         circumstances.level >= self.level
             && self.labels.iter().all(carried)
             && self.tags.iter().all(tagged)
+            && self.is_network(circumstances.tags, effect)
             && self.is_time(circumstances.now, effect)
+    }
+
+    fn is_network(&self, tags: &[(String, String)], effect: Effect) -> bool {
+        if self.networks.is_empty() {
+            return true;
+        }
+        let address = tags.iter().rev().find(|(name, _)| name == ADDRESS);
+        match address.and_then(|(_, address)| address.parse::<IpAddr>().ok()) {
+            Some(address) => self.networks.iter().any(|network| network.contains(address)),
+            None => effect == Effect::Deny,
+        }
     }
 
     fn is_time(&self, now: Option<u64>, effect: Effect) -> bool {
@@ -162,6 +193,10 @@ impl fmt::Display for Condition {
         }
         parts.extend(self.labels.iter().map(|label| format!("label {label:?}")));
         parts.extend(self.tags.iter().map(|(name, value)| format!("tag {name}={value:?}")));
+        if !self.networks.is_empty() {
+            let networks: Vec<String> = self.networks.iter().map(ToString::to_string).collect();
+            parts.push(format!("from {}", networks.join(" or ")));
+        }
         if let Some((from, to)) = self.hours {
             parts.push(format!("{:02}:{:02} to {:02}:{:02}", from / 60, from % 60, to / 60, to % 60));
         }

@@ -102,6 +102,12 @@ impl SessionRequest {
         self
     }
 
+    /// Says from which address the user comes, for [conditions](crate::Condition::networks): kept as the tag `address`.
+    pub fn address(mut self, address: std::net::IpAddr) -> Self {
+        self.tags.retain(|(name, _)| name != super::condition::ADDRESS);
+        self.tag(super::condition::ADDRESS, address.to_canonical().to_string())
+    }
+
     /// Begins with a label, such as `private-data`.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.labels.push(label.into().into());

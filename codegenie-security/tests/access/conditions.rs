@@ -311,3 +311,61 @@ fn the_linter_finds_a_grant_that_a_role_of_the_same_user_always_overrides() {
     let later = start() + HOUR;
     assert_eq!(lint(strict().user_until("alice", "strict", later)), []);
 }
+
+#[test]
+fn networks_are_of_the_address_that_the_session_was_opened_from() {
+    let role = Role::new("r")
+        .allow(
+            Permission::new("read:db")
+                .when(Condition::new().networks(["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]).unwrap()),
+        )
+        .allow("write:**")
+        .deny(Permission::new("write:db").when(Condition::new().networks(["192.0.2.0/24"]).unwrap()));
+    let (access, _) = control(policy_with(role));
+    let may = |address: Option<&str>, action: &str| {
+        let request = SessionRequest::new("u");
+        let request = match address {
+            Some(address) => request.address(address.parse().unwrap()),
+            None => request,
+        };
+        let (_, session) = access.open_session(request).unwrap();
+        access.permit(&session, action, "db").is_allowed()
+    };
+    for inside in ["10.0.0.0", "10.255.255.255", "2001:db8:1::9", "192.0.2.7", "::ffff:10.1.2.3"] {
+        assert!(may(Some(inside), "read"), "{inside}");
+    }
+    for outside in ["11.0.0.0", "9.255.255.255", "2001:db9::", "192.0.2.8", "::a00:1"] {
+        assert!(!may(Some(outside), "read"), "{outside}");
+    }
+    assert!(may(Some("198.51.100.1"), "write") && !may(Some("192.0.2.255"), "write"));
+    // Nobody said from where: what is permitted only from somewhere is not, what is denied from somewhere is.
+    assert!(!may(None, "read") && !may(None, "write"));
+
+    let whole = Condition::new().networks(["0.0.0.0/0", "::/0"]).unwrap();
+    assert_eq!(whole.to_string(), "from 0.0.0.0/0 or ::/0");
+    for bad in [
+        "",
+        "10.0.0.0/",
+        "10.0.0.0/33",
+        "::/129",
+        "10.0.0.1/8",
+        "10.0.0.0/+8",
+        "::ffff:10.0.0.0/104",
+        "x/8",
+        "10/8",
+    ] {
+        assert!(Condition::new().networks([bad]).is_err(), "{bad}");
+    }
+    let policy = Policy::parse(
+        "[roles.r]\nallow = [{ permission = \"read:db\", when = { networks = [\"10.0.0.0/8\"] } }]\n[users.u]\nroles = [\"r\"]\n",
+        codegenie_security::PolicyFormat::Toml,
+    )
+    .unwrap();
+    let tags = [("address".to_owned(), "10.9.9.9".to_owned())];
+    assert!(policy.decide(&AccessRequest::new("u", "read", "db").tags(&tags)).is_allowed());
+    let error = Policy::parse(
+        "[roles.r]\nallow = [{ permission = \"read:db\", when = { networks = [\"10.0.0.1/8\"] } }]\n",
+        codegenie_security::PolicyFormat::Toml,
+    );
+    assert!(error.unwrap_err().to_string().contains("within a network"));
+}

@@ -130,7 +130,7 @@ impl Policy {
     /// # Ok::<(), codegenie_security::PolicyFileError>(())
     /// ```
     ///
-    /// A condition has `level`, `labels`, `tags` (a table), `hours`, `weekdays` and `utc_offset` (minutes), all
+    /// A condition has `level`, `labels`, `tags` (a table), `networks` (a list), `hours`, `weekdays` and `utc_offset` (minutes), all
     /// optional. What is not known is an error, as is a name that stands twice.
     ///
     /// # End mark

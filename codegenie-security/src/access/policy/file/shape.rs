@@ -101,6 +101,8 @@ struct ConditionShape {
     labels: Vec<String>,
     #[serde(default)]
     tags: Named<String>,
+    #[serde(default)]
+    networks: Networks,
     hours: Option<Hours>,
     weekdays: Option<Weekdays>,
     #[serde(default)]
@@ -250,12 +252,23 @@ impl<'de> Deserialize<'de> for Weekdays {
     }
 }
 
+#[derive(Default)]
+struct Networks(Condition);
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        Condition::new().networks(texts).map(Self).map_err(de::Error::custom)
+    }
+}
+
 impl From<ConditionShape> for Condition {
     fn from(shape: ConditionShape) -> Self {
         Self {
             level: shape.level,
             labels: shape.labels,
             tags: shape.tags.0,
+            networks: shape.networks.0.networks,
             hours: shape.hours.map(|hours| (hours.0, hours.1)),
             weekdays: shape.weekdays.and_then(|days| days.0.weekdays),
             utc_offset: shape.utc_offset,
