@@ -12,6 +12,7 @@ pub use queue::{ApprovalQueue, NoSuchQuestion, PendingApproval};
 pub(crate) use seen::seen;
 pub use terminal::PromptApprover;
 
+use crate::executor::Privileges;
 use crate::validate::Verdict;
 use codegenie_security::OperationId;
 use std::collections::BTreeMap;
@@ -38,8 +39,9 @@ pub struct ApprovalRequest {
     pub cwd: PathBuf,
     /// The variables that it asks to be set.
     pub environment: BTreeMap<String, String>,
-    /// What it would read from its standard input; `None`: nothing. What is too long to be read is cut, and the text says so,
-    /// with size and hash of the whole. Bytes that are no UTF-8 are written as `\xNN`. Replace control characters before it
+    /// What it would read from its standard input; `None`: nothing. All of it, unless the host has said
+    /// [`dangerously_ask_about_unseen_content`](crate::ExecutorBuilder::dangerously_ask_about_unseen_content): then it may be
+    /// cut, and says so, with size and hash of the whole. Bytes that are no UTF-8 are written as `\xNN`. Replace control characters before it
     /// goes to a terminal.
     pub input: Option<String>,
     /// For an edit of files: what it changes, as a unified diff. All of it, unless the host has said
@@ -47,6 +49,8 @@ pub struct ApprovalRequest {
     /// no UTF-8 are written as `\xNN`; for the rest lines are as they are in the files: replace control characters before they
     /// go to a terminal.
     pub diff: Option<String>,
+    /// What the command would be given of the host's confinement; `None` for an edit.
+    pub privileges: Option<Privileges>,
     /// How long there is to answer.
     pub deadline: Duration,
     /// What the policy says, part by part.

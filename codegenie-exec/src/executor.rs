@@ -59,7 +59,6 @@ pub struct SecureExecutor<S, A, C = NoCache> {
     approval_deadline: Duration,
     /// How much of a diff or an input an approver is shown.
     shown_bytes: usize,
-    #[cfg(feature = "edit")]
     asks_about_unseen: bool,
     grants: Grants,
     activity: Activity,
@@ -123,7 +122,6 @@ where
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             shown_bytes: self.shown_bytes,
-            #[cfg(feature = "edit")]
             asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             activity: self.activity,
@@ -207,11 +205,15 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit(&recorder, &session, &parsed, &cwd)?;
         if approval.is_some() {
             let policy = self.policy(&recorder)?;
-            verdict = validate::judge(&policy, request, &parsed);
-            recorder.verdict(&verdict);
-            if verdict.decision == Decision::Deny {
-                return Err(recorder.refuse_by_policy(verdict));
+            let now = validate::judge(&policy, request, &parsed);
+            recorder.verdict(&now);
+            if now.decision == Decision::Deny {
+                return Err(recorder.refuse_by_policy(now));
             }
+            if now.decision == Decision::Ask && now != verdict {
+                return Err(recorder.refuse_by_approver(now, changed_meanwhile()));
+            }
+            verdict = now;
         }
 
         let privileges = Privileges::needed(&verdict);
@@ -326,6 +328,15 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         verdict: &Verdict,
     ) -> (Approval, Duration) {
         let since = Instant::now();
+        if asked.stdin.len() > self.shown_bytes && !self.asks_about_unseen {
+            let note = format!(
+                "nobody can agree to what they are not shown: its input of {} bytes is longer than {}; put it into a file, \
+                 or have the host say that it is to be asked about all the same",
+                asked.stdin.len(),
+                self.shown_bytes
+            );
+            return (Approval::refused("nobody", note), since.elapsed());
+        }
         let request = ApprovalRequest {
             operation,
             user: session.user().to_owned(),
@@ -335,6 +346,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             environment: asked.env.clone(),
             input: (!asked.stdin.is_empty()).then(|| seen(&asked.stdin, self.shown_bytes)),
             diff: None,
+            privileges: Some(Privileges::needed(verdict)),
             deadline: self.approval_deadline,
             verdict: verdict.clone(),
         };
@@ -390,6 +402,11 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         to_run.env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
         to_run
     }
+}
+
+/// Somebody agreed under other rules than those that hold now.
+fn changed_meanwhile() -> Approval {
+    Approval::refused("nobody", "the policy changed while somebody was asked: send it again")
 }
 
 fn text_of(line: &CommandLine) -> String {

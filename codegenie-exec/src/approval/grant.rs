@@ -91,7 +91,12 @@ pub struct Grant {
 pub struct Grants {
     held: Mutex<Vec<Grant>>,
     file: Option<PathBuf>,
+    /// What the file was when it was read or written last.
+    seen: Mutex<Option<Stamp>>,
 }
+
+/// By what a file is told to have been replaced.
+type Stamp = (u64, SystemTime, (u64, u64));
 
 /// Why grants could not be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +107,8 @@ pub struct GrantsError {
 }
 
 const MOST: usize = 10_000;
+/// More than so many grants take.
+const MOST_BYTES: u64 = 64 << 20;
 
 impl Grants {
     /// Grants that end with the host.
@@ -114,20 +121,8 @@ impl Grants {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GrantsError> {
         let path = path.into();
         let error = |problem: String| GrantsError { path: path.clone(), problem };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => "[]".to_owned(),
-            Err(e) => return Err(error(format!("cannot be read: {e}"))),
-        };
-        #[cfg(unix)]
-        if let Ok(metadata) = std::fs::symlink_metadata(&path) {
-            use std::os::unix::fs::PermissionsExt;
-            if !metadata.is_file() || metadata.permissions().mode() & 0o022 != 0 {
-                return Err(error("others may write it, or it is no plain file".to_owned()));
-            }
-        }
-        let held: Vec<Grant> = serde_json::from_str(&text).map_err(|e| error(e.to_string()))?;
-        Ok(Self { held: Mutex::new(held), file: Some(path) })
+        let (held, seen) = read(&path).map_err(error)?;
+        Ok(Self { held: Mutex::new(held), file: Some(path), seen: Mutex::new(seen) })
     }
 
     /// The grants that hold now.
@@ -194,7 +189,9 @@ impl Grants {
         let Some(path) = &self.file else { return Ok(()) };
         let error = |problem: String| GrantsError { path: path.clone(), problem };
         let text = serde_json::to_vec_pretty(held).map_err(|e| error(e.to_string()))?;
-        let new = path.with_extension("new");
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = path.with_file_name(name);
         let write = || {
             let _ = std::fs::remove_file(&new);
             let mut options = std::fs::OpenOptions::new();
@@ -204,14 +201,68 @@ impl Grants {
             let mut file = options.open(&new)?;
             file.write_all(&text)?;
             file.sync_all()?;
-            std::fs::rename(&new, path)
+            std::fs::rename(&new, path)?;
+            Ok(stamp(&file.metadata()?))
         };
-        write().map_err(|e: std::io::Error| error(format!("cannot be written: {e}")))
+        let written = write().map_err(|e: std::io::Error| error(format!("cannot be written: {e}")))?;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = written;
+        Ok(())
     }
 
+    /// The grants, as they are in the file now: another process may have ended some. A file that cannot be read any
+    /// more grants nothing.
     fn held(&self) -> MutexGuard<'_, Vec<Grant>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = &self.file {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = std::fs::symlink_metadata(path).ok().and_then(|metadata| stamp(&metadata));
+            if now != *seen {
+                (*held, *seen) = read(path).unwrap_or_default();
+            }
+        }
+        held
     }
+}
+
+fn stamp(metadata: &std::fs::Metadata) -> Option<Stamp> {
+    #[cfg(unix)]
+    let identity =
+        (std::os::unix::fs::MetadataExt::dev(metadata), std::os::unix::fs::MetadataExt::ino(metadata));
+    #[cfg(not(unix))]
+    let identity = (0, 0);
+    Some((metadata.len(), metadata.modified().ok()?, identity))
+}
+
+/// What a file grants, and what it was then; what is wrong with it.
+fn read(path: &Path) -> Result<(Vec<Grant>, Option<Stamp>), String> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), None)),
+        Err(e) => return Err(format!("cannot be opened: {e}")),
+    };
+    let metadata = file.metadata().map_err(|e| format!("cannot be looked at: {e}"))?;
+    if !metadata.is_file() {
+        return Err("it is no plain file".to_owned());
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        if metadata.permissions().mode() & 0o022 != 0 {
+            return Err("others may write it".to_owned());
+        }
+        if metadata.uid() != nix::unistd::geteuid().as_raw() {
+            return Err("it belongs to somebody else".to_owned());
+        }
+    }
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut std::io::Read::take(&file, MOST_BYTES), &mut text)
+        .map_err(|e| format!("cannot be read: {e}"))?;
+    let held = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    Ok((held, stamp(&metadata)))
 }
 
 fn now() -> u64 {

@@ -32,26 +32,28 @@ impl ApprovalQueue {
     /// Answers to processes of the host's own user, and of root, until it is dropped. Others are turned
     /// away by the kernel's word about who they are.
     ///
-    /// One JSON value a line: `"list"` is answered by an array of the questions that wait;
+    /// One JSON value a line: `"list"` is answered by an array of the questions that wait, with all that an approver is to see;
     /// `{"answer": {"id": 1, "granted": true, "approver": "ada", "note": ""}}` by `{"ok": true}`, or by
     /// `{"ok": false, "problem": "…"}`. The listener's path belongs into a folder that the sandbox does not show.
     pub async fn serve(&self, listener: UnixListener) -> io::Result<()> {
         let own = own_user(&listener)?;
         loop {
             let (stream, _) = listener.accept().await?;
-            let user = stream.peer_cred()?.uid();
+            // Whoever is gone already asks nothing.
+            let Ok(peer) = stream.peer_cred() else { continue };
+            let user = peer.uid();
             if user != own && user != 0 {
                 continue;
             }
             let queue = self.clone();
             tokio::spawn(async move {
                 // Whoever asks badly loses the connection, and nothing else.
-                let _ = queue.converse(stream).await;
+                let _ = queue.converse(stream, user).await;
             });
         }
     }
 
-    async fn converse(&self, stream: UnixStream) -> io::Result<()> {
+    async fn converse(&self, stream: UnixStream, user: u32) -> io::Result<()> {
         let (read, mut write) = stream.into_split();
         let mut reader = BufReader::new(read);
         loop {
@@ -62,7 +64,7 @@ impl ApprovalQueue {
             }
             let reply = match serde_json::from_slice(&line) {
                 Ok(Ask::List) => self.listed(),
-                Ok(Ask::Answer(answer)) => self.answered(answer),
+                Ok(Ask::Answer(answer)) => self.answered(answer, user),
                 Err(error) => serde_json::json!({"ok": false, "problem": error.to_string()}),
             };
             write.write_all(format!("{reply}\n").as_bytes()).await?;
@@ -79,23 +81,32 @@ impl ApprovalQueue {
                 "command": pending.request.command,
                 "cwd": pending.request.cwd.display().to_string(),
                 "environment": pending.request.environment,
+                "input": pending.request.input,
+                "diff": pending.request.diff,
+                "privileges": pending.request.privileges,
                 "verdict": pending.request.verdict,
-                "waiting_ms": u64::try_from(pending.waiting.as_millis()).unwrap_or(u64::MAX),
+                "waiting_ms": milliseconds(pending.waiting),
+                "remaining_ms": milliseconds(pending.request.deadline.saturating_sub(pending.waiting)),
             })
         });
         rows.collect()
     }
 
-    fn answered(&self, answer: Answer) -> serde_json::Value {
+    fn answered(&self, answer: Answer, user: u32) -> serde_json::Value {
         let scope =
             answer.session_seconds.map_or(GrantScope::Once, |s| GrantScope::Session(Duration::from_secs(s)));
-        let approval =
-            Approval { granted: answer.granted, approver: answer.approver, note: answer.note, scope };
+        // Who it is they say themselves; whose process it is the kernel says.
+        let approver = format!("{} (uid {user})", answer.approver);
+        let approval = Approval { granted: answer.granted, approver, note: answer.note, scope };
         match self.answer(answer.id, approval) {
             Ok(()) => serde_json::json!({"ok": true}),
             Err(error) => serde_json::json!({"ok": false, "problem": error.to_string()}),
         }
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Who owns the listener's file is who may answer.

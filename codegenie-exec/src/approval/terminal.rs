@@ -139,10 +139,12 @@ fn ask_in_turn(
 
 fn shown(request: &ApprovalRequest) -> String {
     let what = if request.diff.is_some() { "change files" } else { "run" };
+    let agent = request.agent.as_ref().map(|agent| format!(" (agent {})", plain(agent))).unwrap_or_default();
     let mut text = format!(
-        "\n{} wants to {what}, in {}:\n",
+        "\n{}{agent} wants to {what}, in {}; there are {} s to answer:\n",
         plain(&request.user),
-        plain(&request.cwd.display().to_string())
+        plain(&request.cwd.display().to_string()),
+        request.deadline.as_secs()
     );
     for line in plain(&request.command).lines() {
         text.push_str("    ");
@@ -161,6 +163,15 @@ fn shown(request: &ApprovalRequest) -> String {
                 plain(&part.reason)
             ));
         }
+    }
+    if let Some(privileges) = &request.privileges {
+        let given = match (privileges.writes, privileges.network) {
+            (false, false) => "nothing to write or to reach",
+            (true, false) => "what the sandbox lets be written",
+            (false, true) => "what the sandbox lets be reached",
+            (true, true) => "what the sandbox lets be written and reached",
+        };
+        text.push_str(&format!("  it would be given {given}\n"));
     }
     if let Some(input) = &request.input {
         text.push_str("  with this on its standard input:\n");

@@ -58,7 +58,6 @@ pub struct ExecutorBuilder<S, A, C> {
     approver: DynApprover,
     approval_deadline: Duration,
     shown_bytes: usize,
-    #[cfg(feature = "edit")]
     asks_about_unseen: bool,
     grants: Grants,
     #[cfg(feature = "edit")]
@@ -79,7 +78,6 @@ impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
             approver: DynApprover::new(RefuseAll),
             approval_deadline: Duration::from_secs(300),
             shown_bytes: 64 << 10,
-            #[cfg(feature = "edit")]
             asks_about_unseen: false,
             grants: Grants::in_memory(),
             #[cfg(feature = "edit")]
@@ -102,7 +100,6 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             shown_bytes: self.shown_bytes,
-            #[cfg(feature = "edit")]
             asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             #[cfg(feature = "edit")]
@@ -134,7 +131,6 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             shown_bytes: self.shown_bytes,
-            #[cfg(feature = "edit")]
             asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             #[cfg(feature = "edit")]
@@ -181,18 +177,17 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
         self
     }
 
-    /// Sets how many bytes of an edit's diff, and of a command's input, an approver is shown: 64 KiB by default. An edit whose
-    /// diff is larger is refused where an approver would have to be asked.
+    /// Sets how many bytes of an edit's diff, and of a command's input, an approver is shown: 64 KiB by default. What is larger
+    /// is refused where an approver would have to be asked.
     #[must_use]
     pub fn shown_bytes(mut self, bytes: usize) -> Self {
         self.shown_bytes = bytes;
         self
     }
 
-    /// Asks an approver also about edits that they cannot see all of: diffs that are cut, see
-    /// [`shown_bytes`](Self::shown_bytes), and binary files, of which size and hash are told. Whoever says yes to such an edit
-    /// does not know what they say yes to. Without this such edits are refused where somebody would have to be asked.
-    #[cfg(feature = "edit")]
+    /// Asks an approver also about what they cannot see all of: inputs and diffs that are cut, see
+    /// [`shown_bytes`](Self::shown_bytes), and binary files, of which size and hash are told. Whoever says yes to that does not
+    /// know what they say yes to. Without this it is refused where somebody would have to be asked.
     #[must_use]
     pub fn dangerously_ask_about_unseen_content(mut self) -> Self {
         self.asks_about_unseen = true;
@@ -245,7 +240,6 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             approver: self.approver,
             approval_deadline: self.approval_deadline,
             shown_bytes: self.shown_bytes,
-            #[cfg(feature = "edit")]
             asks_about_unseen: self.asks_about_unseen,
             grants: self.grants,
             activity: Activity::default(),

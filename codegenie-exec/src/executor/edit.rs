@@ -155,6 +155,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
                     environment: BTreeMap::new(),
                     input: None,
                     diff: Some(diff),
+                    privileges: None,
                     deadline: self.approval_deadline,
                     verdict: verdict.clone(),
                 };
@@ -175,11 +176,15 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit_files(&recorder, &session, &paths)?;
         if approval.is_some() {
             let policy = self.policy(&recorder)?;
-            verdict = validate::judge_edit(&policy, editor.root(), &paths);
-            recorder.verdict(&verdict);
-            if verdict.decision == Decision::Deny {
-                return Err(recorder.refuse_by_policy(verdict));
+            let now = validate::judge_edit(&policy, editor.root(), &paths);
+            recorder.verdict(&now);
+            if now.decision == Decision::Deny {
+                return Err(recorder.refuse_by_policy(now));
             }
+            if now.decision == Decision::Ask && now != verdict {
+                return Err(recorder.refuse_by_approver(now, super::changed_meanwhile()));
+            }
+            verdict = now;
         }
 
         recorder.edit_intent()?;

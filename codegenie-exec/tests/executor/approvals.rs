@@ -177,7 +177,9 @@ async fn a_queue_is_answered_by_another_process_over_a_socket() {
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "{\"ok\":true}");
     };
     let (execution, ()) = tokio::join!(run, answer);
-    assert_eq!(execution.unwrap().approval.unwrap().approver, "ada");
+    let approver = execution.unwrap().approval.unwrap().approver;
+    let user = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
+    assert_eq!(approver, format!("ada (uid {user})"));
     serving.abort();
 }
 
@@ -305,8 +307,72 @@ async fn what_is_on_standard_input_is_shown() {
     let executor = executor(&world, approver, Grants::in_memory());
     let request = |input: &[u8]| shell("unknown-tool").stdin(input.to_vec());
     executor.execute(&world.token, &request(b"rm -rf /\r\nfine \xff\x1b[2J")).await.unwrap_err();
-    executor.execute(&world.token, &request(&vec![b'x'; 100_000])).await.unwrap_err();
+    // Nobody is asked about more than they are shown, unless the host wants them to be.
+    let error = executor.execute(&world.token, &request(&vec![b'x'; 100_000])).await.unwrap_err();
+    assert!(error.to_string().contains("what they are not shown"), "{error}");
+    assert!(!String::from_utf8(screen.lock().unwrap().clone()).unwrap().contains("more bytes"));
+    let (approver, screen_of_all) = prompt("no\n");
+    let asks = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .approver(approver)
+        .dangerously_ask_about_unseen_content()
+        .build()
+        .unwrap();
+    asks.execute(&world.token, &request(&vec![b'x'; 100_000])).await.unwrap_err();
+    let all = String::from_utf8(screen_of_all.lock().unwrap().clone()).unwrap();
+    assert!(all.contains("34464 more bytes are not shown; SHA-256 of all 100000: "), "{all}");
     let shown = String::from_utf8(screen.lock().unwrap().clone()).unwrap();
     assert!(shown.contains("on its standard input:\n    rm -rf /\\r\n    fine \\xff\\u{1b}[2J\n"), "{shown}");
-    assert!(shown.contains("34464 more bytes are not shown; SHA-256 of all 100000: "), "{shown}");
+    assert!(shown.contains("it would be given what the sandbox lets be written"), "{shown}");
+}
+
+#[tokio::test]
+async fn another_policy_needs_another_answer() {
+    let world = World::new();
+    let path = world.workspace.path().join("policy.toml");
+    let rule =
+        |reason: &str| format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"ask\"\njustification = \"{reason}\"\n");
+    std::fs::write(&path, rule("builds")).unwrap();
+    let (policy, other) = (path.clone(), rule("erases the disk"));
+    let approver = approve_with(move |_: &ApprovalRequest| {
+        std::fs::write(&policy, &other).unwrap();
+        Approval::granted("ada")
+    });
+    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .command_policy_file(codegenie_exec::PolicyFile::open(&path).unwrap())
+        .approver(approver)
+        .build()
+        .unwrap();
+    let error = executor.execute(&world.token, &shell("tool")).await.unwrap_err();
+    assert!(error.to_string().contains("the policy changed"), "{error}");
+    world.assert_nothing_ran();
+    // Asked again, they know what it is.
+    executor.execute(&world.token, &shell("tool")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_grant_that_another_process_ended_holds_nowhere() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("grants.json");
+    let world = World::new();
+    let (asked, approver) = counting(GrantScope::User(Duration::from_secs(600)));
+    let executor = executor(&world, approver, Grants::open(&path).unwrap());
+    for _ in 0..2 {
+        executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    // Another handle on the file, as another process has it.
+    let other = Grants::open(&path).unwrap();
+    assert_eq!(other.revoke_user("alice").unwrap(), 1);
+    assert_eq!(executor.grants().list().len(), 0);
+    executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    // What is not as it was made grants nothing.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(Grants::open(&path).unwrap_err().to_string().contains("others may write it"));
+    std::fs::write(&path, "nonsense").unwrap();
+    executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
