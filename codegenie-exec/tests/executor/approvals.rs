@@ -330,8 +330,9 @@ async fn what_is_on_standard_input_is_shown() {
 async fn another_policy_needs_another_answer() {
     let world = World::new();
     let path = world.workspace.path().join("policy.toml");
-    let rule =
-        |reason: &str| format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"ask\"\njustification = \"{reason}\"\n");
+    let rule = |reason: &str| {
+        format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"ask\"\njustification = \"{reason}\"\n")
+    };
     std::fs::write(&path, rule("builds")).unwrap();
     let (policy, other) = (path.clone(), rule("erases the disk"));
     let approver = approve_with(move |_: &ApprovalRequest| {

@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use super::condition::{Circumstances, known};
 use super::decision::{Decision, Reason};
 use super::narrowing::Attenuation;
-use super::policy::Policy;
+use super::policy::{Explanation, Policy};
+use super::request::AccessRequest;
 use super::session::{OpenSessionError, Session, SessionError, SessionId, SessionRequest};
 use super::standing::Standing;
 use super::store::SessionStore;
@@ -147,6 +148,25 @@ impl AccessControl {
             return Decision::new(Reason::Narrowed);
         }
         decision
+    }
+
+    /// [Decides](Self::permit), and tells of every rule that is about it what it came to for this session, with the level,
+    /// labels and tags that it has now. For people who want to know, not for every request: it looks at all rules.
+    ///
+    /// The decision may be stricter than the rules: a session that has ended, was narrowed, or has roles that are kept
+    /// apart is refused whatever they say, and the decision says so.
+    #[must_use]
+    pub fn explain(&self, session: &Session, action: &str, resource: &str) -> Explanation {
+        let (now, millis) = self.sessions.now();
+        let labels = session.0.labels.now();
+        let request = AccessRequest::new(session.user(), action, resource)
+            .roles(session.roles())
+            .level(session.0.state.level(millis))
+            .labels(labels.as_slice())
+            .tags(session.tags())
+            .at(now);
+        let explanation = self.policy().explain(&request);
+        Explanation { decision: self.permit(session, action, resource), ..explanation }
     }
 
     /// Raises the level of a session, and of those that are derived from it, for a while: after an approval, say.

@@ -369,3 +369,28 @@ fn networks_are_of_the_address_that_the_session_was_opened_from() {
     );
     assert!(error.unwrap_err().to_string().contains("within a network"));
 }
+
+#[test]
+fn a_session_s_decision_is_explained_by_what_the_session_is_now() {
+    let role = Role::new("r")
+        .allow(Permission::new("deploy:**").when(Condition::new().level(2)))
+        .deny(Permission::new("deploy:prod").when(Condition::new().labels(["tainted"])));
+    let (access, _) = control(policy_with(role));
+    let (_, session) = access.open_session(SessionRequest::new("u")).unwrap();
+    let explain = |session| access.explain(session, "deploy", "prod");
+    let shown = explain(&session).to_string();
+    assert!(
+        shown.contains("its condition does not hold") && !explain(&session).decision.is_allowed(),
+        "{shown}"
+    );
+    access.raise(&session, 2, HOUR).unwrap();
+    assert!(explain(&session).decision.is_allowed());
+    session.add_label("tainted").unwrap();
+    let tainted = explain(&session);
+    assert!(!tainted.decision.is_allowed() && tainted.considered.iter().all(|rule| rule.counts), "{tainted}");
+    let narrowed = codegenie_security::Attenuation::new().only(["read:**"]).unwrap();
+    let (_, child) = access.attenuate(&session, narrowed).unwrap();
+    assert_eq!(access.explain(&child, "deploy", "dev").decision.reason(), &Reason::Narrowed);
+    access.revoke(session.id());
+    assert!(matches!(explain(&session).decision.reason(), Reason::Session(_)));
+}
