@@ -172,7 +172,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit(&recorder, &session, &parsed, &cwd)?;
 
         let policy = self.policy(&recorder)?;
-        let mut verdict = validate::judge(&policy, request, &parsed);
+        let mut verdict = validate::judge(&policy, request, &parsed, Some(&self.workspace));
         recorder.verdict(&verdict);
         let approval = match verdict.decision {
             Decision::Allow => None,
@@ -207,7 +207,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit(&recorder, &session, &parsed, &cwd)?;
         if approval.is_some() {
             let policy = self.policy(&recorder)?;
-            verdict = validate::judge(&policy, request, &parsed);
+            verdict = validate::judge(&policy, request, &parsed, Some(&self.workspace));
             recorder.verdict(&verdict);
             if verdict.decision == Decision::Deny {
                 return Err(recorder.refuse_by_policy(verdict));

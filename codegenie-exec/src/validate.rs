@@ -16,7 +16,9 @@ mod permissions;
 mod place;
 mod policy;
 mod programs;
+mod reach;
 mod reload;
+mod shape;
 mod shell;
 mod word;
 

@@ -16,6 +16,8 @@ use proptest::prelude::*;
 
 #[path = "validate/computed.rs"]
 mod computed;
+#[path = "validate/directories.rs"]
+mod directories;
 #[path = "../fuzz/exercises/validate.rs"]
 mod exercise;
 #[path = "validate/expansions.rs"]

@@ -2,6 +2,7 @@
 
 use super::place;
 use super::policy::CommandPolicy;
+use super::reach::Reach;
 use crate::command::{ParsedCommand, SimpleCommand, VariableValue, Word};
 use std::collections::BTreeMap;
 
@@ -21,6 +22,8 @@ pub(super) struct Context<'c> {
     pub(super) variables: BTreeMap<&'c str, VariableValue>,
     /// The working directory is not known: a relative path may lie anywhere.
     pub(super) moved: bool,
+    /// Where its words lead.
+    pub(super) reach: Reach,
 }
 
 impl Context<'_> {
@@ -72,18 +75,19 @@ impl Context<'_> {
 }
 
 impl<'c> Context<'c> {
-    pub(super) fn new(policy: &'c CommandPolicy, parsed: &'c ParsedCommand) -> Self {
+    pub(super) fn new(policy: &'c CommandPolicy, parsed: &'c ParsedCommand, outside: Reach) -> Self {
         let mut variables: BTreeMap<_, _> =
             parsed.variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         if parsed.commands.iter().any(names_the_directory) {
             variables.extend(["PWD", "OLDPWD"].map(|name| (name, VariableValue::Unknown)));
         }
-        Self { policy, variables, moved: parsed.commands.iter().any(leaves_the_workspace) }
+        let moved = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
+        Self { policy, variables, moved, reach: outside.of(parsed) }
     }
 }
 
 /// A command's words, without the builtins that run builtins.
-fn words(command: &SimpleCommand) -> impl Iterator<Item = &Word> {
+pub(super) fn words(command: &SimpleCommand) -> impl Iterator<Item = &Word> {
     command.words.iter().filter(|word| !matches!(word.literal(), Some("command" | "builtin")))
 }
 

@@ -375,10 +375,21 @@ impl CommandPolicy {
         Ok(self)
     }
 
-    /// Parses and judges a command, without running anything.
+    /// Parses and judges a command, without running anything. Where the workspace lies is not known here: a
+    /// request that names a working directory counts as one that runs elsewhere.
     pub fn judge(&self, request: &crate::CommandRequest) -> Result<super::Verdict, super::ParseError> {
         let parsed = shell::parse(&request.line)?;
-        Ok(super::judge::judge(self, request, &parsed))
+        Ok(super::judge::judge(self, request, &parsed, None))
+    }
+
+    /// As [`judge`](Self::judge), for a workspace that lies at this absolute path.
+    pub fn judge_in(
+        &self,
+        request: &crate::CommandRequest,
+        workspace: &Path,
+    ) -> Result<super::Verdict, super::ParseError> {
+        let parsed = shell::parse(&request.line)?;
+        Ok(super::judge::judge(self, request, &parsed, Some(workspace)))
     }
 
     /// The strictest rule that matches: decision, name, reason, purity.
