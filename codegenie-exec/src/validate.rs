@@ -18,6 +18,7 @@ mod policy;
 mod programs;
 mod reach;
 mod reload;
+mod secrets;
 mod shape;
 mod shell;
 mod word;

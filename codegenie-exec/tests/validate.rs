@@ -25,6 +25,9 @@ mod expansions;
 #[path = "validate/functions.rs"]
 mod functions;
 
+#[path = "validate/secrets.rs"]
+mod secrets;
+
 fn judge(policy: &CommandPolicy, text: &str) -> Result<Verdict, ParseError> {
     policy.judge(&CommandRequest::shell(text))
 }

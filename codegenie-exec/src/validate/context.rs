@@ -3,6 +3,8 @@
 use super::place;
 use super::policy::CommandPolicy;
 use super::reach::Reach;
+use super::secrets;
+use super::shape::{self, Piece};
 use crate::command::{ParsedCommand, SimpleCommand, VariableValue, Word};
 use std::collections::BTreeMap;
 
@@ -51,6 +53,36 @@ impl Context<'_> {
         // In `$x/y` and `a$x` something is left where the variable holds nothing.
         let remains = !dynamic.prefix.is_empty() || dynamic.written.contains(['/', '.', ',', '=']);
         if remains { Count::One } else { Count::AtMostOne }
+    }
+
+    /// Whether reading what a word may name, or looking for it, tells secrets.
+    pub(super) fn sensitive(&self, word: &Word) -> Option<&'static str> {
+        place::sensitive(word.as_written())
+            .or_else(|| self.reach.paths(word).iter().find_map(|path| secrets::told_by(path)))
+    }
+
+    /// The texts that a word becomes, where every variable in it has a known value.
+    pub(super) fn known_texts(&self, word: &Word) -> Option<Vec<String>> {
+        let Word::Dynamic(dynamic) = word else { return word.literal().map(|text| vec![text.to_owned()]) };
+        if dynamic.computed || dynamic.pattern || dynamic.variables.is_empty() {
+            return None;
+        }
+        // Whatever a number is, it names no device and no process of its own.
+        let number = |name: &str| self.variables.get(name) == Some(&VariableValue::Number);
+        if dynamic.variables.iter().any(|name| !number(name) && !self.reach.knows(name)) {
+            return None;
+        }
+        let texts = self.reach.texts(word);
+        texts
+            .iter()
+            .map(|text| {
+                let shown: Vec<Piece> = text
+                    .iter()
+                    .map(|piece| if *piece == Piece::Unknown { Piece::Char('0') } else { *piece })
+                    .collect();
+                shape::text(&shown)
+            })
+            .collect()
     }
 
     fn harmless(&self, name: &str) -> bool {

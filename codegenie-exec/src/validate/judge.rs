@@ -222,6 +222,10 @@ impl Judge<'_> {
             }
         }
         for (name, value) in &command.assignments {
+            if let Some(what) = self.context.sensitive(value) {
+                let shown = format!("{name}={}", value.as_written());
+                self.add(&shown, self.decide(Class::Escalates), Class::Escalates, "assignment", what, depth);
+            }
             match command.words.is_empty() {
                 true => self.assignment(name, value.as_written(), depth),
                 false => self.exported(name, value.as_written(), value.literal().is_some(), depth),
@@ -304,11 +308,11 @@ impl Judge<'_> {
         let target = redirect.target.as_written();
         self.files([&redirect.target].into_iter(), redirect.writes, depth);
         if !redirect.writes {
-            let literal = redirect.target.literal();
-            let class = match literal {
-                Some(path) if place::sensitive(path).is_some() => Class::Escalates,
-                Some(path) if is_a_file(path) => Class::ReadOnly,
-                None if self.context.benign(&redirect.target) => Class::ReadOnly,
+            // A shell connects to the network where it reads certain names.
+            let class = match self.context.known_texts(&redirect.target) {
+                _ if self.context.sensitive(&redirect.target).is_some() => Class::Escalates,
+                Some(paths) if paths.iter().any(|path| place::sensitive(path).is_some()) => Class::Escalates,
+                Some(paths) if paths.iter().all(|path| is_a_file(path)) => Class::ReadOnly,
                 _ => Class::Unknown,
             };
             return self.add(

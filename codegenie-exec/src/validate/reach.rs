@@ -85,6 +85,13 @@ impl Reach {
         }
     }
 
+    /// Whether every value of a variable is known.
+    pub(super) fn knows(&self, variable: &str) -> bool {
+        self.values.get(variable).is_some_and(|values| {
+            !values.is_empty() && values.iter().all(|value| shape::text(value).is_some())
+        })
+    }
+
     /// What a word may become.
     pub(super) fn texts(&self, word: &Word) -> Vec<Shape> {
         let mut texts: Vec<Shape> = vec![Vec::new()];
