@@ -59,6 +59,37 @@ fn claude_settings_are_taken_as_they_are() {
 }
 
 #[test]
+fn what_allows_speaks_of_words() {
+    let policy = CommandPolicy::from_claude_settings(
+        r#"{"permissions": {"allow": ["Bash(npm run *)", "Bash(make:*)", "Bash(./gradlew *)", "Bash(tool * end)"]}}"#,
+    )
+    .unwrap();
+    for (text, expected) in [
+        ("npm run x", Decision::Allow),
+        ("npm run x \"a b\"", Decision::Allow),
+        ("npm run", Decision::Allow),
+        ("make", Decision::Allow),
+        ("make all", Decision::Allow),
+        ("./gradlew test", Decision::Allow),
+        ("tool a b end", Decision::Allow),
+        ("tool 'a b' end", Decision::Allow),
+        ("\"npm run x/evil\"", Decision::Ask),
+        ("'npm run x'", Decision::Ask),
+        ("npm 'run x'", Decision::Ask),
+        ("npm\\ run x", Decision::Ask),
+        ("'make all'", Decision::Ask),
+        ("'make x/evil'", Decision::Ask),
+        ("./npm run x", Decision::Ask),
+        ("/tmp/make all", Decision::Ask),
+        ("tool 'a end'", Decision::Ask),
+    ] {
+        assert_eq!(decide(&policy, text), expected, "{text}");
+    }
+    let argv = CommandRequest::argv(["npm run x/evil"]);
+    assert_eq!(policy.judge(&argv).unwrap().decision, Decision::Ask);
+}
+
+#[test]
 fn settings_that_cannot_be_kept_are_refused() {
     for (settings, expected) in [
         (r#"{"permissions": {"allow": ["Bash(x"]}}"#, "not of the form"),

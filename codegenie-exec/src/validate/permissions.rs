@@ -76,9 +76,13 @@ impl Permissions {
         self.rules().find(|(decision, rule)| {
             let Some(Rule { tool: Tool::Command, pattern }) = read(rule) else { return false };
             let Some(pattern) = pattern else { return true };
-            command_matches(pattern, &text)
-                || (*decision != Decision::Allow
-                    && named.as_deref().is_some_and(|named| command_matches(pattern, named)))
+            match decision {
+                Decision::Allow => words_match(pattern, words),
+                Decision::Ask | Decision::Deny => {
+                    command_matches(pattern, &text)
+                        || named.as_deref().is_some_and(|named| command_matches(pattern, named))
+                }
+            }
         })
     }
 
@@ -155,6 +159,33 @@ fn command_matches(pattern: &str, text: &str) -> bool {
                 || wildcard(format!("{prefix} *").as_bytes(), text.as_bytes())
         }
         None => wildcard(pattern.as_bytes(), text.as_bytes()),
+    }
+}
+
+/// Whether what allows speaks of these words: a space in the pattern is where one word ends, and the program is named
+/// by its path only where the pattern names it so.
+fn words_match(pattern: &str, words: &[Word]) -> bool {
+    /// Stands between words, and in none of them.
+    const BETWEEN: char = '\u{1}';
+    let by_path = pattern.split_whitespace().next().is_some_and(|program| program.contains('/'));
+    let program = words.first().and_then(Word::literal).unwrap_or_default();
+    let plain = !program.is_empty() && !program.contains(char::is_whitespace);
+    if !plain || (program.contains('/') && !by_path) {
+        return false;
+    }
+    let words: Vec<&str> = words.iter().map(Word::as_written).collect();
+    if words.iter().any(|word| word.contains(BETWEEN)) {
+        return false;
+    }
+    let text = words.join(&BETWEEN.to_string());
+    let written = pattern.replace(' ', &BETWEEN.to_string());
+    let trailing = pattern.strip_suffix(":*").or_else(|| pattern.strip_suffix(" *"));
+    match trailing.and_then(|prefix| written.get(..prefix.len())) {
+        Some(prefix) => {
+            wildcard(prefix.as_bytes(), text.as_bytes())
+                || wildcard(format!("{prefix}{BETWEEN}*").as_bytes(), text.as_bytes())
+        }
+        None => wildcard(written.as_bytes(), text.as_bytes()),
     }
 }
 
