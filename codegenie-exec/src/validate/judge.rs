@@ -216,7 +216,9 @@ impl Judge<'_> {
                 self.words(&command.words, false, depth);
             }
             let edits = self.parts.last().is_some_and(|part| part.class != Class::ReadOnly);
-            self.files(command.words.iter().skip(1), edits, depth);
+            // What is only shown is no file.
+            let shows = matches!(command.words.first().and_then(Word::literal), Some("echo" | "printf"));
+            self.files(command.words.iter().skip(1), edits, shows, depth);
             if let (false, Some(part)) = (command.redirects.is_empty(), self.parts.last_mut()) {
                 part.pure = false;
             }
@@ -277,7 +279,7 @@ impl Judge<'_> {
     }
 
     /// What the host's rules say of the files that are named, where that is stricter.
-    fn files<'w>(&mut self, words: impl Iterator<Item = &'w Word>, edits: bool, depth: usize) {
+    fn files<'w>(&mut self, words: impl Iterator<Item = &'w Word>, edits: bool, shows: bool, depth: usize) {
         let policy = self.context.policy;
         if policy.permissions == Permissions::default() {
             return;
@@ -285,11 +287,20 @@ impl Judge<'_> {
         let class = if edits { Class::WritesOutside } else { Class::Escalates };
         for word in words {
             let mut paths = BTreeSet::from([word.as_written().to_owned()]);
+            let mut may_become = None;
             for text in self.context.reach.texts(word) {
                 for named in shape::values(&text) {
                     paths.extend(shape::text(named));
                     let leads_to = self.context.reach.paths_of(named);
-                    paths.extend(leads_to.iter().filter_map(|path| shape::text(path)));
+                    for path in leads_to {
+                        match shape::text(&path) {
+                            Some(path) => drop(paths.insert(path)),
+                            None if shows => {}
+                            None => {
+                                may_become = may_become.or_else(|| policy.permissions.may_name(&path, edits));
+                            }
+                        }
+                    }
                 }
             }
             let strictest = paths
@@ -300,13 +311,17 @@ impl Judge<'_> {
             if let Some((path, (decision, rule))) = strictest {
                 let rule = format!("permissions: {rule}");
                 self.add(path, decision, class, rule, "the host's policy", depth);
+            } else if let Some(rule) = may_become {
+                let rule = format!("permissions: {rule}");
+                let reason = "which file it is is decided by the shell";
+                self.add(word.as_written(), policy.asked(), class, rule, reason, depth);
             }
         }
     }
 
     fn redirect(&mut self, redirect: &Redirect, depth: usize) {
         let target = redirect.target.as_written();
-        self.files([&redirect.target].into_iter(), redirect.writes, depth);
+        self.files([&redirect.target].into_iter(), redirect.writes, false, depth);
         if !redirect.writes {
             // A shell connects to the network where it reads certain names.
             let class = match self.context.known_texts(&redirect.target) {

@@ -233,7 +233,8 @@ impl CommandPolicy {
 
     /// What is decided about a command of this class that no rule speaks about.
     pub(super) fn decide(&self, class: Class) -> Decision {
-        let allowed = match (self.sandbox_mode, class) {
+        let mode = if self.permissions.only_reads() { SandboxMode::ReadOnly } else { self.sandbox_mode };
+        let allowed = match (mode, class) {
             (_, Class::ReadOnly) => true,
             _ if self.approval_policy == ApprovalPolicy::Untrusted => false,
             (SandboxMode::WorkspaceWrite, Class::WritesWorkspace) => true,
@@ -397,7 +398,9 @@ impl CommandPolicy {
         let permission = self.permissions.command(words).map(|(decision, rule)| {
             (decision, format!("permissions: {rule}"), "the host's policy".to_owned(), false)
         });
-        let matching = self.rules.iter().enumerate().filter(|(_, rule)| rule.matches_words(words));
+        let speaks = |rule: &CommandRule| rule.decision != Decision::Allow || !self.permissions.only_reads();
+        let matching =
+            self.rules.iter().enumerate().filter(|(_, rule)| speaks(rule) && rule.matches_words(words));
         let Some((index, rule)) = matching.rev().max_by_key(|(_, rule)| rule.decision) else {
             return permission;
         };
