@@ -57,8 +57,12 @@ impl Context<'_> {
 
     /// Whether reading what a word may name, or looking for it, tells secrets.
     pub(super) fn sensitive(&self, word: &Word) -> Option<&'static str> {
-        place::sensitive(word.as_written())
-            .or_else(|| self.reach.paths(word).iter().find_map(|path| secrets::told_by(path)))
+        let told = place::sensitive(word.as_written());
+        // Most words are what they seem.
+        if word.literal().is_some_and(|text| self.reach.leaves_as_it_is(text)) {
+            return told;
+        }
+        told.or_else(|| self.reach.paths(word).iter().find_map(|path| secrets::told_by(path)))
     }
 
     /// The texts that a word becomes, where every variable in it has a known value.

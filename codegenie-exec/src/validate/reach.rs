@@ -85,6 +85,13 @@ impl Reach {
         }
     }
 
+    /// Whether a path means what is written, wherever the command may run.
+    pub(super) fn leaves_as_it_is(&self, path: &str) -> bool {
+        let at_home = || self.directories.iter().all(|directory| directory.as_deref() == Some(""));
+        let plain = !path.contains("/.") && !path.contains("//") && !path.starts_with('.');
+        plain && (path.starts_with('/') || at_home())
+    }
+
     /// Whether every value of a variable is known.
     pub(super) fn knows(&self, variable: &str) -> bool {
         self.values.get(variable).is_some_and(|values| {
