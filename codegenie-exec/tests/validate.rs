@@ -135,6 +135,15 @@ fn what_is_not_known_is_asked() {
     assert_all(Decision::Ask, "program", &["$x", "$'ls'", "$\"ls\"", "l?", "{ls,-l}", "~/ls", "*"]);
 }
 
+/// What the project brings runs also where a program only tells about itself.
+#[test]
+fn a_version_is_not_told_by_what_runs_the_project() {
+    for name in ["pytest", "scons", "rails", "bazel", "gulp", "tox", "mvn", "yarn", "rustc"] {
+        assert_asked(&[&format!("{name} --version"), &format!("{name} --help")]);
+    }
+    assert_allowed(&["gcc --version", "npm --help", "node --version", "make --version"]);
+}
+
 /// Variables that nobody set hold nothing; those that the command sets hold anything.
 #[test]
 fn what_the_shell_puts_into_arguments() {

@@ -94,6 +94,7 @@ pub(super) fn examine<'a>(
         && matches!(only.literal(), Some("--help" | "--version"))
         && !more
         && program.effect != Effect::Wraps
+        && !program.project
     {
         return Use {
             class: Class::ReadOnly,
