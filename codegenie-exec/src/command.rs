@@ -101,6 +101,8 @@ pub struct ParsedCommand {
     pub variables: BTreeMap<String, VariableValue>,
     /// Those of them that loops, builtins and expansions set, rather than an assignment.
     pub bound: BTreeSet<String>,
+    /// Every word that a variable is given. A value that is not known stands there as a computed word.
+    pub values: BTreeMap<String, Vec<Word>>,
     /// Constructs that were recognized but are not followed, each in a few words. Not empty: the
     /// decision is never "allow".
     pub opaque: Vec<String>,

@@ -170,7 +170,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit(&recorder, &session, &parsed, &cwd)?;
 
         let policy = self.policy(&recorder)?;
-        let mut verdict = validate::judge(&policy, request, &parsed);
+        let mut verdict = validate::judge(&policy, request, &parsed, Some(&self.workspace));
         recorder.verdict(&verdict);
         let approval = match verdict.decision {
             Decision::Allow => None,
@@ -205,7 +205,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         self.permit(&recorder, &session, &parsed, &cwd)?;
         if approval.is_some() {
             let policy = self.policy(&recorder)?;
-            let now = validate::judge(&policy, request, &parsed);
+            let now = validate::judge(&policy, request, &parsed, Some(&self.workspace));
             recorder.verdict(&now);
             if now.decision == Decision::Deny {
                 return Err(recorder.refuse_by_policy(now));

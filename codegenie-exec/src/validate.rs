@@ -16,7 +16,10 @@ mod permissions;
 mod place;
 mod policy;
 mod programs;
+mod reach;
 mod reload;
+mod secrets;
+mod shape;
 mod shell;
 mod word;
 

@@ -59,16 +59,155 @@ fn claude_settings_are_taken_as_they_are() {
 }
 
 #[test]
+fn what_allows_speaks_of_words() {
+    let policy = CommandPolicy::from_claude_settings(
+        r#"{"permissions": {"allow": ["Bash(npm run *)", "Bash(make:*)", "Bash(./gradlew *)", "Bash(tool * end)"]}}"#,
+    )
+    .unwrap();
+    for (text, expected) in [
+        ("npm run x", Decision::Allow),
+        ("npm run x \"a b\"", Decision::Allow),
+        ("npm run", Decision::Allow),
+        ("make", Decision::Allow),
+        ("make all", Decision::Allow),
+        ("./gradlew test", Decision::Allow),
+        ("tool a b end", Decision::Allow),
+        ("tool 'a b' end", Decision::Allow),
+        ("\"npm run x/evil\"", Decision::Ask),
+        ("'npm run x'", Decision::Ask),
+        ("npm 'run x'", Decision::Ask),
+        ("npm\\ run x", Decision::Ask),
+        ("'make all'", Decision::Ask),
+        ("'make x/evil'", Decision::Ask),
+        ("./npm run x", Decision::Ask),
+        ("/tmp/make all", Decision::Ask),
+        ("tool 'a end'", Decision::Ask),
+    ] {
+        assert_eq!(decide(&policy, text), expected, "{text}");
+    }
+    let argv = CommandRequest::argv(["npm run x/evil"]);
+    assert_eq!(policy.judge(&argv).unwrap().decision, Decision::Ask);
+}
+
+#[test]
 fn settings_that_cannot_be_kept_are_refused() {
     for (settings, expected) in [
         (r#"{"permissions": {"allow": ["Bash(x"]}}"#, "not of the form"),
         (r#"{"permissions": {"alow": []}}"#, "unknown field"),
         (r#"{"permissions": {"defaultMode": "bypassPermissions"}}"#, "would check nothing"),
+        (r#"{"permissions": {"defaultMode": "yolo"}}"#, "defaultMode \"yolo\" is not known"),
+        (r#"{"permissions": {"deny": ["*"]}}"#, "no tool is called \"*\""),
+        (r#"{"permissions": {"deny": ["bash(rm *)"]}}"#, "did you mean Bash?"),
+        (r#"{"permissions": {"ask": ["read(.env)"]}}"#, "did you mean Read?"),
+        (r#"{"permissions": {"ask": ["Shell(rm *)"]}}"#, "no tool is called \"Shell\""),
+        (r#"{"permissions": {"deny": ["Read(.en[v])"]}}"#, "sets in brackets are not kept"),
         ("{}", "missing field"),
     ] {
         let error = CommandPolicy::from_claude_settings(settings).unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     }
+}
+
+#[test]
+fn a_plan_changes_nothing() {
+    let policy = CommandPolicy::from_claude_settings(
+        r#"{"permissions": {"defaultMode": "plan", "allow": ["Bash(make *)", "Bash(touch *)", "Bash(cat *)"],
+            "deny": ["Bash(curl *)", "mcp__server__tool", "WebSearch"]}}"#,
+    )
+    .unwrap();
+    for (text, expected) in [
+        ("cat x", Decision::Allow),
+        ("ls", Decision::Allow),
+        ("touch x", Decision::Ask),
+        ("make all", Decision::Ask),
+        ("echo x > y", Decision::Ask),
+        ("curl x", Decision::Deny),
+    ] {
+        assert_eq!(decide(&policy, text), expected, "{text}");
+    }
+    assert_eq!(decide(&policy.rule(CommandRule::new(["make"], Decision::Allow)), "make"), Decision::Ask);
+}
+
+fn with_denied(rules: &str) -> CommandPolicy {
+    let settings = format!("{{\"permissions\": {{\"deny\": [{rules}]}}}}");
+    CommandPolicy::from_claude_settings(&settings).unwrap()
+}
+
+#[test]
+fn what_is_denied_has_no_other_name() {
+    let policy = with_denied(
+        r#""Read(.env)", "Read(./secrets/**)", "Edit(docs/**)", "Read(*.p?m)", "Read(~/keys/**)""#,
+    );
+    for text in [
+        "x=.env; cat $x",
+        "x=secrets; cat $x/a",
+        "grep -f.env x",
+        "git show HEAD:.env",
+        "cat ./x/../secrets/a",
+        "cat secrets//a",
+        "cat x/.././secrets/a",
+        "cat \"$PWD/secrets/a\"",
+        "cat $PWD/secrets/a",
+        "cd docs && echo x > a",
+        "cd secrets; cat a",
+        "cd x && cd ../secrets && cat a",
+        "d=secrets; cd $d; cat a",
+        "cat x.pem",
+        "cat $HOME/keys/a",
+        "cat ~/keys/a",
+        "x=.env; cat < $x",
+    ] {
+        assert_eq!(decide(&policy, text), Decision::Deny, "{text}");
+    }
+    for text in [
+        "cat .e*",
+        "cat .en?",
+        "cat .en[v]",
+        "cat sec*/a",
+        "cat */a",
+        "grep -r x *",
+        "cat $x",
+        "cat \"$x\"",
+        "cat {.env,x}",
+        "cat $(echo .env)",
+        "cat < sec*/a",
+        "for f in *; do cat $f; done",
+        "cat x/sub/.en*",
+        "tee do*/a",
+        "cd do* && echo x > a",
+        "cd $x && cat a/b",
+        "cd $x; echo x > a",
+        "cat x.p*",
+        "cat ~/ke*/a",
+        "export x=a; cat $x",
+    ] {
+        assert!(decide(&policy, text) >= Decision::Ask, "{text}");
+    }
+    for text in [
+        "cat *.rs",
+        "cat src/*.c",
+        "ls",
+        "cat a",
+        "x=a; cat $x",
+        "cd src && cat a",
+        "cd src && tee a",
+        "cat docs/a",
+        "tee src/docs2/a",
+        "echo $x",
+        "for f in a b; do cat $f; done",
+    ] {
+        assert_eq!(decide(&policy, text), Decision::Allow, "{text}");
+    }
+}
+
+/// A path of many parts takes no more time than its length.
+#[test]
+fn a_deep_path_is_told_at_once() {
+    let policy = with_denied("\"Read(a/**/b/**/c)\"");
+    let started = std::time::Instant::now();
+    let request = CommandRequest::argv(["cat".to_owned(), "/a".repeat(30_000)]);
+    assert_eq!(policy.judge(&request).unwrap().decision, Decision::Deny);
+    assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[test]

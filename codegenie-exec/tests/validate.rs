@@ -16,12 +16,17 @@ use proptest::prelude::*;
 
 #[path = "validate/computed.rs"]
 mod computed;
+#[path = "validate/directories.rs"]
+mod directories;
 #[path = "../fuzz/exercises/validate.rs"]
 mod exercise;
 #[path = "validate/expansions.rs"]
 mod expansions;
 #[path = "validate/functions.rs"]
 mod functions;
+
+#[path = "validate/secrets.rs"]
+mod secrets;
 
 fn judge(policy: &CommandPolicy, text: &str) -> Result<Verdict, ParseError> {
     policy.judge(&CommandRequest::shell(text))
@@ -128,6 +133,15 @@ fn what_is_not_known_is_asked() {
     assert_asked(&["make", "python3 x.py", "eval ls", "exec ls", "alias ls=rm; ls", ". x", "cargo build"]);
     assert_asked(&["env rm x", "xargs rm", "sh -c 'rm x'", "rm x", "git push", "npm test", "curl x"]);
     assert_all(Decision::Ask, "program", &["$x", "$'ls'", "$\"ls\"", "l?", "{ls,-l}", "~/ls", "*"]);
+}
+
+/// What the project brings runs also where a program only tells about itself.
+#[test]
+fn a_version_is_not_told_by_what_runs_the_project() {
+    for name in ["pytest", "scons", "rails", "bazel", "gulp", "tox", "mvn", "yarn", "rustc"] {
+        assert_asked(&[&format!("{name} --version"), &format!("{name} --help")]);
+    }
+    assert_allowed(&["gcc --version", "npm --help", "node --version", "make --version"]);
 }
 
 /// Variables that nobody set hold nothing; those that the command sets hold anything.

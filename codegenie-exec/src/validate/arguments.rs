@@ -94,6 +94,7 @@ pub(super) fn examine<'a>(
         && matches!(only.literal(), Some("--help" | "--version"))
         && !more
         && program.effect != Effect::Wraps
+        && !program.project
     {
         return Use {
             class: Class::ReadOnly,
@@ -312,7 +313,7 @@ impl<'a> Reader<'a, '_> {
 
     fn sensitive(&mut self, words: &[Word]) {
         for word in words {
-            if let Some(what) = place::sensitive(word.as_written()) {
+            if let Some(what) = self.context.sensitive(word) {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }
         }

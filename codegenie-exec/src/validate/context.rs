@@ -2,6 +2,9 @@
 
 use super::place;
 use super::policy::CommandPolicy;
+use super::reach::Reach;
+use super::secrets;
+use super::shape::{self, Piece};
 use crate::command::{ParsedCommand, SimpleCommand, VariableValue, Word};
 use std::collections::BTreeMap;
 
@@ -21,6 +24,8 @@ pub(super) struct Context<'c> {
     pub(super) variables: BTreeMap<&'c str, VariableValue>,
     /// The working directory is not known: a relative path may lie anywhere.
     pub(super) moved: bool,
+    /// Where its words lead.
+    pub(super) reach: Reach,
 }
 
 impl Context<'_> {
@@ -50,6 +55,40 @@ impl Context<'_> {
         if remains { Count::One } else { Count::AtMostOne }
     }
 
+    /// Whether reading what a word may name, or looking for it, tells secrets.
+    pub(super) fn sensitive(&self, word: &Word) -> Option<&'static str> {
+        let told = place::sensitive(word.as_written());
+        // Most words are what they seem.
+        if word.literal().is_some_and(|text| self.reach.leaves_as_it_is(text)) {
+            return told;
+        }
+        told.or_else(|| self.reach.paths(word).iter().find_map(|path| secrets::told_by(path)))
+    }
+
+    /// The texts that a word becomes, where every variable in it has a known value.
+    pub(super) fn known_texts(&self, word: &Word) -> Option<Vec<String>> {
+        let Word::Dynamic(dynamic) = word else { return word.literal().map(|text| vec![text.to_owned()]) };
+        if dynamic.computed || dynamic.pattern || dynamic.variables.is_empty() {
+            return None;
+        }
+        // Whatever a number is, it names no device and no process of its own.
+        let number = |name: &str| self.variables.get(name) == Some(&VariableValue::Number);
+        if dynamic.variables.iter().any(|name| !number(name) && !self.reach.knows(name)) {
+            return None;
+        }
+        let texts = self.reach.texts(word);
+        texts
+            .iter()
+            .map(|text| {
+                let shown: Vec<Piece> = text
+                    .iter()
+                    .map(|piece| if *piece == Piece::Unknown { Piece::Char('0') } else { *piece })
+                    .collect();
+                shape::text(&shown)
+            })
+            .collect()
+    }
+
     fn harmless(&self, name: &str) -> bool {
         // What the shell itself puts there comes from text, from input, or separates words.
         const OF_THE_SHELL: &[&str] = &[
@@ -72,18 +111,19 @@ impl Context<'_> {
 }
 
 impl<'c> Context<'c> {
-    pub(super) fn new(policy: &'c CommandPolicy, parsed: &'c ParsedCommand) -> Self {
+    pub(super) fn new(policy: &'c CommandPolicy, parsed: &'c ParsedCommand, outside: Reach) -> Self {
         let mut variables: BTreeMap<_, _> =
             parsed.variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         if parsed.commands.iter().any(names_the_directory) {
             variables.extend(["PWD", "OLDPWD"].map(|name| (name, VariableValue::Unknown)));
         }
-        Self { policy, variables, moved: parsed.commands.iter().any(leaves_the_workspace) }
+        let moved = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
+        Self { policy, variables, moved, reach: outside.of(parsed) }
     }
 }
 
 /// A command's words, without the builtins that run builtins.
-fn words(command: &SimpleCommand) -> impl Iterator<Item = &Word> {
+pub(super) fn words(command: &SimpleCommand) -> impl Iterator<Item = &Word> {
     command.words.iter().filter(|word| !matches!(word.literal(), Some("command" | "builtin")))
 }
 

@@ -8,11 +8,15 @@ use super::permissions::Permissions;
 use super::place::{self, Place};
 use super::policy::CommandPolicy;
 use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
+use super::reach::Reach;
+use super::shape;
 use super::shell;
 use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
 };
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 /// What is done with a command. Ordered from lax to strict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -87,10 +91,21 @@ pub struct Verdict {
 /// How deep commands in commands are followed.
 const MAX_DEPTH: usize = 8;
 
-/// Judges a command under a policy.
-pub(crate) fn judge(policy: &CommandPolicy, request: &CommandRequest, parsed: &ParsedCommand) -> Verdict {
+/// Judges a command under a policy. Where the workspace is not known, only a request without a directory runs in it.
+pub(crate) fn judge(
+    policy: &CommandPolicy,
+    request: &CommandRequest,
+    parsed: &ParsedCommand,
+    workspace: Option<&Path>,
+) -> Verdict {
     let line = request.line.display();
-    let mut judge = Judge { context: Context::new(policy, parsed), parts: Vec::new(), remote: false };
+    let reach = Reach::new(workspace, request);
+    let begins = reach.begins_in_secrets.clone();
+    let mut judge = Judge { context: Context::new(policy, parsed, reach), parts: Vec::new(), remote: false };
+    if let Some(directory) = begins {
+        let reason = "where secrets or accounts are kept";
+        judge.add(&directory, policy.asked(), Class::Escalates, "working directory", reason, 0);
+    }
     for name in request.env.keys() {
         judge.context.variables.insert(name, VariableValue::Unknown);
     }
@@ -201,12 +216,18 @@ impl Judge<'_> {
                 self.words(&command.words, false, depth);
             }
             let edits = self.parts.last().is_some_and(|part| part.class != Class::ReadOnly);
-            self.files(command.words.iter().skip(1), edits, depth);
+            // What is only shown is no file.
+            let shows = matches!(command.words.first().and_then(Word::literal), Some("echo" | "printf"));
+            self.files(command.words.iter().skip(1), edits, shows, depth);
             if let (false, Some(part)) = (command.redirects.is_empty(), self.parts.last_mut()) {
                 part.pure = false;
             }
         }
         for (name, value) in &command.assignments {
+            if let Some(what) = self.context.sensitive(value) {
+                let shown = format!("{name}={}", value.as_written());
+                self.add(&shown, self.decide(Class::Escalates), Class::Escalates, "assignment", what, depth);
+            }
             match command.words.is_empty() {
                 true => self.assignment(name, value.as_written(), depth),
                 false => self.exported(name, value.as_written(), value.literal().is_some(), depth),
@@ -258,41 +279,55 @@ impl Judge<'_> {
     }
 
     /// What the host's rules say of the files that are named, where that is stricter.
-    fn files<'w>(&mut self, words: impl Iterator<Item = &'w Word>, edits: bool, depth: usize) {
-        if self.context.policy.permissions == Permissions::default() {
+    fn files<'w>(&mut self, words: impl Iterator<Item = &'w Word>, edits: bool, shows: bool, depth: usize) {
+        let policy = self.context.policy;
+        if policy.permissions == Permissions::default() {
             return;
         }
-        let policy = self.context.policy;
+        let class = if edits { Class::WritesOutside } else { Class::Escalates };
         for word in words {
-            let text = word.as_written();
-            let value = text.split_once('=').map(|(_, value)| value);
-            for path in [Some(text), value].into_iter().flatten() {
-                if let Some((decision, rule)) = policy.permissions.file(path, edits)
-                    && decision != Decision::Allow
-                {
-                    let class = if edits { Class::WritesOutside } else { Class::Escalates };
-                    self.add(
-                        path,
-                        decision,
-                        class,
-                        format!("permissions: {rule}"),
-                        "the host's policy",
-                        depth,
-                    );
+            let mut paths = BTreeSet::from([word.as_written().to_owned()]);
+            let mut may_become = None;
+            for text in self.context.reach.texts(word) {
+                for named in shape::values(&text) {
+                    paths.extend(shape::text(named));
+                    let leads_to = self.context.reach.paths_of(named);
+                    for path in leads_to {
+                        match shape::text(&path) {
+                            Some(path) => drop(paths.insert(path)),
+                            None if shows => {}
+                            None => {
+                                may_become = may_become.or_else(|| policy.permissions.may_name(&path, edits));
+                            }
+                        }
+                    }
                 }
+            }
+            let strictest = paths
+                .iter()
+                .filter_map(|path| Some((path, policy.permissions.file(path, edits)?)))
+                .max_by_key(|(_, (decision, _))| *decision)
+                .filter(|(_, (decision, _))| *decision != Decision::Allow);
+            if let Some((path, (decision, rule))) = strictest {
+                let rule = format!("permissions: {rule}");
+                self.add(path, decision, class, rule, "the host's policy", depth);
+            } else if let Some(rule) = may_become {
+                let rule = format!("permissions: {rule}");
+                let reason = "which file it is is decided by the shell";
+                self.add(word.as_written(), policy.asked(), class, rule, reason, depth);
             }
         }
     }
 
     fn redirect(&mut self, redirect: &Redirect, depth: usize) {
         let target = redirect.target.as_written();
-        self.files([&redirect.target].into_iter(), redirect.writes, depth);
+        self.files([&redirect.target].into_iter(), redirect.writes, false, depth);
         if !redirect.writes {
-            let literal = redirect.target.literal();
-            let class = match literal {
-                Some(path) if place::sensitive(path).is_some() => Class::Escalates,
-                Some(path) if is_a_file(path) => Class::ReadOnly,
-                None if self.context.benign(&redirect.target) => Class::ReadOnly,
+            // A shell connects to the network where it reads certain names.
+            let class = match self.context.known_texts(&redirect.target) {
+                _ if self.context.sensitive(&redirect.target).is_some() => Class::Escalates,
+                Some(paths) if paths.iter().any(|path| place::sensitive(path).is_some()) => Class::Escalates,
+                Some(paths) if paths.iter().all(|path| is_a_file(path)) => Class::ReadOnly,
                 _ => Class::Unknown,
             };
             return self.add(
@@ -394,8 +429,11 @@ impl Judge<'_> {
                 depth,
             );
         };
-        let mut inner =
-            Judge { context: Context::new(self.context.policy, parsed), parts: Vec::new(), remote: false };
+        let mut inner = Judge {
+            context: Context::new(self.context.policy, parsed, self.context.reach.clone()),
+            parts: Vec::new(),
+            remote: false,
+        };
         // What the outer command set, it hands on.
         inner
             .context

@@ -38,6 +38,8 @@ pub(super) struct Program {
     pub(super) least: usize,
     /// Its first operand may be a cluster of options without its dash.
     pub(super) bundled: bool,
+    /// It runs files of the project whatever it is told, so that asking for its version runs them too.
+    pub(super) project: bool,
     /// For a wrapper: how many operands of its own come before the command.
     pub(super) skip: usize,
     pub(super) operands: Option<Role>,
@@ -109,6 +111,7 @@ impl Program {
             single: false,
             discovery: false,
             bundled: false,
+            project: false,
             options: Vec::new(),
             most: usize::MAX,
             least: 0,
@@ -211,6 +214,7 @@ fn entry(line: &'static str) -> Result<(&'static str, Program), &'static str> {
             "single" => program.single = true,
             "discovery" => program.discovery = true,
             "bundled" => program.bundled = true,
+            "project" => program.project = true,
             "lang:awk" => program.language = Some(Language::Awk),
             "lang:find" => program.language = Some(Language::Find),
             "lang:jq" => program.language = Some(Language::Jq),

@@ -233,7 +233,8 @@ impl CommandPolicy {
 
     /// What is decided about a command of this class that no rule speaks about.
     pub(super) fn decide(&self, class: Class) -> Decision {
-        let allowed = match (self.sandbox_mode, class) {
+        let mode = if self.permissions.only_reads() { SandboxMode::ReadOnly } else { self.sandbox_mode };
+        let allowed = match (mode, class) {
             (_, Class::ReadOnly) => true,
             _ if self.approval_policy == ApprovalPolicy::Untrusted => false,
             (SandboxMode::WorkspaceWrite, Class::WritesWorkspace) => true,
@@ -375,10 +376,21 @@ impl CommandPolicy {
         Ok(self)
     }
 
-    /// Parses and judges a command, without running anything.
+    /// Parses and judges a command, without running anything. Where the workspace lies is not known here: a
+    /// request that names a working directory counts as one that runs elsewhere.
     pub fn judge(&self, request: &crate::CommandRequest) -> Result<super::Verdict, super::ParseError> {
         let parsed = shell::parse(&request.line)?;
-        Ok(super::judge::judge(self, request, &parsed))
+        Ok(super::judge::judge(self, request, &parsed, None))
+    }
+
+    /// As [`judge`](Self::judge), for a workspace that lies at this absolute path.
+    pub fn judge_in(
+        &self,
+        request: &crate::CommandRequest,
+        workspace: &Path,
+    ) -> Result<super::Verdict, super::ParseError> {
+        let parsed = shell::parse(&request.line)?;
+        Ok(super::judge::judge(self, request, &parsed, Some(workspace)))
     }
 
     /// The strictest rule that matches: decision, name, reason, purity.
@@ -386,7 +398,9 @@ impl CommandPolicy {
         let permission = self.permissions.command(words).map(|(decision, rule)| {
             (decision, format!("permissions: {rule}"), "the host's policy".to_owned(), false)
         });
-        let matching = self.rules.iter().enumerate().filter(|(_, rule)| rule.matches_words(words));
+        let speaks = |rule: &CommandRule| rule.decision != Decision::Allow || !self.permissions.only_reads();
+        let matching =
+            self.rules.iter().enumerate().filter(|(_, rule)| speaks(rule) && rule.matches_words(words));
         let Some((index, rule)) = matching.rev().max_by_key(|(_, rule)| rule.decision) else {
             return permission;
         };

@@ -4,7 +4,7 @@
 mod expressions;
 mod words;
 
-use self::words::value_of;
+use self::words::{unknown_value, value_of};
 use super::{arithmetic, limits};
 use crate::command::{CommandLine, ParsedCommand, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
@@ -45,6 +45,7 @@ fn parse_argv(words: &[String]) -> Result<ParsedCommand, ParseError> {
         functions: Vec::new(),
         variables: BTreeMap::new(),
         bound: BTreeSet::new(),
+        values: BTreeMap::new(),
         opaque: Vec::new(),
         needs_shell: false,
     })
@@ -80,6 +81,7 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
         functions: tree.functions,
         variables: tree.variables,
         bound: tree.bound,
+        values: tree.values,
         opaque: tree.opaque,
         needs_shell: !simple,
     })
@@ -189,6 +191,8 @@ struct Tree {
     variables: BTreeMap<String, VariableValue>,
     /// Those that no assignment sets.
     bound: BTreeSet<String>,
+    /// What each is given.
+    values: BTreeMap<String, Vec<Word>>,
     opaque: Vec<String>,
     /// Variables whose values are computed with.
     computed: Vec<String>,
@@ -213,6 +217,7 @@ impl Tree {
             ran: false,
             variables: BTreeMap::new(),
             bound: BTreeSet::new(),
+            values: BTreeMap::new(),
             opaque: Vec::new(),
             computed: Vec::new(),
             compound: false,
@@ -377,11 +382,18 @@ impl Tree {
                 let values = clause.values.as_deref().unwrap_or_default();
                 let mut known =
                     if clause.values.is_some() { VariableValue::Number } else { VariableValue::Unknown };
+                let mut words = Vec::new();
                 for value in values {
                     let word = self.word(value);
                     known = known.max(value_of(&word));
+                    words.push(word);
                 }
-                self.sets(&clause.variable_name, known);
+                if clause.values.is_none() {
+                    words.push(unknown_value());
+                }
+                self.bound.insert(clause.variable_name.clone());
+                self.assigns(&clause.variable_name, known);
+                self.values.entry(clause.variable_name.clone()).or_default().append(&mut words);
                 self.apart(&clause.body.list);
             }
             Compound::WhileClause(clause) | Compound::UntilClause(clause) => {

@@ -54,7 +54,10 @@ impl<'a> Reader<'a, '_> {
             self.found(Class::Unknown, "which of its operands is which is decided by the shell");
         }
         for word in &operands {
-            if let Some(what) = place::sensitive(word.as_written()) {
+            // What is only shown is not looked for.
+            let shows = matches!(self.name.as_str(), "echo" | "printf");
+            let what = if shows { place::sensitive(word.as_written()) } else { self.context.sensitive(word) };
+            if let Some(what) = what {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }
         }

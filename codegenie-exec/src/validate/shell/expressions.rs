@@ -1,6 +1,7 @@
 //! What bash computes, and the variables that are set on the way.
 
 use super::Tree;
+use super::words::unknown_value;
 use crate::command::{SimpleCommand, VariableValue, Word};
 use crate::validate::arithmetic;
 use brush_parser::ast;
@@ -66,6 +67,7 @@ impl Tree {
                 for name in names {
                     if sets {
                         self.bound.insert(name.clone());
+                        self.values.entry(name.clone()).or_default().push(unknown_value());
                         // What is only read there may hold text all the same.
                         if arithmetic::is_number(&name) {
                             self.assigns(&name, VariableValue::Number);
@@ -80,6 +82,7 @@ impl Tree {
     /// Something other than an assignment sets a variable.
     pub(super) fn sets(&mut self, name: &str, value: VariableValue) {
         self.bound.insert(name.to_owned());
+        self.values.entry(name.to_owned()).or_default().push(unknown_value());
         self.assigns(name, value);
     }
 

@@ -64,6 +64,9 @@ impl Tree {
                 };
                 let known = if assignment.append { VariableValue::Unknown } else { value_of(&value) };
                 self.assigns(&name, known);
+                let array = matches!(assignment.value, ast::AssignmentValue::Array(_));
+                let given = if assignment.append || array { unknown_value() } else { value.clone() };
+                self.values.entry(name.clone()).or_default().push(given);
                 command.assignments.push((name, value));
             }
             // `export A=b`, `make CC=gcc`: an argument like any other.
@@ -198,6 +201,9 @@ impl Tree {
         for (name, value) in inner.variables {
             self.assigns(&name, value);
         }
+        for (name, mut words) in inner.values {
+            self.values.entry(name).or_default().append(&mut words);
+        }
         inner.opaque.iter().for_each(|what| self.opaque(what));
     }
 
@@ -213,6 +219,11 @@ impl Tree {
 fn is_a_plain_name(written: &str) -> bool {
     !written.starts_with('-')
         && written.bytes().all(|b| b.is_ascii_alphanumeric() || b"_./,:%+-".contains(&b))
+}
+
+/// Stands for a value of which nothing is known.
+pub(super) fn unknown_value() -> Word {
+    Word::Dynamic(DynamicWord { computed: true, ..DynamicWord::default() })
 }
 
 /// What is known of a variable that is given this word.

@@ -1,0 +1,321 @@
+//! Texts of which the shell decides a part: what a word may become, and whether that may be a certain path.
+
+use crate::command::Word;
+
+/// A piece of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Char(char),
+    /// One character of a file's name.
+    One,
+    /// Any characters of a file's name.
+    Any,
+    /// Any text.
+    Unknown,
+}
+
+/// A text in pieces.
+pub(super) type Shape = Vec<Piece>;
+
+/// A piece of a word as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Piece(Piece),
+    /// The value of a variable stands there.
+    Variable(String),
+}
+
+/// A text that is known.
+pub(super) fn literal(text: &str) -> Shape {
+    text.chars().map(Piece::Char).collect()
+}
+
+/// The text, where all of it is known.
+pub(super) fn text(shape: &[Piece]) -> Option<String> {
+    shape
+        .iter()
+        .map(|piece| match piece {
+            Piece::Char(c) => Some(*c),
+            Piece::One | Piece::Any | Piece::Unknown => None,
+        })
+        .collect()
+}
+
+/// A text in which the signs of patterns count.
+pub(super) fn pattern(text: &str) -> Shape {
+    let mut pieces = Vec::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        pieces.push(match c {
+            '*' => Piece::Any,
+            '?' => Piece::One,
+            '[' => match rest.as_str().split_once(']') {
+                Some((_, after)) => {
+                    rest = after.chars();
+                    Piece::One
+                }
+                None => Piece::Char(c),
+            },
+            c => Piece::Char(c),
+        });
+    }
+    pieces
+}
+
+/// Whether some text is meant by both: by a word, of which a pattern leaves hidden files out, and by a rule.
+pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
+    const MAX_STEPS: usize = 4_000_000;
+    if word.len().saturating_mul(rule.len()) > MAX_STEPS {
+        return true;
+    }
+    let begins = |shape: &[Piece], at: usize| {
+        at.checked_sub(1).is_none_or(|before| shape.get(before) == Some(&Piece::Char('/')))
+    };
+    let mut row = vec![false; rule.len() + 1];
+    if let Some(first) = row.first_mut() {
+        *first = true;
+    }
+    for at in 0..=word.len() {
+        let mut below = vec![false; rule.len() + 1];
+        let piece = word.get(at).copied();
+        let shows = matches!(piece, Some(Piece::Any | Piece::One)) && begins(word, at);
+        for other_at in 0..=rule.len() {
+            if !row.get(other_at).copied().unwrap_or_default() {
+                continue;
+            }
+            let other = rule.get(other_at).copied();
+            let hidden = shows && other == Some(Piece::Char('.')) && begins(rule, other_at);
+            let (stays, goes) = step(piece, other, hidden);
+            let next_is_a_dot = shows && word.get(at + 1) == Some(&Piece::Char('.'));
+            let skips = match piece {
+                Some(Piece::Any) => !next_is_a_dot,
+                Some(Piece::Unknown) => true,
+                Some(Piece::Char(_) | Piece::One) | None => false,
+            };
+            if (stays || matches!(other, Some(Piece::Any | Piece::Unknown)))
+                && let Some(cell) = row.get_mut(other_at + 1)
+            {
+                *cell = true;
+            }
+            let consumed = match other {
+                Some(Piece::Any) => {
+                    matches!(piece, Some(Piece::Char(c)) if c != '/') || piece == Some(Piece::One)
+                }
+                Some(Piece::Unknown) => matches!(piece, Some(Piece::Char(_) | Piece::One)),
+                Some(Piece::Char(_) | Piece::One) | None => false,
+            };
+            if (skips || consumed)
+                && let Some(cell) = below.get_mut(other_at)
+            {
+                *cell = true;
+            }
+            if goes && let Some(cell) = below.get_mut(other_at + 1) {
+                *cell = true;
+            }
+        }
+        if at == word.len() {
+            return row.last().copied().unwrap_or_default();
+        }
+        row = below;
+    }
+    false
+}
+
+/// Whether the word's piece takes the rule's and stays, and whether both are done with.
+fn step(piece: Option<Piece>, other: Option<Piece>, hidden: bool) -> (bool, bool) {
+    let (Some(piece), Some(other)) = (piece, other) else { return (false, false) };
+    let name = match other {
+        Piece::Char(c) => c != '/',
+        Piece::One => true,
+        Piece::Any | Piece::Unknown => false,
+    };
+    let single = matches!(other, Piece::Char(_) | Piece::One);
+    match piece {
+        Piece::Char(c) => (false, other == Piece::Char(c) || (other == Piece::One && c != '/')),
+        Piece::One => (false, name && !hidden),
+        Piece::Any => (name && !hidden, false),
+        Piece::Unknown => (single, false),
+    }
+}
+
+/// The parts of a path between its slashes.
+pub(super) fn segments(shape: &[Piece]) -> impl Iterator<Item = &[Piece]> {
+    shape.split(|piece| *piece == Piece::Char('/'))
+}
+
+/// The path without `.`, `..` and empty parts. `None` where it leads above what it is relative to.
+pub(super) fn normalized(shape: &[Piece]) -> Option<Shape> {
+    let absolute = shape.first() == Some(&Piece::Char('/'));
+    let mut kept: Vec<&[Piece]> = Vec::new();
+    for segment in segments(shape) {
+        match segment {
+            [] | [Piece::Char('.')] => {}
+            [Piece::Char('.'), Piece::Char('.')] => match kept.pop() {
+                None if absolute => {}
+                None => return None,
+                Some([Piece::Char('~')]) => return None,
+                Some(left) if left.contains(&Piece::Unknown) => return None,
+                Some(_) => {}
+            },
+            segment => kept.push(segment),
+        }
+    }
+    let path = kept.join(&Piece::Char('/'));
+    Some(if absolute { [&[Piece::Char('/')], path.as_slice()].concat() } else { path })
+}
+
+/// The texts within an argument that may be a path: itself, and what follows an option, a name or a revision.
+pub(super) fn values(argument: &[Piece]) -> impl Iterator<Item = &[Piece]> {
+    let sign = |c: char| {
+        let at = argument.iter().position(|piece| *piece == Piece::Char(c))?;
+        argument.get(at + 1..)
+    };
+    let attached = argument.strip_prefix(&[Piece::Char('-')]).and_then(|rest| rest.get(1..));
+    [Some(argument), sign('='), sign(':'), sign('@'), attached]
+        .into_iter()
+        .flatten()
+        .filter(|value| !value.is_empty())
+}
+
+/// The parts of a word.
+pub(super) fn parts(word: &Word) -> Vec<Part> {
+    match word {
+        Word::Literal(text) => text.chars().map(|c| Part::Piece(Piece::Char(c))).collect(),
+        Word::Dynamic(word) if word.written.is_empty() => vec![Part::Piece(Piece::Unknown)],
+        Word::Dynamic(word) => Writing { rest: &word.written, parts: Vec::new() }.read(),
+    }
+}
+
+/// A word as it is written, which was understood before.
+struct Writing<'w> {
+    rest: &'w str,
+    parts: Vec<Part>,
+}
+
+impl Writing<'_> {
+    fn next(&mut self) -> Option<char> {
+        let mut chars = self.rest.chars();
+        let c = chars.next();
+        self.rest = chars.as_str();
+        c
+    }
+
+    fn piece(&mut self, piece: Piece) {
+        self.parts.push(Part::Piece(piece));
+    }
+
+    fn read(mut self) -> Vec<Part> {
+        let mut double = false;
+        while let Some(c) = self.next() {
+            match c {
+                '\\' => match self.next() {
+                    Some('\n') | None => {}
+                    Some(c) if !double || matches!(c, '$' | '`' | '"' | '\\') => self.piece(Piece::Char(c)),
+                    Some(c) => [Piece::Char('\\'), Piece::Char(c)].into_iter().for_each(|c| self.piece(c)),
+                },
+                '$' => self.dollar(double),
+                '`' => {
+                    self.after("`");
+                    self.piece(Piece::Unknown);
+                }
+                '"' => double = !double,
+                c if double => self.piece(Piece::Char(c)),
+                '\'' => {
+                    let (quoted, rest) = self.rest.split_once('\'').unwrap_or((self.rest, ""));
+                    self.rest = rest;
+                    quoted.chars().for_each(|c| self.piece(Piece::Char(c)));
+                }
+                '*' => self.piece(Piece::Any),
+                '?' => self.piece(Piece::One),
+                '[' if self.rest.contains(']') => {
+                    self.after("]");
+                    self.piece(Piece::One);
+                }
+                '{' if self.rest.contains('}') && self.rest.contains([',', '.']) => {
+                    self.closed('{', '}');
+                    self.piece(Piece::Unknown);
+                }
+                c => self.piece(Piece::Char(c)),
+            }
+        }
+        self.parts
+    }
+
+    /// Goes on behind `end`.
+    fn after(&mut self, end: &str) {
+        self.rest = self.rest.split_once(end).map(|(_, rest)| rest).unwrap_or_default();
+    }
+
+    /// Goes on behind what closes a bracket that was opened.
+    fn closed(&mut self, opens: char, closes: char) {
+        let mut depth = 1usize;
+        while depth > 0 {
+            match self.next() {
+                Some(c) if c == opens => depth += 1,
+                Some(c) if c == closes => depth -= 1,
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn dollar(&mut self, double: bool) {
+        let name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+        match self.rest.chars().next() {
+            Some('(') => {
+                self.next();
+                self.closed('(', ')');
+                self.piece(Piece::Unknown);
+            }
+            Some('{') => {
+                let (inside, rest) = self.rest.split_once('}').unwrap_or((self.rest, ""));
+                let inside = inside.get(1..).unwrap_or_default();
+                self.rest = rest;
+                if !inside.is_empty() && inside.chars().all(|c| name(&c)) {
+                    self.parts.push(Part::Variable(inside.to_owned()));
+                } else {
+                    self.piece(Piece::Unknown);
+                }
+            }
+            Some('\'') if !double => {
+                self.next();
+                self.escaped();
+            }
+            // The quotes begin as others do.
+            Some('"') if !double => {}
+            Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => {
+                self.next();
+                self.piece(Piece::Unknown);
+            }
+            Some(c) if name(&c) => {
+                let variable: String = self.rest.chars().take_while(name).collect();
+                self.rest = self.rest.get(variable.len()..).unwrap_or_default();
+                self.parts.push(Part::Variable(variable));
+            }
+            _ => self.piece(Piece::Char('$')),
+        }
+    }
+
+    /// `$'…'`, in which an escape stands for any character.
+    fn escaped(&mut self) {
+        while let Some(c) = self.next() {
+            let most = match c {
+                '\'' => return,
+                '\\' => match self.next() {
+                    Some('x') => 2,
+                    Some('u') => 4,
+                    Some('U') => 8,
+                    Some(c) if c.is_ascii_digit() => 2,
+                    _ => 0,
+                },
+                c => {
+                    self.piece(Piece::Char(c));
+                    continue;
+                }
+            };
+            let digits = self.rest.bytes().take(most).take_while(u8::is_ascii_hexdigit).count();
+            self.rest = self.rest.get(digits..).unwrap_or_default();
+            self.piece(Piece::Unknown);
+        }
+    }
+}
