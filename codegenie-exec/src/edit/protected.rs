@@ -5,9 +5,6 @@ use super::name;
 use crate::sandbox::defaults::{CREDENTIALS, HOST_EXECUTED};
 use std::path::{Path, PathBuf};
 
-/// What must be in a directory for git to take it for a repository, whatever its name is.
-pub(super) const REPOSITORY: [&str; 3] = ["HEAD", "objects", "refs"];
-
 /// What is protected below a root, and what of it a host has given free.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Protected {
