@@ -186,6 +186,43 @@ fn what_a_host_runs_or_trusts() {
 }
 
 #[test]
+fn what_commands_are_asked_about_is_not_edited_either() {
+    let place = Place::new(&[]);
+    let executed = [
+        ".gitmodules",
+        ".inputrc",
+        ".vimrc",
+        ".tmux.conf",
+        ".screenrc",
+        ".emacs",
+        ".emacs.d/init.el",
+        ".curlrc",
+        ".wgetrc",
+        ".pam_environment",
+        ".xprofile",
+        ".kshrc",
+        ".local/bin/ls",
+        ".config/any/settings",
+        ".cargo/bin/cargo",
+        ".direnv/x",
+        "CVS/Root",
+        ".codex/config.toml",
+        ".gemini/settings.json",
+        ".yarnrc",
+        "sub/rust-toolchain.toml",
+        ".mise.toml",
+        ".pre-commit-config.yaml",
+        "keys/authorized_keys",
+    ];
+    for path in executed {
+        assert_eq!(refused(&place, path), Refusal::Protected, "{path}");
+    }
+    for path in [".gitattributes", ".github/workflows/ci.yml", ".gitignore", "config/any", "local/bin/x"] {
+        place.editor().apply(&[Edit::create(path, "x\n")]).unwrap();
+    }
+}
+
+#[test]
 fn a_repository_by_another_name() {
     let place = Place::new(&[("docs/HEAD", ""), ("docs/objects/x", ""), ("docs/refs/x", "")]);
     place.put("docs/config", "plain code makes it\n");
