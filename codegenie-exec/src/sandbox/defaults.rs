@@ -2,7 +2,11 @@
 
 use super::SandboxPolicy;
 use std::collections::BTreeSet;
+#[cfg(feature = "executor")]
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "executor")]
+use std::sync::LazyLock;
 
 /// What a host runs on its own behalf when it works on a tree: an agent that may change them could
 /// leave a command for the host to run. All of `.git`, since several files in it, and files that are
@@ -121,31 +125,51 @@ pub(crate) fn protected() -> impl Iterator<Item = &'static str> {
 /// Whether the text of a path leads to, or through, what is [`protected`].
 #[cfg(feature = "executor")]
 pub(crate) fn is_protected(path: &str) -> bool {
-    protected().any(|name| leads_through(path, name))
+    static NAMES: LazyLock<ByFirst> = LazyLock::new(|| by_first(protected()));
+    leads_through(path, &NAMES)
 }
 
 /// Whether the text of a path leads to, or through, one of [`CREDENTIALS`].
 #[cfg(feature = "executor")]
 pub(crate) fn is_credential(path: &str) -> bool {
-    CREDENTIALS.iter().any(|name| leads_through(path, name))
+    static NAMES: LazyLock<ByFirst> = LazyLock::new(|| by_first(CREDENTIALS.iter().copied()));
+    // Most words are none, and all of those begin with a dot.
+    path.contains('.') && leads_through(path, &NAMES)
 }
 
-/// Whether the names of `sought` follow each other in `path`, in whatever case.
+/// By their first name, in lower case: what may follow it.
 #[cfg(feature = "executor")]
-fn leads_through(path: &str, sought: &str) -> bool {
-    if path.len() < sought.len() {
-        return false;
+type ByFirst = HashMap<String, Vec<&'static str>>;
+
+#[cfg(feature = "executor")]
+fn by_first(paths: impl Iterator<Item = &'static str>) -> ByFirst {
+    let mut all = ByFirst::new();
+    for path in paths {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        all.entry(first.to_ascii_lowercase()).or_default().push(rest);
     }
-    let mut rest = path.split('/').filter(|part| !matches!(*part, "" | "."));
-    loop {
-        let mut here = rest.clone();
-        if sought.split('/').all(|name| here.next().is_some_and(|part| part.eq_ignore_ascii_case(name))) {
-            return true;
+    all
+}
+
+/// Whether the names of one of `sought` follow each other in `path`, in whatever case.
+#[cfg(feature = "executor")]
+fn leads_through(path: &str, sought: &ByFirst) -> bool {
+    const LONGEST: usize = 32;
+    let names = |path: &'static str| path.split('/').filter(|name| !name.is_empty());
+    let mut parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    while let Some(part) = parts.next() {
+        if part.len() > LONGEST {
+            continue;
         }
-        if rest.next().is_none() {
-            return false;
+        let rests = sought.get(part.to_ascii_lowercase().as_str()).into_iter().flatten();
+        for rest in rests {
+            let mut here = parts.clone();
+            if names(rest).all(|name| here.next().is_some_and(|part| part.eq_ignore_ascii_case(name))) {
+                return true;
+            }
         }
     }
+    false
 }
 
 /// What holds keys and credentials below a home directory. None of it is seen inside, even where a
