@@ -1,6 +1,8 @@
 //! Editing files beneath a root: checked, all or nothing, with undo.
 
 #[cfg(target_os = "linux")]
+mod coming;
+#[cfg(target_os = "linux")]
 mod commit;
 #[cfg(target_os = "linux")]
 mod editor;
@@ -18,6 +20,8 @@ mod plan;
 mod protected;
 #[cfg(target_os = "linux")]
 mod record;
+#[cfg(target_os = "linux")]
+mod repository;
 mod request;
 #[cfg(target_os = "linux")]
 mod store;

@@ -408,6 +408,37 @@ fn redirections_and_assignments_are_judged() {
 }
 
 #[test]
+fn what_edits_are_refused_for_is_asked_about() {
+    let executed = [
+        ".codex/config.toml",
+        ".gemini/settings.json",
+        ".yarnrc",
+        "rust-toolchain.toml",
+        ".mise.toml",
+        ".pre-commit-config.yaml",
+        ".local/bin/ls",
+        ".config/any",
+        ".CARGO/./config.toml",
+        ".zed/tasks.json",
+        "a/CVS/Root",
+        ".gitmodules",
+    ];
+    for path in executed {
+        assert_asked(&[&format!("echo x > {path}"), &format!("echo x > sub//{path}")]);
+    }
+    for path in [".gitattributes", ".github/workflows/ci.yml", ".yarnrc.md", "config/any"] {
+        assert_allowed(&[&format!("echo x > {path}")]);
+    }
+    assert_asked(&[
+        "cat .codex/auth.json",
+        "cat .m2/settings.xml",
+        "cat x/.gradle/gradle.properties",
+        "cat .vault-token",
+        "cat .boto",
+    ]);
+}
+
+#[test]
 fn what_is_denied_is_denied_wherever_it_stands() {
     let denied = ["sudo ls", "/usr/bin/sudo ls", r"\sudo ls", "'su'do ls", "mkfs.ext4 /dev/x", "x=1 sudo ls"];
     for command in denied {

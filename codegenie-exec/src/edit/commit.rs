@@ -277,7 +277,7 @@ pub(super) fn conclude(
     for step in &record.steps {
         let failed = |error: io::Error| EditError::system("tidy up beside", &step.path, error);
         let Some(before) = &step.before else { continue };
-        let Some((parent, _)) = parent_of(root, step, &Held::new()).ok().flatten() else { continue };
+        let Some((parent, _)) = parent_of(root, entry, step, &Held::new()).ok().flatten() else { continue };
         let temporary = OsStr::new(&step.temporary);
         let there = beneath::stat_at(&parent, temporary).map_err(failed)?;
         if there.is_some_and(|stat| (stat.dev, stat.ino) == before.id) {
@@ -336,7 +336,7 @@ fn roll_back(root: &OwnedFd, entry: &Entry, record: &Record, held: &Held) -> Res
     let mut remedies = Vec::new();
     let mut strange = Vec::new();
     for (index, step) in record.steps.iter().enumerate().rev() {
-        let Some((parent, name)) = parent_of(root, step, held)? else { continue };
+        let Some((parent, name)) = parent_of(root, entry, step, held)? else { continue };
         let failed = |error: io::Error| EditError::system("look at", &step.path, error);
         match remedy(&parent, name, step).map_err(failed)? {
             Some(Remedy::Nothing) => {}
@@ -456,31 +456,53 @@ pub(super) fn recover(
 ) -> Result<Vec<Recovery>, EditError> {
     let mut recovered = Vec::new();
     for entry in store.entries()? {
-        let Some(mut record) = entry.read()? else {
-            // Nothing was done before the record was there.
-            store.remove(&entry)?;
-            continue;
-        };
-        if record.root != root_id {
-            return Err(EditError::Interrupted(format!(
-                "the journal in {} is of another directory: remove it, if that one is gone",
-                entry.path.display()
-            )));
-        }
-        match record.stage {
-            Stage::Kept => {}
-            Stage::Committed => {
-                conclude(root, store, &entry, &mut record)?;
-                recovered.push(Recovery::Completed);
-            }
-            Stage::Active | Stage::Preparing => {
-                roll_back(root, &entry, &record, &Held::new())?;
-                store.remove(&entry)?;
-                recovered.push(Recovery::RolledBack);
-            }
-        }
+        recovered.extend(recover_one(root, root_id, store, &entry)?);
     }
     Ok(recovered)
+}
+
+/// Recovers what can be recovered, and sets the journals of the rest aside. Gives where those are then.
+pub(super) fn forget(root: &OwnedFd, root_id: (u64, u64), store: &Store) -> Result<Vec<PathBuf>, EditError> {
+    let mut aside = Vec::new();
+    for entry in store.entries()? {
+        match recover_one(root, root_id, store, &entry) {
+            Ok(_) => {}
+            Err(EditError::Interrupted(_)) => aside.push(store.set_aside(&entry)?),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(aside)
+}
+
+fn recover_one(
+    root: &OwnedFd,
+    root_id: (u64, u64),
+    store: &Store,
+    entry: &Entry,
+) -> Result<Option<Recovery>, EditError> {
+    let Some(mut record) = entry.read()? else {
+        // Nothing was done before the record was there.
+        store.remove(entry)?;
+        return Ok(None);
+    };
+    if record.root != root_id {
+        return Err(EditError::Interrupted(format!(
+            "the journal in {} is of another directory: remove it, if that one is gone",
+            entry.path.display()
+        )));
+    }
+    match record.stage {
+        Stage::Kept => Ok(None),
+        Stage::Committed => {
+            conclude(root, store, entry, &mut record)?;
+            Ok(Some(Recovery::Completed))
+        }
+        Stage::Active | Stage::Preparing => {
+            roll_back(root, entry, &record, &Held::new())?;
+            store.remove(entry)?;
+            Ok(Some(Recovery::RolledBack))
+        }
+    }
 }
 
 /// What became of a transaction whose process had ended in the middle.
@@ -496,6 +518,7 @@ pub enum Recovery {
 /// The directory of a step's file; `None`: it is gone, and with it whatever was in it.
 fn parent_of<'s>(
     root: &OwnedFd,
+    entry: &Entry,
     step: &'s Step,
     held: &Held,
 ) -> Result<Option<(OwnedFd, &'s OsStr)>, EditError> {
@@ -512,8 +535,10 @@ fn parent_of<'s>(
     let stat = beneath::stat_fd(&parent).map_err(failed)?;
     if step.parent != (0, 0) && step.parent != (stat.dev, stat.ino) {
         return Err(EditError::Interrupted(format!(
-            "the directory of {} is not the one that was being edited in: put that one back, then recover",
-            super::error::show(&step.path)
+            "the directory of {} is not the one that was being edited in: put that one back, then recover, or give the \
+             transaction up by Editor::dangerously_forget_interrupted (what was there is kept in {})",
+            super::error::show(&step.path),
+            entry.path.display()
         )));
     }
     Ok(Some((parent, name)))

@@ -84,24 +84,26 @@ impl Editor {
         state: impl AsRef<Path>,
         limits: EditLimits,
     ) -> Result<Self, EditError> {
-        let given = root.as_ref();
-        let failed = |error: io::Error| EditError::system("open", given, error);
-        let root = given.canonicalize().map_err(failed)?;
-        let root_fd = OwnedFd::from(
-            std::fs::OpenOptions::new()
-                .read(true)
-                .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
-                .open(&root)
-                .map_err(failed)?,
-        );
-        let stat = beneath::stat_fd(&root_fd).map_err(failed)?;
-        let root_id = (stat.dev, stat.ino);
-        let store = Store::open(state.as_ref(), &root, root_id)?;
+        let (root, root_fd, root_id, store) = open(root.as_ref(), state.as_ref())?;
         let protected = Protected::below(&root);
         let mut editor =
             Self { root, root_fd, root_id, store, protected, gate: None, limits, recovered: Vec::new() };
         editor.recovered = editor.recover()?;
         Ok(editor)
+    }
+
+    /// Gives up transactions that ended in the middle and can be neither completed nor taken back, as when the
+    /// directory of one of their files has been moved since, so that an editor can be opened again. **Their files
+    /// stay as they are: some may be new, others old or under a temporary name.** Whatever can be recovered is. Gives the
+    /// directories in which the journals of the rest are kept, with what the files held before; the host removes
+    /// them.
+    pub fn dangerously_forget_interrupted(
+        root: impl AsRef<Path>,
+        state: impl AsRef<Path>,
+    ) -> Result<Vec<PathBuf>, EditError> {
+        let (root, root_fd, root_id, store) = open(root.as_ref(), state.as_ref())?;
+        let _locks = store.lock(&root_fd, &root, EditLimits::default().lock_wait)?;
+        commit::forget(&root_fd, root_id, &store)
     }
 
     /// Has `gate` look at new content. A finding of `threshold` or more refuses the transaction.
@@ -304,6 +306,23 @@ impl Editor {
         }
         Ok(Applied { undo: UndoId(entry.id), files })
     }
+}
+
+/// The root, held open, with its device and inode, and the journals of its transactions.
+fn open(given: &Path, state: &Path) -> Result<(PathBuf, OwnedFd, (u64, u64), Store), EditError> {
+    let failed = |error: io::Error| EditError::system("open", given, error);
+    let root = given.canonicalize().map_err(failed)?;
+    let root_fd = OwnedFd::from(
+        std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+            .open(&root)
+            .map_err(failed)?,
+    );
+    let stat = beneath::stat_fd(&root_fd).map_err(failed)?;
+    let root_id = (stat.dev, stat.ino);
+    let store = Store::open(state, &root, root_id)?;
+    Ok((root, root_fd, root_id, store))
 }
 
 /// Refuses what differs from what somebody was shown.

@@ -8,6 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 /// What a path may have: its bytes, and names below each other.
 const PATH_BYTES: usize = 3800;
 const NAME_BYTES: usize = 255;
+const NAMES: usize = 64;
 
 /// The path below `root` that `given` means, by its text alone.
 pub(super) fn relative(root: &Path, given: &Path) -> Result<PathBuf, EditError> {
@@ -63,6 +64,9 @@ pub(super) fn relative(root: &Path, given: &Path) -> Result<PathBuf, EditError> 
     }
     if path.as_os_str().len() > PATH_BYTES {
         return refuse(Refusal::BadPath, "it is too long");
+    }
+    if path.components().count() > NAMES {
+        return refuse(Refusal::BadPath, "it lies more than 64 names deep: give a shorter path");
     }
     Ok(path)
 }

@@ -65,11 +65,13 @@ pub struct FileChange {
     pub before: Option<ContentHash>,
     /// The hash of the content that is there now; `None`: the file is gone.
     pub after: Option<ContentHash>,
-    /// Permission bits before and after, where they change on a file that is there before and after.
+    /// Permission bits before and after, where they change on a file that is there before and after. Of a file that comes
+    /// with those of another version, as by an undo, before is 0.
     pub mode: Option<(u32, u32)>,
-    /// Owner and group before and after, where they change.
+    /// Owner and group before and after, where they change. Of a file that comes with those of another version, before is
+    /// what a new file would have.
     pub owner: Option<((u32, u32), (u32, u32))>,
-    /// Names of extended attributes that change.
+    /// Names of extended attributes that change, or come with a file.
     pub attributes: Vec<String>,
     /// The change as a unified diff in git's form, in the bytes of the file. Names are quoted as git
     /// does; lines are as they are, so escape them before they go to a terminal. Of a binary file, one that holds

@@ -1,21 +1,23 @@
 //! Works out, without writing, what a list of edits makes of the files.
 
+use super::coming::{Coming, Named};
 use super::editor::Editor;
 use super::error::{EditError, Refusal};
 use super::name;
 use super::outcome::FileChange;
 use super::patch::HunkPlace;
 use super::place::{self, Found};
-use super::protected::REPOSITORY;
+use super::repository::{self, Repositories};
 use super::request::{ContentHash, Edit, EditKind};
 use super::text;
 use super::told::{self, Dressing};
 use crate::beneath;
 use crate::codec::Attributes;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// What a new file has beside its content.
 #[derive(Clone, Debug)]
@@ -54,7 +56,7 @@ struct Slot {
 /// A directory that is there.
 struct Directory {
     fd: OwnedFd,
-    names: Option<Vec<OsString>>,
+    names: Option<Rc<[Named]>>,
 }
 
 pub(super) struct Planner<'a> {
@@ -62,12 +64,21 @@ pub(super) struct Planner<'a> {
     slots: BTreeMap<PathBuf, Slot>,
     /// `None`: there is none yet.
     directories: BTreeMap<PathBuf, Option<Directory>>,
+    coming: Coming,
+    repositories: Repositories,
     bytes: u64,
 }
 
 impl<'a> Planner<'a> {
     pub(super) fn new(editor: &'a Editor) -> Self {
-        Self { editor, slots: BTreeMap::new(), directories: BTreeMap::new(), bytes: 0 }
+        Self {
+            editor,
+            slots: BTreeMap::new(),
+            directories: BTreeMap::new(),
+            coming: Coming::default(),
+            repositories: Repositories::default(),
+            bytes: 0,
+        }
     }
 
     pub(super) fn edit(&mut self, edit: &Edit) -> Result<(), EditError> {
@@ -166,10 +177,13 @@ impl<'a> Planner<'a> {
         };
         if let Some(found) = &before {
             // The one name that is listed: where case does not count, others reach the file too.
-            if !self.names(parent, path)?.iter().any(|listed| listed == name) {
+            if !self.names(parent, path)?.iter().any(|listed| *listed.name == *name) {
                 return Err(look_alike(path, name, name));
             }
             self.count(&found.content, path)?;
+            // Also what goes: an undo would have to bring it back.
+            self.check_head(path, &found.content)?;
+            self.coming.add(path);
         }
         let now = before.as_ref().map(|found| Target {
             content: found.content.clone(),
@@ -213,6 +227,7 @@ impl<'a> Planner<'a> {
         let slot = self.slots.get_mut(path);
         let taken = slot.and_then(|slot| {
             let now = slot.now.take()?;
+            self.coming.remove(path);
             Some((now, slot.from.take(), std::mem::take(&mut slot.hunks), std::mem::take(&mut slot.adapted)))
         });
         taken.ok_or_else(|| missing(path))
@@ -232,7 +247,9 @@ impl<'a> Planner<'a> {
             target.dress = Dress::Like(attributes, same);
         }
         if let Some(slot) = self.slots.get_mut(path) {
-            slot.now = Some(target);
+            if slot.now.replace(target).is_none() {
+                self.coming.add(path);
+            }
             slot.from = from;
         }
         Ok(())
@@ -267,9 +284,9 @@ impl<'a> Planner<'a> {
     }
 
     /// The names in a directory that is there.
-    fn names(&mut self, path: &Path, shown: &Path) -> Result<&[OsString], EditError> {
+    fn names(&mut self, path: &Path, shown: &Path) -> Result<Rc<[Named]>, EditError> {
         let room = self.editor.limits.directory_entries;
-        let Some(directory) = self.directory(path, shown)? else { return Ok(&[]) };
+        let Some(directory) = self.directory(path, shown)? else { return Ok(Rc::default()) };
         if directory.names.is_none() {
             let listed =
                 beneath::open_dir(&directory.fd, Path::new("")).and_then(|dir| beneath::names(dir, room));
@@ -280,21 +297,9 @@ impl<'a> Planner<'a> {
                 )),
                 _ => EditError::system("list the directory of", shown, error),
             })?;
-            directory.names = Some(names);
+            directory.names = Some(names.iter().map(|name| Named::new(name)).collect());
         }
-        Ok(directory.names.as_deref().unwrap_or_default())
-    }
-
-    /// Whether there is, or is to be, something at `path`.
-    fn will_exist(&mut self, path: &Path, shown: &Path) -> Result<bool, EditError> {
-        if self.slots.iter().any(|(other, slot)| slot.now.is_some() && other.starts_with(path)) {
-            return Ok(true);
-        }
-        let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
-        let Some(directory) = self.directory(parent, shown)? else { return Ok(false) };
-        let stat = beneath::stat_at(&directory.fd, name)
-            .map_err(|error| EditError::system("look at", path, error))?;
-        Ok(stat.is_some())
+        Ok(directory.names.clone().unwrap_or_default())
     }
 
     /// Refuses files in what git takes for a repository, whatever its name is, and what would make one.
@@ -302,24 +307,20 @@ impl<'a> Planner<'a> {
         if self.editor.protected.is_allowed(path) {
             return Ok(());
         }
-        let parents: Vec<&Path> = path.ancestors().skip(1).collect();
-        for directory in parents {
-            let next = path.strip_prefix(directory).ok().and_then(|rest| rest.components().next());
-            let next = next.map(|part| name::folded_for_protection(part.as_os_str())).unwrap_or_default();
-            let mut all = true;
-            for part in REPOSITORY {
-                all = all && (next == part.to_lowercase() || self.will_exist(&directory.join(part), path)?);
-            }
-            if all {
-                return Err(EditError::refused(
-                    path,
-                    Refusal::Protected,
-                    "it lies in a repository of git's, or would make one, whose settings and hooks git runs: the host must \
-                     name it by dangerously_allow_protected",
-                ));
+        for directory in path.ancestors().skip(1) {
+            if !self.repositories.knows(directory) {
+                self.directory(directory, path)?;
+                let opened = self.directories.get(directory).and_then(Option::as_ref);
+                self.repositories
+                    .learn(directory, opened.map(|opened| &opened.fd))
+                    .map_err(|error| EditError::system("look at the directory of", path, error))?;
             }
         }
-        Ok(())
+        self.repositories.add(path)
+    }
+
+    fn check_head(&self, path: &Path, content: &[u8]) -> Result<(), EditError> {
+        if self.editor.protected.is_allowed(path) { Ok(()) } else { repository::check_head(path, content) }
     }
 
     /// Refuses a new name that differs from one beside it in case or Unicode form only.
@@ -331,15 +332,13 @@ impl<'a> Planner<'a> {
             let Some(folded) = name::folded(name) else {
                 return Err(EditError::refused(path, Refusal::BadPath, "a new name must be UTF-8"));
             };
-            let there = self.names(parent, path)?.to_vec();
+            let there = self.names(parent, path)?;
             let going =
                 |listed: &OsStr| self.slots.get(&parent.join(listed)).is_some_and(|slot| slot.now.is_none());
-            let coming = self.slots.iter().filter(|(_, slot)| slot.now.is_some());
-            let coming = coming.filter_map(|(other, _)| other.strip_prefix(parent).ok()?.components().next());
-            let listed = there.iter().map(OsString::as_os_str).filter(|listed| !going(listed));
-            let mut others = listed.chain(coming.map(|part| part.as_os_str())).filter(|other| *other != name);
-            if let Some(other) = others.find(|other| name::folded(other).as_ref() == Some(&folded)) {
-                return Err(look_alike(path, name, other));
+            let alike = |other: &&Named| other.folded.as_ref() == Some(&folded) && *other.name != *name;
+            let mut listed = there.iter().filter(alike).filter(|listed| !going(&listed.name));
+            if let Some(other) = listed.next().or_else(|| self.coming.names(parent).find(alike)) {
+                return Err(look_alike(path, name, &other.name));
             }
             if self.directory(parent, path)?.is_some() {
                 break;
@@ -350,20 +349,23 @@ impl<'a> Planner<'a> {
             }
             child = parent;
         }
-        let below = self
-            .slots
-            .iter()
-            .find(|(other, slot)| slot.now.is_some() && other.starts_with(path) && *other != path);
-        match below {
-            Some(_) => {
-                Err(EditError::refused(path, Refusal::NotAFile, "the transaction needs it as a directory"))
-            }
-            None => Ok(()),
+        if self.coming.names(path).next().is_some() {
+            return Err(EditError::refused(
+                path,
+                Refusal::NotAFile,
+                "the transaction needs it as a directory",
+            ));
         }
+        Ok(())
     }
 
     /// What is to be done, and how it is told.
     pub(super) fn finish(self) -> Result<(Vec<Change>, Vec<FileChange>), EditError> {
+        for (path, slot) in &self.slots {
+            if let Some(now) = &slot.now {
+                self.check_head(path, &now.content)?;
+            }
+        }
         let mut reports = Vec::new();
         // Names that the whole transaction moved: told once, under the new name.
         let moved: Vec<PathBuf> = self

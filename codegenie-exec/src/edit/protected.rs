@@ -2,11 +2,8 @@
 
 use super::error::{EditError, Refusal};
 use super::name;
-use crate::sandbox::defaults::{CREDENTIALS, HOST_EXECUTED};
+use crate::sandbox::defaults;
 use std::path::{Path, PathBuf};
-
-/// What must be in a directory for git to take it for a repository, whatever its name is.
-pub(super) const REPOSITORY: [&str; 3] = ["HEAD", "objects", "refs"];
 
 /// What is protected below a root, and what of it a host has given free.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +16,7 @@ pub(super) struct Protected {
 
 impl Protected {
     pub(super) fn below(root: &Path) -> Self {
-        let patterns = HOST_EXECUTED.iter().chain(CREDENTIALS).map(|path| parts(Path::new(path))).collect();
+        let patterns = defaults::protected().map(|path| parts(Path::new(path))).collect();
         Self { patterns, above: parts(root), allowed: Vec::new() }
     }
 

@@ -171,6 +171,15 @@ impl Store {
         removed.map_err(|error| EditError::system("remove", &entry.path, error))
     }
 
+    /// Takes a transaction out of what is recovered and undone, with all that is kept of it. Gives where it is then.
+    pub(super) fn set_aside(&self, entry: &Entry) -> Result<PathBuf, EditError> {
+        let name = format!("forgotten-{}", entry.id);
+        renameat(&self.dir, entry.id.as_str(), &self.dir, name.as_str())
+            .and_then(|()| fsync(&self.dir))
+            .map_err(|error| EditError::system("set aside", &entry.path, error))?;
+        Ok(self.path.join(name))
+    }
+
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(fsync(&self.dir)?)
     }

@@ -6,10 +6,12 @@ use super::request::ContentHash;
 use super::unified;
 use crate::codec::Attributes;
 use crate::quoted::quoted;
+use nix::unistd::{getegid, geteuid};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What changes beside the content of a file that is there before and after.
+/// What changes beside the content of a file that is there before and after; or what a file that comes has beside it
+/// that another one would not have, as by an undo.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Dressing {
     pub(super) mode: Option<(u32, u32)>,
@@ -20,10 +22,10 @@ pub(super) struct Dressing {
 
 impl Dressing {
     pub(super) fn between(before: Option<&Found>, after: Option<&Target>) -> Self {
-        let (Some(before), Some(Target { dress: Dress::Like(after, _), .. })) = (before, after) else {
-            return Self::default();
-        };
-        let before = &before.attributes;
+        let Some(Target { dress: Dress::Like(after, _), .. }) = after else { return Self::default() };
+        // The mode of a new file is not known before it is made: none is like it.
+        let new = || Attributes { uid: geteuid().as_raw(), gid: getegid().as_raw(), ..Attributes::default() };
+        let before = &before.map_or_else(new, |found| found.attributes.clone());
         let differing = |old, new| (old != new).then_some((old, new));
         Self {
             mode: differing(before.mode, after.mode),
@@ -60,11 +62,13 @@ pub(super) fn write(
     // Git has no lines for these; what stands before a diff's first line is a remark to its readers.
     let shown = quoted("", path);
     if let Some(((uid, gid), (new_uid, new_gid))) = dressing.owner {
-        head.push_str(&format!("{shown}: the owner changes from {uid}:{gid} to {new_uid}:{new_gid}\n"));
+        let what = if before.is_some() { "changes" } else { "of a new file changes" };
+        head.push_str(&format!("{shown}: the owner {what} from {uid}:{gid} to {new_uid}:{new_gid}\n"));
     }
     if !dressing.attributes.is_empty() {
         let names = dressing.attributes.join(", ");
-        head.push_str(&format!("{shown}: extended attributes change: {names}\n"));
+        let what = if before.is_some() { "change" } else { "come with it" };
+        head.push_str(&format!("{shown}: extended attributes {what}: {names}\n"));
     }
     head.push_str(&format!("diff --git {a} {b}\n"));
     match (before, after) {
@@ -77,7 +81,7 @@ pub(super) fn write(
         }
         _ => {}
     }
-    if let Some((old, new)) = dressing.mode {
+    if let Some((old, new)) = dressing.mode.filter(|_| before.is_some()) {
         head.push_str(&format!("old mode 100{old:03o}\nnew mode 100{new:03o}\n"));
     }
     if from.is_some() {
@@ -110,10 +114,11 @@ pub(super) fn is_binary(content: &[u8]) -> bool {
     content.contains(&0)
 }
 
-fn mode(dress: &Dress) -> &'static str {
-    let executable = match dress {
-        Dress::Fresh { executable } => *executable,
-        Dress::Like(attributes, _) => attributes.mode & 0o100 != 0,
-    };
-    if executable { "100755" } else { "100644" }
+fn mode(dress: &Dress) -> String {
+    match dress {
+        // As git says it: the rest is the umask's.
+        Dress::Fresh { executable: true } => "100755".to_owned(),
+        Dress::Fresh { executable: false } => "100644".to_owned(),
+        Dress::Like(attributes, _) => format!("100{:03o}", attributes.mode),
+    }
 }

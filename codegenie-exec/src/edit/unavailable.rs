@@ -42,6 +42,14 @@ impl Editor {
         Err(EditError::Unsupported)
     }
 
+    /// Fails: [`EditError::Unsupported`].
+    pub fn dangerously_forget_interrupted(
+        _root: impl AsRef<Path>,
+        _state: impl AsRef<Path>,
+    ) -> Result<Vec<PathBuf>, EditError> {
+        Err(EditError::Unsupported)
+    }
+
     /// Has `gate` look at new content.
     #[must_use]
     pub fn gate(self, _gate: impl ContentGate + 'static, _threshold: GateSeverity) -> Self {

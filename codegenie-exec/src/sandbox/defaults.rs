@@ -2,64 +2,175 @@
 
 use super::SandboxPolicy;
 use std::collections::BTreeSet;
+#[cfg(feature = "executor")]
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "executor")]
+use std::sync::LazyLock;
 
 /// What a host runs on its own behalf when it works on a tree: an agent that may change them could
 /// leave a command for the host to run. All of `.git`, since several files in it, and files that are
 /// not yet there, lead git to other configuration and hooks.
 pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".git",
+    // Names repositories to fetch. `.gitattributes` and `.github` are not here: what they name runs where a host
+    // has set it up, or on other machines, and people do have them edited.
+    ".gitmodules",
+    ".hg",
+    ".jj",
+    ".svn",
+    ".bzr",
+    "_darcs",
+    "CVS",
+    ".husky",
+    ".pre-commit-config.yaml",
+    ".pre-commit-config.yml",
     ".vscode",
     ".idea",
     ".zed",
     ".devcontainer",
     ".envrc",
+    ".direnv",
+    ".mise.toml",
+    ".mise.local.toml",
+    "mise.toml",
+    "mise.local.toml",
+    ".mise",
     ".exrc",
     ".vimrc",
+    ".gvimrc",
     ".nvimrc",
     ".nvim.lua",
+    ".vim",
+    ".emacs",
+    ".emacs.d",
     ".dir-locals.el",
+    ".dir-locals-2.el",
     // Read by debuggers and interpreters from where they are started.
     ".gdbinit",
     ".lldbinit",
     ".pdbrc",
     ".Rprofile",
+    ".sqliterc",
+    ".psqlrc",
     // Names the compiler that editors start, which may lie in the tree.
     "rust-toolchain",
     "rust-toolchain.toml",
-    ".hg",
-    ".jj",
-    ".husky",
     ".cargo/config",
     ".cargo/config.toml",
+    // Names the package manager's own program.
+    ".yarnrc",
     // Agents' own settings, which name commands too.
     ".claude",
+    ".codex",
     ".cursor",
+    ".gemini",
     ".mcp.json",
     // Start-up files, where a workspace is somebody's home directory.
     ".bashrc",
     ".bash_aliases",
     ".bash_profile",
+    ".bash_login",
     ".bash_logout",
     ".profile",
+    ".shrc",
+    ".fishrc",
     ".zshrc",
     ".zshenv",
     ".zprofile",
     ".zlogin",
     ".zlogout",
     ".login",
+    ".logout",
     ".cshrc",
     ".tcshrc",
     ".kshrc",
+    ".mkshrc",
     ".xprofile",
     ".xinitrc",
     ".xsession",
+    ".xsessionrc",
+    ".pam_environment",
+    ".inputrc",
+    ".tmux.conf",
+    ".screenrc",
+    ".curlrc",
+    ".wgetrc",
+    ".mailcap",
     ".gitconfig",
+    "authorized_keys",
     ".config/autostart",
+    ".config/environment.d",
     ".config/fish",
     ".config/git",
+    ".config/mise",
+    ".config/nvim",
     ".config/systemd",
+    ".local/bin",
+    ".local/share/applications",
+    ".local/share/systemd",
 ];
+
+/// Where settings, programs and keys of a home directory lie, under names that nobody can list. Commands write their own
+/// there, so a sandbox protects what of it is in [`HOST_EXECUTED`]; edits, and commands that name it, are not expected to.
+#[cfg(any(feature = "executor", all(feature = "edit", target_os = "linux")))]
+const HOST_DIRECTORIES: &[&str] = &[".config", ".local", ".cargo"];
+
+/// What is protected wherever an edit, or a command by its text, would write it.
+#[cfg(any(feature = "executor", all(feature = "edit", target_os = "linux")))]
+pub(crate) fn protected() -> impl Iterator<Item = &'static str> {
+    HOST_EXECUTED.iter().chain(CREDENTIALS).chain(HOST_DIRECTORIES).copied()
+}
+
+/// Whether the text of a path leads to, or through, what is [`protected`].
+#[cfg(feature = "executor")]
+pub(crate) fn is_protected(path: &str) -> bool {
+    static NAMES: LazyLock<ByFirst> = LazyLock::new(|| by_first(protected()));
+    leads_through(path, &NAMES)
+}
+
+/// Whether the text of a path leads to, or through, one of [`CREDENTIALS`].
+#[cfg(feature = "executor")]
+pub(crate) fn is_credential(path: &str) -> bool {
+    static NAMES: LazyLock<ByFirst> = LazyLock::new(|| by_first(CREDENTIALS.iter().copied()));
+    // Most words are none, and all of those begin with a dot.
+    path.contains('.') && leads_through(path, &NAMES)
+}
+
+/// By their first name, in lower case: what may follow it.
+#[cfg(feature = "executor")]
+type ByFirst = HashMap<String, Vec<&'static str>>;
+
+#[cfg(feature = "executor")]
+fn by_first(paths: impl Iterator<Item = &'static str>) -> ByFirst {
+    let mut all = ByFirst::new();
+    for path in paths {
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        all.entry(first.to_ascii_lowercase()).or_default().push(rest);
+    }
+    all
+}
+
+/// Whether the names of one of `sought` follow each other in `path`, in whatever case.
+#[cfg(feature = "executor")]
+fn leads_through(path: &str, sought: &ByFirst) -> bool {
+    const LONGEST: usize = 32;
+    let names = |path: &'static str| path.split('/').filter(|name| !name.is_empty());
+    let mut parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    while let Some(part) = parts.next() {
+        if part.len() > LONGEST {
+            continue;
+        }
+        let rests = sought.get(part.to_ascii_lowercase().as_str()).into_iter().flatten();
+        for rest in rests {
+            let mut here = parts.clone();
+            if names(rest).all(|name| here.next().is_some_and(|part| part.eq_ignore_ascii_case(name))) {
+                return true;
+            }
+        }
+    }
+    false
+}
 
 /// What holds keys and credentials below a home directory. None of it is seen inside, even where a
 /// policy grants the home directory or a part of it, unless the policy names it itself.
@@ -108,6 +219,7 @@ pub(crate) const CREDENTIALS: &[&str] = &[
     ".python_history",
     ".psql_history",
     ".mysql_history",
+    ".history",
 ];
 
 /// How far [`nested_repositories`] looks.

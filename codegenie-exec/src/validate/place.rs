@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use crate::command::Word;
+use crate::sandbox::defaults;
 
 /// Where a file would be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,76 +54,9 @@ pub(super) fn of(path: &str, context: &Context<'_>) -> Place {
     if is_protected(path) { Place::Protected } else { Place::Inside }
 }
 
-/// Files in a project that shells, editors and version control run or obey.
+/// Files in a project that shells, editors and version control run or obey: those that edits are refused for, too.
 pub(super) fn is_protected(path: &str) -> bool {
-    const NAMES: &[&str] = &[
-        ".git",
-        ".hg",
-        ".jj",
-        ".bzr",
-        "_darcs",
-        "cvs",
-        ".svn",
-        ".vscode",
-        ".idea",
-        ".husky",
-        ".envrc",
-        ".bashrc",
-        ".bash_profile",
-        ".bash_login",
-        ".bash_logout",
-        ".profile",
-        ".zshrc",
-        ".zshenv",
-        ".zprofile",
-        ".kshrc",
-        ".cshrc",
-        ".tcshrc",
-        ".login",
-        ".inputrc",
-        ".gitconfig",
-        ".gitmodules",
-        ".gitattributes",
-        ".mailcap",
-        ".npmrc",
-        ".pypirc",
-        ".vimrc",
-        ".exrc",
-        ".nvimrc",
-        ".emacs",
-        ".emacs.d",
-        ".gdbinit",
-        ".lldbinit",
-        ".tmux.conf",
-        ".screenrc",
-        ".ssh",
-        ".gnupg",
-        ".aws",
-        ".config",
-        ".local",
-        ".cargo",
-        ".claude",
-        ".cursor",
-        ".mcp.json",
-        ".devcontainer",
-        ".direnv",
-        ".sqliterc",
-        ".psqlrc",
-        ".curlrc",
-        ".wgetrc",
-        ".netrc",
-        ".xinitrc",
-        ".xsession",
-        ".xprofile",
-        ".shrc",
-        ".fishrc",
-        ".pam_environment",
-        ".bash_history",
-        ".history",
-        ".zsh_history",
-        "authorized_keys",
-    ];
-    path.split('/').any(|part| NAMES.contains(&part.to_ascii_lowercase().as_str()))
+    defaults::is_protected(path)
 }
 
 /// Whether reading a path, or looking for it, tells secrets: what credentials are commonly called.
@@ -207,7 +141,7 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
     ];
     const WORDS: &[&str] =
         &["password", "passwd", "credential", "secret", "token", "apikey", "api_key", "private_key"];
-    if PARTS.iter().any(|part| lower.contains(part)) {
+    if PARTS.iter().any(|part| lower.contains(part)) || defaults::is_credential(path) {
         return Some("where secrets or accounts are kept");
     }
     if lower.starts_with("/proc/")

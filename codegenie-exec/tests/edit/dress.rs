@@ -97,6 +97,46 @@ fn an_owner_that_changes_is_told() {
 }
 
 #[test]
+fn what_comes_back_by_an_undo_is_told_as_it_was() {
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let place = Place::new(&[("open", "x\n"), ("plain", "x\n")]);
+    set_mode(&place, "open", 0o666);
+    let file = fs::File::open(place.at("open")).unwrap();
+    let noted = rustix::fs::fsetxattr(&file, "user.note", b"1", rustix::fs::XattrFlags::empty()).is_ok();
+    if is_root {
+        std::os::unix::fs::chown(place.at("open"), Some(1234), Some(1235)).unwrap();
+    }
+    let gone = place.editor().apply(&[Edit::delete("open")]).unwrap();
+    assert!(String::from_utf8(gone.diff()).unwrap().contains("deleted file mode 100666\n"));
+    let seen = place.editor().preview_undo(&gone.undo).unwrap();
+    let text = String::from_utf8(seen.diff()).unwrap();
+    assert!(text.contains("new file mode 100666\n") && !text.contains("old mode"), "{text}");
+    assert_eq!(seen.files[0].mode, Some((0, 0o666)));
+    if noted {
+        assert!(text.contains("open: extended attributes come with it: user.note\n"), "{text}");
+        assert_eq!(seen.files[0].attributes, ["user.note"]);
+    }
+    if is_root {
+        let told = "open: the owner of a new file changes from 0:0 to 1234:1235\n";
+        assert!(text.contains(told), "{text}");
+        assert_eq!(seen.files[0].owner, Some(((0, 0), (1234, 1235))));
+    }
+    place.editor().undo_previewed(&gone.undo, &seen).unwrap();
+    assert_eq!(mode(&place, "open"), 0o666);
+
+    // What somebody agreed to has that mode: a copy of a file whose mode changed since is another change.
+    let edits = [Edit::rename("plain", "copy"), Edit::create("plain", "y\n")];
+    let seen = place.editor().preview(&edits).unwrap();
+    set_mode(&place, "plain", 0o777);
+    let error = place.editor().apply_previewed(&edits, &seen).unwrap_err();
+    assert!(matches!(error, EditError::Drift { .. }), "{error}");
+    // An ordinary new file says nothing of it.
+    let seen = place.editor().preview(&[Edit::create("new", "x\n")]).unwrap();
+    let file = &seen.files[0];
+    assert_eq!((file.mode, file.owner, file.attributes.len()), (None, None, 0));
+}
+
+#[test]
 fn what_was_agreed_to_is_made_whatever_its_diff_looked_like() {
     let place = Place::new(&[("f", "a\n")]);
     let edits = [Edit::replace("f", "a", "b")];

@@ -186,6 +186,43 @@ fn what_a_host_runs_or_trusts() {
 }
 
 #[test]
+fn what_commands_are_asked_about_is_not_edited_either() {
+    let place = Place::new(&[]);
+    let executed = [
+        ".gitmodules",
+        ".inputrc",
+        ".vimrc",
+        ".tmux.conf",
+        ".screenrc",
+        ".emacs",
+        ".emacs.d/init.el",
+        ".curlrc",
+        ".wgetrc",
+        ".pam_environment",
+        ".xprofile",
+        ".kshrc",
+        ".local/bin/ls",
+        ".config/any/settings",
+        ".cargo/bin/cargo",
+        ".direnv/x",
+        "CVS/Root",
+        ".codex/config.toml",
+        ".gemini/settings.json",
+        ".yarnrc",
+        "sub/rust-toolchain.toml",
+        ".mise.toml",
+        ".pre-commit-config.yaml",
+        "keys/authorized_keys",
+    ];
+    for path in executed {
+        assert_eq!(refused(&place, path), Refusal::Protected, "{path}");
+    }
+    for path in [".gitattributes", ".github/workflows/ci.yml", ".gitignore", "config/any", "local/bin/x"] {
+        place.editor().apply(&[Edit::create(path, "x\n")]).unwrap();
+    }
+}
+
+#[test]
 fn a_repository_by_another_name() {
     let place = Place::new(&[("docs/HEAD", ""), ("docs/objects/x", ""), ("docs/refs/x", "")]);
     place.put("docs/config", "plain code makes it\n");
@@ -200,6 +237,95 @@ fn a_repository_by_another_name() {
     }
     place.editor().apply(&build[..2]).unwrap();
     assert_eq!(place.editor().apply(&build[2..]).unwrap_err().refusal(), Some(Refusal::Protected));
+}
+
+#[test]
+fn a_repository_in_several_parts() {
+    let hex = "0123456789abcdef0123456789ABCDEF01234567\n".to_owned();
+    for head in ["ref: refs/heads/main\n".to_owned(), "ref:\trefs/x".to_owned(), hex] {
+        let place = Place::new(&[]);
+        // Git follows `commondir` to the rest.
+        let parts = [
+            Edit::create("sub/HEAD", head.clone()),
+            Edit::create("sub/commondir", "../c\n"),
+            Edit::create("c/objects/keep", ""),
+            Edit::create("c/refs/keep", ""),
+            Edit::create("c/config", "[core]\n"),
+        ];
+        let before = place.seen();
+        let error = place.editor().apply(&parts).unwrap_err();
+        assert_eq!(error.refusal(), Some(Refusal::Protected), "{error}");
+        assert_eq!(place.seen(), before);
+        // Alone, too, and by a detour.
+        let ways = [
+            vec![parts[0].clone()],
+            vec![Edit::create("head", head.clone())],
+            vec![Edit::create("x", head.clone()), Edit::rename("x", "HEAD")],
+            vec![Edit::create("HEAD", "x"), Edit::replace("HEAD", "x", head.clone())],
+        ];
+        for way in ways {
+            let error = place.editor().apply(&way).unwrap_err();
+            assert_eq!(error.refusal(), Some(Refusal::Protected), "{way:?}");
+        }
+        // One that is there is not edited: not even taken away, which an undo would have to bring back.
+        place.put("HEAD", &head);
+        let error = place.editor().apply(&[Edit::delete("HEAD")]).unwrap_err();
+        assert_eq!(error.refusal(), Some(Refusal::Protected));
+        let allowed = place.editor().dangerously_allow_protected("HEAD");
+        let made = allowed.apply(&[Edit::delete("HEAD")]).unwrap();
+        allowed.undo(&made.undo).unwrap();
+    }
+    for beside in ["commondir", "gitdir", "config.worktree", "ConfiG.worktree"] {
+        let both = [Edit::create("d/HEAD", "any\n"), Edit::create(format!("d/{beside}"), "x\n")];
+        for edits in [both.to_vec(), both.iter().rev().cloned().collect()] {
+            let place = Place::new(&[]);
+            let error = place.editor().apply(&edits).unwrap_err();
+            assert_eq!(error.refusal(), Some(Refusal::Protected), "{edits:?}");
+            // What is there is there as the file system finds it.
+            if beside != beside.to_lowercase() {
+                continue;
+            }
+            place.editor().apply(&edits[..1]).unwrap();
+            let error = place.editor().apply(&edits[1..]).unwrap_err();
+            assert_eq!(error.refusal(), Some(Refusal::Protected), "{edits:?}");
+        }
+    }
+    // A part that goes away for a while counts.
+    let place = Place::new(&[]);
+    let detour = [
+        Edit::create("d/HEAD", "any\n"),
+        Edit::rename("d/HEAD", "z"),
+        Edit::create("d/objects/x", ""),
+        Edit::create("d/refs/x", ""),
+        Edit::rename("z", "d/HEAD"),
+    ];
+    assert_eq!(place.editor().apply(&detour).unwrap_err().refusal(), Some(Refusal::Protected));
+    // As it is spelled where case does not count.
+    let spelled = ["d/head", "d/Objects/x", "d/REFS/x"].map(|path| Edit::create(path, ""));
+    assert_eq!(place.editor().apply(&spelled).unwrap_err().refusal(), Some(Refusal::Protected));
+    // Alike, but none of them.
+    let fine = [
+        Edit::create("HEAD", "reference: none\n"),
+        Edit::create("HEAD.md", "ref: x\n"),
+        Edit::create("other/commondir", "x\n"),
+        Edit::create("other/config", "x\n"),
+    ];
+    place.editor().apply(&fine).unwrap();
+}
+
+#[test]
+fn deep_paths() {
+    let place = Place::new(&[]);
+    let deep = |depth: usize, name: &str| format!("{}{name}", "d/".repeat(depth - 1));
+    assert_eq!(refused(&place, deep(65, "f")), Refusal::BadPath);
+    // Many, as deep as they may be: in seconds, also unoptimised.
+    let since = std::time::Instant::now();
+    let edits: Vec<Edit> = (0..400).map(|n| Edit::create(deep(64, &format!("f{n}")), "")).collect();
+    assert_eq!(place.editor().preview(&edits).unwrap().files.len(), 400);
+    let edits: Vec<Edit> =
+        (0..400).map(|n| Edit::create(format!("{}f", format!("d{n}/").repeat(63)), "")).collect();
+    assert_eq!(place.editor().preview(&edits).unwrap().files.len(), 400);
+    assert!(since.elapsed() < std::time::Duration::from_secs(30), "{:?}", since.elapsed());
 }
 
 #[test]

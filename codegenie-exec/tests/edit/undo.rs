@@ -140,3 +140,51 @@ fn an_edit_that_fails_drops_nothing_that_can_be_undone() {
     let made = editor.apply(&[Edit::overwrite("f", "3\n")]).unwrap();
     assert_eq!(editor.undoable().unwrap(), [before[1].clone(), made.undo]);
 }
+
+/// Makes of a transaction that is complete one whose process ended before it said so.
+fn interrupt(place: &Place) {
+    let states = crate::place::seen(place.state.path());
+    let record = states.keys().find(|path| path.ends_with("record")).unwrap();
+    let record = place.state.path().join(record);
+    let mut bytes = fs::read(&record).unwrap();
+    let end = bytes.len() - 8;
+    // The stage follows the magic; a checksum ends it.
+    assert_eq!(bytes[8], 3);
+    bytes[8] = 1;
+    let sum = bytes[..end].iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    bytes[end..].copy_from_slice(&sum.to_le_bytes());
+    fs::write(&record, bytes).unwrap();
+}
+
+#[test]
+fn an_interrupted_transaction_can_be_given_up() {
+    let place = Place::new(&[("d/f", "old\n"), ("g", "x\n")]);
+    place.editor().apply(&[Edit::replace("d/f", "old", "new")]).unwrap();
+    interrupt(&place);
+    fs::rename(place.at("d"), place.at("moved")).unwrap();
+    place.put("d/f", "theirs\n");
+    let before = place.seen();
+    let error = Editor::open(place.workspace.path(), place.state.path()).unwrap_err();
+    assert!(matches!(error, EditError::Interrupted(_)), "{error}");
+    assert!(error.to_string().contains("dangerously_forget_interrupted"), "{error}");
+    let aside = Editor::dangerously_forget_interrupted(place.workspace.path(), place.state.path()).unwrap();
+    assert_eq!(place.seen(), before);
+    assert_eq!(fs::read(aside[0].join("before-0")).unwrap(), b"old\n");
+    assert!(error.to_string().contains(aside[0].parent().unwrap().to_str().unwrap()), "{error}");
+    let editor = place.editor();
+    assert!(editor.undoable().unwrap().is_empty() && editor.recovered().is_empty());
+    editor.apply(&[Edit::overwrite("d/f", "y\n")]).unwrap();
+    // What can be recovered is, and what is complete stays.
+    let forget = || Editor::dangerously_forget_interrupted(place.workspace.path(), place.state.path());
+    assert!(forget().unwrap().is_empty());
+    assert_eq!(editor.undoable().unwrap().len(), 1);
+
+    let place = Place::new(&[("f", "old\n")]);
+    place.editor().apply(&[Edit::replace("f", "old", "new")]).unwrap();
+    interrupt(&place);
+    let aside = Editor::dangerously_forget_interrupted(place.workspace.path(), place.state.path()).unwrap();
+    assert!(aside.is_empty());
+    assert_eq!(place.read("f"), b"old\n");
+}
