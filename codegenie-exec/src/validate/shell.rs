@@ -242,6 +242,10 @@ impl Tree {
                 comment
             })
         });
+        // And what follows an array's end at once is a word to the parser, and to bash a mistake.
+        self.gap |= text.split(')').skip(1).any(|rest| {
+            rest.chars().next().is_some_and(|next| !next.is_whitespace() && !";&|)<>".contains(next))
+        });
         self.gap |= text.split('=').skip(1).any(|rest| {
             let trimmed = rest.trim_start();
             trimmed.len() < rest.len() && trimmed.starts_with('(')

@@ -231,3 +231,16 @@ fn a_duplicated_descriptor_expands_nothing_twice() {
     ]);
     assert_allowed(&["ls >&2", "ls 2>&1", "ls >&out", "ls >& dir/out.txt", "ls &>'$(rm x)'", "ls >&-"]);
 }
+
+#[test]
+fn what_follows_an_array_at_once_is_a_mistake() {
+    use codegenie_exec::{CommandPolicy, CommandRequest, Decision};
+    let policy = CommandPolicy::default();
+    let decision = |text: &str| policy.judge(&CommandRequest::shell(text)).map(|verdict| verdict.decision);
+    for text in ["C=()C=()", "C=(a)ls", "x=(a b)y=1 ls", "C=()\"x\"", "C=()''", "C=()}"] {
+        assert!(!matches!(decision(text), Ok(Decision::Allow)), "{text}");
+    }
+    for text in ["C=(); ls", "C=(a b)", "C=(a) D=(b)\nls"] {
+        assert!(matches!(decision(text), Ok(Decision::Allow)), "{text}: {:?}", decision(text));
+    }
+}
