@@ -206,14 +206,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         if approval.is_some() {
             let policy = self.policy(&recorder)?;
             let now = validate::judge(&policy, request, &parsed, Some(&self.workspace));
-            recorder.verdict(&now);
-            if now.decision == Decision::Deny {
-                return Err(recorder.refuse_by_policy(now));
-            }
-            if now.decision == Decision::Ask && now != verdict {
-                return Err(recorder.refuse_by_approver(now, changed_meanwhile()));
-            }
-            verdict = now;
+            verdict = agreed_still(&mut recorder, &verdict, now)?;
         }
 
         let privileges = Privileges::needed(&verdict);
@@ -404,9 +397,21 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
     }
 }
 
-/// Somebody agreed under other rules than those that hold now.
-fn changed_meanwhile() -> Approval {
-    Approval::refused("nobody", "the policy changed while somebody was asked: send it again")
+/// What the policy says after somebody agreed, unless that is not what they agreed to.
+fn agreed_still<A: AuditSink>(
+    recorder: &mut Recorder<'_, A>,
+    agreed_to: &Verdict,
+    now: Verdict,
+) -> Result<Verdict, ExecError> {
+    recorder.verdict(&now);
+    match now.decision {
+        Decision::Deny => Err(recorder.refuse_by_policy(now)),
+        Decision::Ask if now != *agreed_to => {
+            let note = "the policy changed while somebody was asked: send it again";
+            Err(recorder.refuse_by_approver(now, Approval::refused("nobody", note)))
+        }
+        Decision::Ask | Decision::Allow => Ok(now),
+    }
 }
 
 fn text_of(line: &CommandLine) -> String {

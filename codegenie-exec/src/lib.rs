@@ -38,6 +38,8 @@ pub mod proxy;
 #[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
 mod quoted;
 mod sandbox;
+#[cfg(feature = "executor")]
+mod stamp;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(all(feature = "native", not(codegenie_native)))]

@@ -8,6 +8,8 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+#[path = "support/compile.rs"]
+mod compile;
 #[path = "support/host.rs"]
 mod host;
 
@@ -15,26 +17,17 @@ use codegenie_exec::{
     DangerousNoSandbox, Denial, EndReason, EnforcementReport, Layer, NativeSandbox, Requirement, Sandbox,
     SandboxRequest,
 };
+use compile::compile;
 use host::{ATTACKER_FLAGS, DIRECT, Host, POOL, eventually, helper, text};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// Compiles the program that makes the calls into the host's workspace.
 fn silent(host: &Host) -> PathBuf {
     let path = host.path("workspace/silent");
-    let mut compiler = Command::new("cc")
-        .args(["-w", "-x", "c", "-o"])
-        .arg(&path)
-        .args(ATTACKER_FLAGS)
-        .arg("-")
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("the tests need a C compiler, as the build does");
-    compiler.stdin.take().unwrap().write_all(include_bytes!("refusals/silent.c")).unwrap();
-    assert!(compiler.wait().unwrap().success());
+    compile(include_str!("refusals/silent.c"), ATTACKER_FLAGS, &path);
     path
 }
 

@@ -1,10 +1,11 @@
 //! Approvals that hold for more than one run, bound to exactly what was approved.
 
 use super::Approval;
+use super::seen::hex;
 use crate::command::CommandRequest;
+use crate::stamp::Stamp;
 use codegenie_security::Session;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,12 +56,8 @@ impl Binding {
             part("name", name.as_bytes());
             part("value", value.as_bytes());
         }
-        let mut digest = String::new();
-        for byte in hash.finalize() {
-            let _ = write!(digest, "{byte:02x}");
-        }
         Self {
-            digest,
+            digest: hex(&hash.finalize()),
             session: session.id().to_string(),
             user: session.user().to_owned(),
             agent: session.agent().map(str::to_owned),
@@ -94,9 +91,6 @@ pub struct Grants {
     /// What the file was when it was read or written last.
     seen: Mutex<Option<Stamp>>,
 }
-
-/// By what a file is told to have been replaced.
-type Stamp = (u64, SystemTime, (u64, u64));
 
 /// Why grants could not be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -202,10 +196,10 @@ impl Grants {
             file.write_all(&text)?;
             file.sync_all()?;
             std::fs::rename(&new, path)?;
-            Ok(stamp(&file.metadata()?))
+            Ok(Stamp::of(&file.metadata()?))
         };
         let written = write().map_err(|e: std::io::Error| error(format!("cannot be written: {e}")))?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = written;
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
         Ok(())
     }
 
@@ -215,22 +209,13 @@ impl Grants {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = &self.file {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = std::fs::symlink_metadata(path).ok().and_then(|metadata| stamp(&metadata));
+            let now = std::fs::symlink_metadata(path).ok().map(|metadata| Stamp::of(&metadata));
             if now != *seen {
                 (*held, *seen) = read(path).unwrap_or_default();
             }
         }
         held
     }
-}
-
-fn stamp(metadata: &std::fs::Metadata) -> Option<Stamp> {
-    #[cfg(unix)]
-    let identity =
-        (std::os::unix::fs::MetadataExt::dev(metadata), std::os::unix::fs::MetadataExt::ino(metadata));
-    #[cfg(not(unix))]
-    let identity = (0, 0);
-    Some((metadata.len(), metadata.modified().ok()?, identity))
 }
 
 /// What a file grants, and what it was then; what is wrong with it.
@@ -262,7 +247,7 @@ fn read(path: &Path) -> Result<(Vec<Grant>, Option<Stamp>), String> {
     std::io::Read::read_to_string(&mut std::io::Read::take(&file, MOST_BYTES), &mut text)
         .map_err(|e| format!("cannot be read: {e}"))?;
     let held = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-    Ok((held, stamp(&metadata)))
+    Ok((held, Some(Stamp::of(&metadata))))
 }
 
 fn now() -> u64 {

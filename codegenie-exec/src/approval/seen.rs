@@ -15,11 +15,16 @@ pub(crate) fn seen(bytes: &[u8], limit: usize) -> String {
         }
     }
     if !rest.is_empty() {
-        let _ = write!(text, "\n({} more bytes are not shown; SHA-256 of all {}: ", rest.len(), bytes.len());
-        for byte in Sha256::digest(bytes) {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text.push_str(")\n");
+        let (rest, all, hash) = (rest.len(), bytes.len(), hex(&Sha256::digest(bytes)));
+        let _ = write!(text, "\n({rest} more bytes are not shown; SHA-256 of all {all}: {hash})\n");
     }
     text
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

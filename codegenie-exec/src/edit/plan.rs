@@ -445,7 +445,7 @@ impl<'a> Planner<'a> {
 }
 
 fn textual(path: &Path, content: &[u8]) -> Result<(), EditError> {
-    if content.contains(&0) {
+    if told::is_binary(content) {
         return Err(EditError::refused(
             path,
             Refusal::Binary,

@@ -177,14 +177,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         if approval.is_some() {
             let policy = self.policy(&recorder)?;
             let now = validate::judge_edit(&policy, editor.root(), &paths);
-            recorder.verdict(&now);
-            if now.decision == Decision::Deny {
-                return Err(recorder.refuse_by_policy(now));
-            }
-            if now.decision == Decision::Ask && now != verdict {
-                return Err(recorder.refuse_by_approver(now, super::changed_meanwhile()));
-            }
-            verdict = now;
+            verdict = super::agreed_still(&mut recorder, &verdict, now)?;
         }
 
         recorder.edit_intent()?;

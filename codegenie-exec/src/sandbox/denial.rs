@@ -182,7 +182,11 @@ impl RunOutput {
             let tail = bytes.get(bytes.len().saturating_sub(64 << 10)..).unwrap_or_default();
             for line in String::from_utf8_lossy(tail).lines() {
                 for denial in of_line(line, policy, cwd) {
-                    if !denials.contains(&denial) && denials.len() < self.refused.len() + 32 {
+                    let is_known = denials.iter().any(|known| {
+                        // Of a call the record and a message may both tell, in other words.
+                        *known == denial || (known.layer, &known.subject) == (Layer::Seccomp, &denial.subject)
+                    });
+                    if !is_known && denials.len() < self.refused.len() + 32 {
                         denials.push(denial);
                     }
                 }

@@ -1,9 +1,10 @@
 //! A policy file that may change while the host runs.
 
 use super::policy::{CommandPolicy, PolicyFileError};
+use crate::stamp::Stamp;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// A policy that follows its file. A file that does not load changes nothing: the policy that was loaded
 /// last holds, and [`reload`](Self::reload) says why.
@@ -49,56 +50,8 @@ impl Seen {
     fn look(path: &Path) -> Self {
         // The time first: what changes later has a later one.
         let now = SystemTime::now();
-        let stamp = Stamp::of(path);
+        let stamp = std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
         Self { stamp, is_settled: stamp.is_none_or(|stamp| stamp.is_settled(now)) }
-    }
-}
-
-/// By what a file is told to have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    length: u64,
-    /// Device, inode and the time of the last change of either content or attributes, which nobody can set.
-    #[cfg(unix)]
-    identity: (u64, u64, i64, i64),
-}
-
-/// So long after a change there may be another one at what the file system takes for the same time.
-const SETTLED: Duration = Duration::from_secs(1);
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec())
-        };
-        Some(Self {
-            modified: metadata.modified().ok(),
-            length: metadata.len(),
-            #[cfg(unix)]
-            identity,
-        })
-    }
-
-    fn changed_at(&self) -> Option<SystemTime> {
-        #[cfg(unix)]
-        {
-            let (.., seconds, nanoseconds) = self.identity;
-            let since = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(nanoseconds).ok()?);
-            SystemTime::UNIX_EPOCH.checked_add(since)
-        }
-        #[cfg(not(unix))]
-        self.modified
-    }
-
-    /// Whether the same stamp means the same content from `now` on.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        self.changed_at()
-            .and_then(|changed| now.duration_since(changed).ok())
-            .is_some_and(|since| since > SETTLED)
     }
 }
 

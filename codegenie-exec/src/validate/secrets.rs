@@ -2,36 +2,10 @@
 
 use super::place;
 use super::shape::{self, Piece, meets};
+use crate::sandbox::defaults::CREDENTIALS;
 
-/// What files and folders with credentials are called, wherever they lie.
-const NAMES: &[&str] = &[
-    ".ssh",
-    "id_rsa",
-    "id_dsa",
-    "id_ecdsa",
-    "id_ed25519",
-    "authorized_keys",
-    ".aws",
-    ".azure",
-    ".oci",
-    ".kube",
-    ".docker",
-    ".gnupg",
-    ".netrc",
-    ".pgpass",
-    ".my.cnf",
-    ".git-credentials",
-    ".npmrc",
-    ".pypirc",
-    ".bash_history",
-    ".zsh_history",
-    ".python_history",
-    ".history",
-    ".mozilla",
-    ".password-store",
-    ".config/gcloud",
-    ".config/gh",
-];
+/// What files and folders with credentials are called, wherever they lie, beside [`CREDENTIALS`].
+const NAMES: &[&str] = &["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "authorized_keys", ".oci", ".docker"];
 
 /// What belongs to the machine.
 const OF_THE_MACHINE: &[&str] = &[
@@ -68,7 +42,7 @@ pub(super) fn told_by(path: &[Piece]) -> Option<&'static str> {
     // A folder that is not known may be any, but tells nothing by itself.
     let segments: Vec<&[Piece]> = shape::segments(path).collect();
     let outside = matches!(path.first(), Some(Piece::Char('/' | '~')));
-    let named = NAMES.iter().any(|name| {
+    let named = CREDENTIALS.iter().chain(NAMES).any(|name| {
         let wanted: Vec<Vec<Piece>> = name.split('/').map(shape::literal).collect();
         segments.windows(wanted.len()).any(|window| {
             window.iter().any(|segment| is_telling(segment, outside)) && all_meet(window, &wanted)

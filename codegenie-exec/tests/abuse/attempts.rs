@@ -1,12 +1,15 @@
 //! Attempts by system calls: `attacker.c`, compiled for the test, run with and without the sandbox.
 
+#[path = "../support/compile.rs"]
+mod compile;
+
+pub(crate) use compile::compile;
+
 use crate::host::{ATTACKER_FLAGS, Host, is_root, text};
 use codegenie_exec::{DangerousNoSandbox, RunOutput, Sandbox, SandboxPolicy, SandboxRequest};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub(crate) const EPERM: i32 = 1;
@@ -113,20 +116,6 @@ impl Attacker {
     pub(crate) fn path(&self) -> PathBuf {
         self.0.path().join("attacker")
     }
-}
-
-/// Compiles a C program or library.
-pub(crate) fn compile(source: &str, flags: &[&str], to: &Path) {
-    let mut compiler = Command::new("cc")
-        .args(["-w", "-x", "c", "-o"])
-        .arg(to)
-        .args(flags)
-        .arg("-")
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("the tests need a C compiler, as the build does");
-    compiler.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
-    assert!(compiler.wait().unwrap().success());
 }
 
 /// The same attempts with and without the sandbox.

@@ -278,23 +278,33 @@ async fn a_policy_file_is_followed_and_its_mistakes_are_on_record() {
     assert!(executor.execute(&world.token, &shell("tool")).await.is_err());
 }
 
+/// An executor whose approver says yes, while somebody else changes the policy's file.
+fn policy_changes_while_asked(
+    world: &World,
+    path: &std::path::Path,
+    before: &str,
+    after: String,
+) -> SecureExecutor<Arc<Fake>, Arc<Memory>> {
+    std::fs::write(path, before).unwrap();
+    let policy = path.to_path_buf();
+    let approver = approve_with(move |_: &ApprovalRequest| {
+        std::fs::write(&policy, &after).unwrap();
+        Approval::granted("ada")
+    });
+    SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .command_policy_file(codegenie_exec::PolicyFile::open(path).unwrap())
+        .approver(approver)
+        .build()
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_policy_that_denies_meanwhile_is_not_approved_away() {
     let world = World::new();
     let path = world.workspace.path().join("policy.toml");
     let rule = |decision: &str| format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"{decision}\"\n");
-    std::fs::write(&path, rule("ask")).unwrap();
-    let (policy, denies) = (path.clone(), rule("deny"));
-    let approver = approve_with(move |_: &ApprovalRequest| {
-        std::fs::write(&policy, &denies).unwrap();
-        Approval::granted("ada")
-    });
-    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
-        .audit(world.audit.clone())
-        .command_policy_file(codegenie_exec::PolicyFile::open(&path).unwrap())
-        .approver(approver)
-        .build()
-        .unwrap();
+    let executor = policy_changes_while_asked(&world, &path, &rule("ask"), rule("deny"));
     let error = executor.execute(&world.token, &shell("tool")).await.unwrap_err();
     assert!(matches!(error, ExecError::Denied { .. }), "{error}");
     world.assert_nothing_ran();
@@ -333,18 +343,7 @@ async fn another_policy_needs_another_answer() {
     let rule = |reason: &str| {
         format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"ask\"\njustification = \"{reason}\"\n")
     };
-    std::fs::write(&path, rule("builds")).unwrap();
-    let (policy, other) = (path.clone(), rule("erases the disk"));
-    let approver = approve_with(move |_: &ApprovalRequest| {
-        std::fs::write(&policy, &other).unwrap();
-        Approval::granted("ada")
-    });
-    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
-        .audit(world.audit.clone())
-        .command_policy_file(codegenie_exec::PolicyFile::open(&path).unwrap())
-        .approver(approver)
-        .build()
-        .unwrap();
+    let executor = policy_changes_while_asked(&world, &path, &rule("builds"), rule("erases the disk"));
     let error = executor.execute(&world.token, &shell("tool")).await.unwrap_err();
     assert!(error.to_string().contains("the policy changed"), "{error}");
     world.assert_nothing_ran();
