@@ -3,6 +3,7 @@
 use super::place;
 use super::shape::{self, Piece, meets};
 use crate::sandbox::defaults::CREDENTIALS;
+use std::sync::LazyLock;
 
 /// What files and folders with credentials are called, wherever they lie, beside [`CREDENTIALS`].
 const NAMES: &[&str] = &["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "authorized_keys", ".oci", ".docker"];
@@ -33,6 +34,25 @@ const OF_THE_MACHINE: &[&str] = &[
 /// What tells enough of a file where its folder is not known.
 const TELLING: &[&str] = &["shadow", "gshadow", "sudoers", "passwd", "master.passwd", "environ", "kcore"];
 
+/// The parts of each name, made once: most words that the shell puts together are held against all of them.
+static WANTED: LazyLock<Wanted> = LazyLock::new(|| Wanted {
+    names: CREDENTIALS
+        .iter()
+        .chain(NAMES)
+        .map(|name| name.split('/').map(shape::literal).collect())
+        .collect(),
+    machine: OF_THE_MACHINE.iter().map(|folder| folder.split('/').map(shape::pattern).collect()).collect(),
+    telling: TELLING.iter().map(|name| shape::literal(name)).collect(),
+    etc: shape::literal("etc"),
+});
+
+struct Wanted {
+    names: Vec<Vec<Vec<Piece>>>,
+    machine: Vec<Vec<Vec<Piece>>>,
+    telling: Vec<Vec<Piece>>,
+    etc: Vec<Piece>,
+}
+
 /// What a path may tell.
 pub(super) fn told_by(path: &[Piece]) -> Option<&'static str> {
     if let Some(text) = shape::text(path) {
@@ -42,22 +62,21 @@ pub(super) fn told_by(path: &[Piece]) -> Option<&'static str> {
     // A folder that is not known may be any, but tells nothing by itself.
     let segments: Vec<&[Piece]> = shape::segments(path).collect();
     let outside = matches!(path.first(), Some(Piece::Char('/' | '~')));
-    let named = CREDENTIALS.iter().chain(NAMES).any(|name| {
-        let wanted: Vec<Vec<Piece>> = name.split('/').map(shape::literal).collect();
+    let named = WANTED.names.iter().any(|wanted| {
         segments.windows(wanted.len()).any(|window| {
-            window.iter().any(|segment| is_telling(segment, outside)) && all_meet(window, &wanted)
+            window.iter().any(|segment| is_telling(segment, outside)) && all_meet(window, wanted)
         })
     });
     let machine = path.first() == Some(&Piece::Char('/'))
-        && OF_THE_MACHINE.iter().any(|folder| {
-            let wanted: Vec<Vec<Piece>> = folder.split('/').map(shape::pattern).collect();
-            segments.get(..wanted.len()).is_some_and(|begin| all_meet(begin, &wanted))
-        });
+        && WANTED
+            .machine
+            .iter()
+            .any(|wanted| segments.get(..wanted.len()).is_some_and(|begin| all_meet(begin, wanted)));
     let unknown = path.first() == Some(&Piece::Unknown)
         && segments.iter().skip(1).enumerate().any(|(at, segment)| {
             is_telling(segment, false)
-                && (TELLING.iter().any(|name| meets(segment, &shape::literal(name)))
-                    || (at == 0 && segments.len() > 2 && meets(segment, &shape::literal("etc"))))
+                && (WANTED.telling.iter().any(|name| meets(segment, name))
+                    || (at == 0 && segments.len() > 2 && meets(segment, &WANTED.etc)))
         });
     (named || machine || unknown).then_some(WHY)
 }
