@@ -86,10 +86,15 @@ pub struct Grant {
 /// The grants that hold. In memory, or also in a file, so that they outlive the host.
 #[derive(Debug, Default)]
 pub struct Grants {
-    held: Mutex<Vec<Grant>>,
+    held: Mutex<Held>,
     file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    grants: Vec<Grant>,
     /// What the file was when it was read or written last.
-    seen: Mutex<Option<Stamp>>,
+    seen: Option<Stamp>,
 }
 
 /// Why grants could not be read or kept.
@@ -115,31 +120,31 @@ impl Grants {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GrantsError> {
         let path = path.into();
         let error = |problem: String| GrantsError { path: path.clone(), problem };
-        let (held, seen) = read(&path).map_err(error)?;
-        Ok(Self { held: Mutex::new(held), file: Some(path), seen: Mutex::new(seen) })
+        let held = read(&path).map_err(error)?;
+        Ok(Self { held: Mutex::new(held), file: Some(path) })
     }
 
     /// The grants that hold now.
     #[must_use]
     pub fn list(&self) -> Vec<Grant> {
         let now = now();
-        self.held().iter().filter(|grant| grant.expires > now).cloned().collect()
+        self.held().grants.iter().filter(|grant| grant.expires > now).cloned().collect()
     }
 
     /// Ends every grant of a user.
     pub fn revoke_user(&self, user: &str) -> Result<usize, GrantsError> {
         let mut held = self.held();
-        let before = held.len();
-        held.retain(|grant| grant.binding.user != user);
-        self.keep(&held)?;
-        Ok(before - held.len())
+        let before = held.grants.len();
+        held.grants.retain(|grant| grant.binding.user != user);
+        self.keep(&mut held)?;
+        Ok(before - held.grants.len())
     }
 
     /// The approval that holds for a command, if there is one.
     pub(crate) fn find(&self, binding: &Binding) -> Option<Approval> {
         let now = now();
         let held = self.held();
-        let grant = held.iter().find(|grant| {
+        let grant = held.grants.iter().find(|grant| {
             let same = grant.binding.digest == binding.digest
                 && grant.binding.user == binding.user
                 && grant.binding.agent == binding.agent;
@@ -163,11 +168,11 @@ impl Grants {
         };
         let now = now();
         let mut held = self.held();
-        held.retain(|grant| grant.expires > now);
-        if held.len() >= MOST {
-            held.remove(0);
+        held.grants.retain(|grant| grant.expires > now);
+        if held.grants.len() >= MOST {
+            held.grants.remove(0);
         }
-        held.push(Grant {
+        held.grants.push(Grant {
             binding,
             any_session,
             expires: now.saturating_add(time.as_secs()),
@@ -175,14 +180,14 @@ impl Grants {
             note: approval.note.clone(),
             command: command.to_owned(),
         });
-        self.keep(&held)
+        self.keep(&mut held)
     }
 
     /// Replaces the file as a whole, so that a crash leaves the old one or the new one.
-    fn keep(&self, held: &[Grant]) -> Result<(), GrantsError> {
+    fn keep(&self, held: &mut Held) -> Result<(), GrantsError> {
         let Some(path) = &self.file else { return Ok(()) };
         let error = |problem: String| GrantsError { path: path.clone(), problem };
-        let text = serde_json::to_vec_pretty(held).map_err(|e| error(e.to_string()))?;
+        let text = serde_json::to_vec_pretty(&held.grants).map_err(|e| error(e.to_string()))?;
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.new", std::process::id()));
         let new = path.with_file_name(name);
@@ -198,20 +203,18 @@ impl Grants {
             std::fs::rename(&new, path)?;
             Ok(Stamp::of(&file.metadata()?))
         };
-        let written = write().map_err(|e: std::io::Error| error(format!("cannot be written: {e}")))?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(written);
+        held.seen = Some(write().map_err(|e: std::io::Error| error(format!("cannot be written: {e}")))?);
         Ok(())
     }
 
     /// The grants, as they are in the file now: another process may have ended some. A file that cannot be read any
     /// more grants nothing.
-    fn held(&self) -> MutexGuard<'_, Vec<Grant>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = &self.file {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let now = std::fs::symlink_metadata(path).ok().map(|metadata| Stamp::of(&metadata));
-            if now != *seen {
-                (*held, *seen) = read(path).unwrap_or_default();
+            if now != held.seen {
+                *held = read(path).unwrap_or_default();
             }
         }
         held
@@ -219,14 +222,14 @@ impl Grants {
 }
 
 /// What a file grants, and what it was then; what is wrong with it.
-fn read(path: &Path) -> Result<(Vec<Grant>, Option<Stamp>), String> {
+fn read(path: &Path) -> Result<Held, String> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let file = match options.open(path) {
         Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), None)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Held::default()),
         Err(e) => return Err(format!("cannot be opened: {e}")),
     };
     let metadata = file.metadata().map_err(|e| format!("cannot be looked at: {e}"))?;
@@ -246,8 +249,8 @@ fn read(path: &Path) -> Result<(Vec<Grant>, Option<Stamp>), String> {
     let mut text = String::new();
     std::io::Read::read_to_string(&mut std::io::Read::take(&file, MOST_BYTES), &mut text)
         .map_err(|e| format!("cannot be read: {e}"))?;
-    let held = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-    Ok((held, Some(Stamp::of(&metadata))))
+    let grants = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    Ok(Held { grants, seen: Some(Stamp::of(&metadata)) })
 }
 
 fn now() -> u64 {

@@ -4,7 +4,7 @@
 //! `Bash(git push *)` speaks about commands, `Read(.env)` and `Edit(src/**)` about files.
 
 use super::judge::Decision;
-use super::shape::{Piece, Shape, meets};
+use super::shape::{self, Piece, Shape, meets};
 use crate::command::Word;
 
 /// Rules by tool and pattern, as Claude Code's settings have them.
@@ -356,11 +356,7 @@ fn meanings(pattern: &str) -> Vec<Shape> {
         }
         // Between two folders there may be none.
         let part = if at > 0 { part.strip_prefix('/').unwrap_or(part) } else { part };
-        itself.extend(part.chars().map(|c| match c {
-            '*' => Piece::Any,
-            '?' => Piece::One,
-            c => Piece::Char(c),
-        }));
+        itself.extend(shape::pattern(part));
     }
     let below = [itself.as_slice(), &[Piece::Char('/'), Piece::Unknown]].concat();
     let mut meant = vec![itself, below];
