@@ -1,9 +1,11 @@
 //! From shell text to our own tree, by brush-parser. What the conversion does not know becomes
 //! opaque, which is never allowed.
 
+mod ambiguous;
 mod expressions;
 mod words;
 
+use self::ambiguous::Ambiguous;
 use self::words::{unknown_value, value_of};
 use super::{arithmetic, limits};
 use crate::command::{CommandLine, ParsedCommand, SimpleCommand, VariableValue, Word};
@@ -200,12 +202,7 @@ struct Tree {
     compound: bool,
     /// How many substitutions it stands in.
     depth: usize,
-    /// Somewhere in the text a parenthesis follows an equals sign at a distance.
-    gap: bool,
-    /// Somewhere in the text a parenthesis follows another.
-    doubled: bool,
-    /// Something like a comment follows two parentheses before their ends.
-    commented: bool,
+    ambiguous: Ambiguous,
 }
 
 impl Tree {
@@ -222,34 +219,13 @@ impl Tree {
             computed: Vec::new(),
             compound: false,
             depth,
-            gap: false,
-            doubled: false,
-            commented: false,
+            ambiguous: Ambiguous::default(),
         }
     }
 
     fn text(&mut self, text: &str) -> Result<(), ParseError> {
         limits::check_text(text)?;
-        self.doubled |= text.contains("((");
-        self.commented |= text.split("((").skip(1).any(|rest| {
-            let expression = rest.split("))").next().unwrap_or_default();
-            let begins =
-                |before: char| !(before.is_ascii_alphanumeric() || matches!(before, '_' | '$' | '{'));
-            let mut before = ' ';
-            expression.chars().any(|c| {
-                let comment = c == '#' && begins(before);
-                before = c;
-                comment
-            })
-        });
-        // And what follows an array's end at once is a word to the parser, and to bash a mistake.
-        self.gap |= text.split(')').skip(1).any(|rest| {
-            rest.chars().next().is_some_and(|next| !next.is_whitespace() && !";&|)<>".contains(next))
-        });
-        self.gap |= text.split('=').skip(1).any(|rest| {
-            let trimmed = rest.trim_start();
-            trimmed.len() < rest.len() && trimmed.starts_with('(')
-        });
+        self.ambiguous.look_at(text);
         // A mistake of the parser's that makes it panic is the text's problem, not the host's.
         let program = std::panic::catch_unwind(|| program(text))
             .unwrap_or_else(|_| Err(ParseError::new("the parser gave up on it")))?;
@@ -377,7 +353,7 @@ impl Tree {
             }
             Compound::Subshell(subshell) => {
                 // Of `((…))` bash takes for an expression, and expands, what the parser takes for two groups.
-                if self.doubled && begins_with_a_group(&subshell.list) {
+                if self.ambiguous.doubled && begins_with_a_group(&subshell.list) {
                     self.opaque("a group that may be an arithmetic expression");
                 }
                 self.apart(&subshell.list);
@@ -420,14 +396,14 @@ impl Tree {
                 }
             }
             Compound::ArithmeticForClause(clause) => {
-                self.commented_expression();
+                self.ambiguous_expression();
                 for part in [&clause.initializer, &clause.condition, &clause.updater].into_iter().flatten() {
                     self.arithmetic(&part.value, true);
                 }
                 self.apart(&clause.body.list);
             }
             Compound::Arithmetic(command) => {
-                self.commented_expression();
+                self.ambiguous_expression();
                 self.arithmetic(&command.expr.value, true);
                 self.commands.push(SimpleCommand::default());
             }

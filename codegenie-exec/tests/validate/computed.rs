@@ -105,8 +105,8 @@ fn a_group_that_is_an_expression() {
         "for (( i = 0; #'x[$(touch y)]'\n i < 1; i++ )); do ls; done",
     ]);
     assert_allowed(&[
-        "( (ls) )",
         "( ( ls ); ls )",
+        "(ls; (ls) )",
         "(( 1 + 1 ))",
         "(( 16#ff > $# ))",
         "(( 1 + 1 )) # (a comment)",

@@ -244,3 +244,36 @@ fn what_follows_an_array_at_once_is_a_mistake() {
         assert!(matches!(decision(text), Ok(Decision::Allow)), "{text}: {:?}", decision(text));
     }
 }
+
+#[test]
+fn parentheses_apart_are_groups_and_no_expression() {
+    use codegenie_exec::{CommandPolicy, CommandRequest, Decision};
+    let policy = CommandPolicy::default();
+    let decision = |text: &str| policy.judge(&CommandRequest::shell(text)).map(|verdict| verdict.decision);
+    for text in [
+        "( (reboot) )",
+        "((reboot) )",
+        "( (reboot))",
+        "(\\n(reboot)\\n)",
+        "echo $( (reboot) )",
+        "echo $((reboot) )",
+        "echo $( (reboot))",
+        "echo `( (reboot) )`",
+        "cat <( (reboot) )",
+        "cat <((reboot) )",
+        "x=$( (reboot) ); ls",
+        "f() ( (reboot) ); f",
+        "f() ((reboot) ); f",
+        "cat <<E\\n$( (reboot) )\\nE",
+        "if ( (reboot) ); then ls; fi",
+        "for ((;;) ); do ls; done",
+        "( ( ))",
+        "( ( 1 ))",
+        "((1) )",
+        "(\\\n(1))",
+        "ls; ( (1 ))",
+    ] {
+        assert!(!matches!(decision(text), Ok(Decision::Allow)), "{text}");
+    }
+    assert_allowed(&["((1))", "((1)) \n", "( (ls); ls )", "( ls ) && ( ls )", "((1 + (2))) && ls"]);
+}

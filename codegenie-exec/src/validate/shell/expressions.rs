@@ -7,10 +7,13 @@ use crate::validate::arithmetic;
 use brush_parser::ast;
 
 impl Tree {
-    /// Where the parser leaves out a comment, bash computes.
-    pub(super) fn commented_expression(&mut self) {
-        if self.commented {
+    /// What the parser takes for an expression, and bash perhaps for something else.
+    pub(super) fn ambiguous_expression(&mut self) {
+        if self.ambiguous.commented {
             self.opaque("an arithmetic expression with what may be a comment");
+        }
+        if self.ambiguous.spaced {
+            self.opaque("an arithmetic expression that may be two groups");
         }
     }
 

@@ -48,8 +48,7 @@ impl Tree {
                     ast::AssignmentValue::Scalar(value) => self.word(value),
                     ast::AssignmentValue::Array(values) => {
                         self.compound = true;
-                        if self.gap {
-                            // The parser takes `x= (a)` for an array; to bash it is a mistake.
+                        if self.ambiguous.array {
                             self.opaque("a list that may be no array's");
                         }
                         for (subscript, value) in values {
