@@ -35,5 +35,6 @@ pub use reload::PolicyFile;
 #[cfg(feature = "edit")]
 pub(crate) use file::judge_edit;
 pub(crate) use judge::judge;
+pub(crate) use knowledge::may_run_others;
 pub use shell::ParseError;
 pub(crate) use shell::parse;

@@ -117,3 +117,18 @@ async fn two_hundred_threads_run() {
                   printf(\"threads %d\\n\", made); return 0; }\nE\ncc -pthread -o t t.c; ./t";
     works(as_is, script, "threads 200").await;
 }
+
+/// A folder that looks like a bare repository, whose configuration runs a program: `git status` in it is a reading command.
+#[tokio::test]
+#[ignore = "needs git"]
+async fn git_obeys_no_repository_that_a_folder_pretends_to_be() {
+    let trap = "git init --quiet --bare trap; git -C trap config core.bare false; git -C trap config core.worktree /work-is-elsewhere; \
+                printf '#!/bin/sh\\necho ran > /tmp/ran\\n' > hook; chmod +x hook; cd trap; git config core.worktree $PWD; \
+                git config core.fsmonitor $PWD/../hook";
+    let trap = format!("export GIT_CONFIG_COUNT=0; {trap}");
+    works(as_is, &format!("{trap}; git status > /dev/null || true; cat /tmp/ran"), "ran").await;
+    let confined = format!(
+        "count=$GIT_CONFIG_COUNT; {trap}; export GIT_CONFIG_COUNT=$count; git status || true; ls /tmp/ran || echo kept"
+    );
+    works(as_is, &confined, "kept").await;
+}

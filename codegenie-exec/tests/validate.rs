@@ -16,6 +16,8 @@ use proptest::prelude::*;
 
 #[path = "validate/computed.rs"]
 mod computed;
+#[path = "validate/derived.rs"]
+mod derived;
 #[path = "validate/directories.rs"]
 mod directories;
 #[path = "../fuzz/exercises/validate.rs"]

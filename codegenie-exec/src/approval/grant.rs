@@ -124,6 +124,12 @@ impl Grants {
         Ok(Self { held: Mutex::new(held), file: Some(path) })
     }
 
+    /// The file, where there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// The grants that hold now.
     #[must_use]
     pub fn list(&self) -> Vec<Grant> {

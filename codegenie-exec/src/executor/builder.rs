@@ -11,6 +11,7 @@ use codegenie_perf::{CacheBackend, NoCache};
 use codegenie_security::{
     AccessControl, AuditEvent, AuditResult, AuditSink, DangerousNoAudit, EventClass, Retention, ThreatLevel,
 };
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,13 +35,25 @@ pub enum BuildError {
          or say dangerous_without_audit()"
     )]
     NothingRecorded,
+    /// A command could change what it is allowed to do.
+    #[error(
+        "the {what} {} lies where commands may write, and decides what they may do: keep it outside of the workspace, or grant it \
+         read-only right below", path.display()
+    )]
+    #[non_exhaustive]
+    WritableByCommands {
+        /// `command policy` or `file of grants`.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+    },
     /// The editor would edit what no command may write.
     #[cfg(feature = "edit")]
     #[error("the editor's root {} lies in no writable path of the sandbox policy: edit within the workspace", root.display())]
     #[non_exhaustive]
     EditorOutside {
         /// The editor's root.
-        root: std::path::PathBuf,
+        root: PathBuf,
     },
 }
 
@@ -222,6 +235,16 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
         let workspace =
             confinement.write.first().or_else(|| confinement.read.iter().find(|path| path.is_dir())).cloned();
         let workspace = workspace.ok_or(BuildError::NoWorkspace)?;
+        let policy = match &self.policy {
+            PolicySource::File(file) => Some(("command policy", file.path())),
+            PolicySource::Fixed(_) => None,
+        };
+        for (what, path) in policy.into_iter().chain(self.grants.path().map(|path| ("file of grants", path)))
+        {
+            if confinement.lets_replace(&real(path)) {
+                return Err(BuildError::WritableByCommands { what, path: path.to_path_buf() });
+            }
+        }
         #[cfg(feature = "edit")]
         if let Some(editor) = &self.editor {
             let root = editor.root();
@@ -247,4 +270,13 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             editor: self.editor,
         })
     }
+}
+
+/// Where a file is that may not be there yet.
+fn real(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    absolute.canonicalize().unwrap_or_else(|_| {
+        let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
+        folder.zip(absolute.file_name()).map_or_else(|| absolute.clone(), |(folder, name)| folder.join(name))
+    })
 }

@@ -1,19 +1,12 @@
 //! What a session must be permitted to execute, by the names that stand in a command.
 
 use crate::command::{ParsedCommand, SimpleCommand, Word};
+use crate::validate::may_run_others;
 use codegenie_security::{AccessControl, Decision, Reason, Session};
 use std::path::{Component, Path, PathBuf};
 
 /// What a program that only the shell will know is called.
 const UNKNOWN: &str = "command:(unknown)";
-
-/// Programs that run what their arguments name.
-const WRAPPERS: [&str; 37] = [
-    "env", "command", "builtin", "exec", "eval", "xargs", "parallel", "nohup", "timeout", "nice", "ionice",
-    "chrt", "taskset", "setsid", "stdbuf", "time", "watch", "find", "fd", "sh", "bash", "dash", "zsh", "ksh",
-    "busybox", "toybox", "su", "sudo", "doas", "pkexec", "chroot", "unshare", "nsenter", "script", "strace",
-    "flock", "setpriv",
-];
 
 /// The first resource that the session may not execute, and why.
 ///
@@ -66,7 +59,7 @@ fn needed(parsed: &ParsedCommand, cwd: &Path) -> Vec<String> {
 /// Every name that a wrapper could run: too many is safe, since only a denial counts.
 fn run_by_wrapper(command: &SimpleCommand) -> Vec<String> {
     let program = command.words.first().and_then(Word::literal).map(base_name);
-    if !program.is_some_and(|program| WRAPPERS.contains(&program)) {
+    if !program.is_some_and(may_run_others) {
         return Vec::new();
     }
     let separators = |c: char| c.is_whitespace() || "|&;()<>`$\"'={}\\".contains(c);

@@ -129,6 +129,14 @@ pub(crate) fn is_protected(path: &str) -> bool {
     leads_through(path, &NAMES)
 }
 
+/// Whether a name that begins with the last part of a path may be [`protected`].
+#[cfg(feature = "executor")]
+pub(crate) fn may_begin_protected(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let begins = |name: &str| name.get(..last.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(last));
+    !last.is_empty() && protected().flat_map(|name| name.split('/')).any(begins)
+}
+
 /// Whether the text of a path leads to, or through, one of [`CREDENTIALS`].
 #[cfg(feature = "executor")]
 pub(crate) fn is_credential(path: &str) -> bool {

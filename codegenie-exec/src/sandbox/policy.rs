@@ -135,6 +135,11 @@ impl Default for SandboxPolicy {
             ("TERM", "dumb"),
             ("USER", "agent"),
             ("LOGNAME", "agent"),
+            // A folder that looks like a bare repository could bring configuration that runs programs: git takes it for
+            // one only where it is named.
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "safe.bareRepository"),
+            ("GIT_CONFIG_VALUE_0", "explicit"),
         ];
         Self {
             read: Vec::new(),
@@ -210,6 +215,23 @@ impl SandboxPolicy {
     /// What a command can write to: on the host or in a layer.
     pub(super) fn writable(&self) -> impl Iterator<Item = &PathBuf> {
         self.write.iter().chain(self.overlays.iter().map(|overlay| &overlay.workspace))
+    }
+
+    /// Whether a command could write to a path, or put something else in its place, as a host should know of its own
+    /// policies, approvals and keys. By the text of paths: compare real paths with a policy that is
+    /// [resolved](Self::resolve).
+    ///
+    /// An entry that is read-only right below a writable directory stays where it is. Deeper ones do not: the directories
+    /// between are the command's to rename.
+    #[must_use]
+    pub fn lets_replace(&self, path: &Path) -> bool {
+        let holds = |root: &&PathBuf| path.starts_with(root);
+        let deepest = |entries: &mut dyn Iterator<Item = &PathBuf>| {
+            entries.filter(holds).max_by_key(|root| root.components().count()).cloned()
+        };
+        let Some(writable) = deepest(&mut self.write.iter()) else { return false };
+        let kept = deepest(&mut self.read.iter().chain(&self.hide));
+        !kept.is_some_and(|kept| kept.parent() == Some(writable.as_path()))
     }
 
     /// The same policy with nothing writable: what was, can be read. Copy-on-write paths stay, since what

@@ -1,5 +1,6 @@
 //! What one use of a known program does: its options and operands against the table.
 
+mod derived;
 mod operands;
 mod options;
 mod suspicious;
@@ -55,6 +56,8 @@ struct Reader<'a, 'c> {
     scripted: bool,
     /// Its operands are changed where they are.
     in_place: bool,
+    /// Where it is told to work.
+    directory: Option<Place>,
     /// An option that the table does not list.
     unlisted: Option<String>,
     /// An option's value may be no word, or several.
@@ -83,6 +86,7 @@ pub(super) fn examine<'a>(
         remote: false,
         scripted: false,
         in_place: false,
+        directory: None,
         unlisted: None,
         shifted: false,
         operands: Vec::new(),

@@ -81,6 +81,12 @@ pub(super) enum Role {
     Script,
     /// The files that its operands name are changed where they are.
     InPlace,
+    /// It is the directory that the program works in.
+    Directory,
+    /// It is the permissions of what is made.
+    Mode,
+    /// It is the beginning of the names of files that are written.
+    Prefix,
     /// It makes the use one that only reads.
     Reads,
     /// It makes the use one that only reads from the service that its configuration names.
@@ -160,6 +166,21 @@ pub(super) fn program(name: &str) -> Option<&'static Program> {
             known
         })
         .get(name)
+}
+
+/// Whether a program may run what its arguments name: one that is not known may.
+pub(crate) fn may_run_others(name: &str) -> bool {
+    let runs = |program: &Program| {
+        let by_option = || program.options.iter().any(|(_, role)| matches!(role, Role::Command));
+        matches!(
+            program.effect,
+            Effect::Wraps
+                | Effect::Joins
+                | Effect::Is(Class::Unknown | Class::ExecutesCode | Class::Escalates)
+        ) || program.language == Some(Language::Find)
+            || by_option()
+    };
+    program(name).is_none_or(runs)
 }
 
 /// Reads a table, and tells of every line that is not understood.
@@ -290,6 +311,9 @@ fn role(name: &str) -> Option<Role> {
         "cmd" => Role::Command,
         "script" => Role::Script,
         "inplace" => Role::InPlace,
+        "dir" => Role::Directory,
+        "mode" => Role::Mode,
+        "prefix" => Role::Prefix,
         "reads" => Role::Reads,
         "remote" => Role::Remote,
         "name" => Role::Name,
@@ -324,6 +348,18 @@ mod tests {
             }
         }
         assert!(twice.is_empty(), "{}", twice.join("\n"));
+    }
+
+    #[test]
+    fn what_runs_others_is_known_as_such() {
+        let wrappers = "env command builtin exec eval xargs parallel nohup timeout nice ionice chrt taskset setsid stdbuf time \
+                        watch find fd sh bash dash zsh ksh busybox toybox su sudo doas pkexec chroot unshare nsenter script strace \
+                        flock setpriv ltrace gdb perf ssh proot firejail systemd-run chpst catchsegv some-unknown-program";
+        let missing: Vec<&str> = wrappers.split_whitespace().filter(|name| !may_run_others(name)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        for name in ["ls", "cat", "grep", "cp", "rm", "wc", "head"] {
+            assert!(!may_run_others(name), "{name}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::class::Class;
 use super::judge::Decision;
+use super::knowledge;
 use super::permissions::Permissions;
 use super::shell;
 use crate::command::{CommandLine, Word};
@@ -395,6 +396,17 @@ impl CommandPolicy {
 
     /// The strictest rule that matches: decision, name, reason, purity.
     pub(super) fn strictest_match(&self, words: &[Word]) -> Option<(Decision, String, String, bool)> {
+        let named = self.matching(words);
+        // `git -C x push` is a `git push` to what refuses or asks about that.
+        let without = without_leading_options(words).filter_map(|words| self.matching(&words));
+        let strict = without.filter(|(decision, ..)| *decision != Decision::Allow);
+        named
+            .into_iter()
+            .chain(strict)
+            .reduce(|strictest, other| if other.0 > strictest.0 { other } else { strictest })
+    }
+
+    fn matching(&self, words: &[Word]) -> Option<(Decision, String, String, bool)> {
         let permission = self.permissions.command(words).map(|(decision, rule)| {
             (decision, format!("permissions: {rule}"), "the host's policy".to_owned(), false)
         });
@@ -415,6 +427,32 @@ impl CommandPolicy {
         };
         Some((rule.decision, name, reason, rule.pure && rule.decision == Decision::Allow))
     }
+}
+
+/// The words without options before the first that is none. Where it is not known whether an option takes the next word for
+/// its value, without that and with it.
+fn without_leading_options(words: &[Word]) -> impl Iterator<Item = Vec<Word>> {
+    const MOST: usize = 16;
+    let known = words
+        .first()
+        .and_then(Word::literal)
+        .and_then(|program| knowledge::program(program.rsplit('/').next().unwrap_or(program)));
+    let is_option = |word: Option<&Word>| word.is_some_and(|word| word.as_written().starts_with('-'));
+    let takes_a_value = move |word: Option<&Word>| {
+        let Some(name) = word.map(Word::as_written).filter(|name| name.starts_with('-')) else {
+            return false;
+        };
+        let flag = known.is_some_and(|program| {
+            program.options.iter().any(|(option, role)| *option == name && *role == knowledge::Role::Flag)
+        });
+        !flag && !name.contains('=')
+    };
+    let leading = (1..words.len().min(MOST))
+        .take_while(move |at| is_option(words.get(*at)) || takes_a_value(words.get(at - 1)));
+    leading.filter_map(|at| {
+        let (program, rest) = (words.first()?, words.get(at + 1..)?);
+        (!rest.is_empty()).then(|| std::iter::once(program).chain(rest).cloned().collect())
+    })
 }
 
 fn one_line(text: &str) -> String {

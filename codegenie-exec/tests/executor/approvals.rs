@@ -261,7 +261,8 @@ async fn a_command_gets_no_more_than_it_needs() {
 #[tokio::test]
 async fn a_policy_file_is_followed_and_its_mistakes_are_on_record() {
     let world = World::new();
-    let path = world.workspace.path().join("policy.toml");
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("policy.toml");
     let rule = |decision: &str| format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"{decision}\"\n");
     std::fs::write(&path, rule("allow")).unwrap();
     let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
@@ -302,7 +303,8 @@ fn policy_changes_while_asked(
 #[tokio::test]
 async fn a_policy_that_denies_meanwhile_is_not_approved_away() {
     let world = World::new();
-    let path = world.workspace.path().join("policy.toml");
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("policy.toml");
     let rule = |decision: &str| format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"{decision}\"\n");
     let executor = policy_changes_while_asked(&world, &path, &rule("ask"), rule("deny"));
     let error = executor.execute(&world.token, &shell("tool")).await.unwrap_err();
@@ -339,7 +341,8 @@ async fn what_is_on_standard_input_is_shown() {
 #[tokio::test]
 async fn another_policy_needs_another_answer() {
     let world = World::new();
-    let path = world.workspace.path().join("policy.toml");
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("policy.toml");
     let rule = |reason: &str| {
         format!("[[rules]]\nprefix = [\"tool\"]\ndecision = \"ask\"\njustification = \"{reason}\"\n")
     };

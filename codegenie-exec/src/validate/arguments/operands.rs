@@ -12,6 +12,9 @@ impl<'a> Reader<'a, '_> {
     fn operand(&mut self, number: usize, word: &'a Word, role: Role) {
         match role {
             Role::Flag | Role::Value | Role::Reads | Role::Remote | Role::Script | Role::InPlace => {}
+            Role::Directory => self.works_in(Some(word), None),
+            Role::Mode => self.mode(word.literal()),
+            Role::Prefix => self.prefix(Some(word), None),
             Role::Write => {
                 let place = place::of_word(word, self.context);
                 self.written(place, word.as_written());
@@ -68,6 +71,17 @@ impl<'a> Reader<'a, '_> {
         if let Some(url) = operands.iter().find(|word| read && word.as_written().contains("://")) {
             self.found(Class::Network, format!("{}: an address of another machine", url.as_written()));
         }
+        // A package that is named by where it lies is fetched from there, by version control and what that runs.
+        const ORIGINS: &[&str] = &["github", "gitlab", "bitbucket", "gist", "git", "file", "hg", "svn"];
+        let elsewhere = |text: &str| {
+            let origin = text.split_once(':').map(|(origin, _)| origin.rsplit('@').next().unwrap_or(origin));
+            origin.is_some_and(|origin| ORIGINS.contains(&origin) || origin.starts_with("git+"))
+        };
+        if let Some(word) =
+            operands.iter().find(|word| program.effect == Effect::Remote && elsewhere(word.as_written()))
+        {
+            self.found(Class::Network, format!("{}: is fetched from elsewhere", word.as_written()));
+        }
         // A pipe to some readers of files.
         if let Some(word) = operands.iter().find(|word| {
             let text = word.as_written().trim();
@@ -92,6 +106,7 @@ impl<'a> Reader<'a, '_> {
         if certain + usize::from(self.scripted) < program.least && !self.reads {
             self.found(Class::ExecutesCode, "without operands it takes commands from its input");
         }
+        self.derived(&operands);
         let script = usize::from(program.language.is_some() && !self.scripted);
         if self.in_place {
             for word in operands.iter().skip(script) {

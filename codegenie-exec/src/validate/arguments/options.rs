@@ -1,5 +1,6 @@
 //! What an option does, by the table.
 
+use super::derived::keeps_apart;
 use super::suspicious::suspicious;
 use super::{Reader, Run};
 use crate::command::Word;
@@ -38,6 +39,10 @@ impl<'a> Reader<'a, '_> {
             let option = format!("-{letter}");
             let role = self.exact_role(&option);
             let takes = !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote | Role::InPlace));
+            if role == Some(Role::InPlace) && !rest.is_empty() {
+                // `-i.bak`: the rest is how the copy's name ends.
+                return self.play(&option, role, Some(Value::Attached(rest)), None);
+            }
             if takes {
                 let attached = (!rest.is_empty()).then_some(Value::Attached(rest));
                 return self.play(&option, role, attached, next);
@@ -57,10 +62,7 @@ impl<'a> Reader<'a, '_> {
     fn long_with_one_dash(&mut self, letters: &str) {
         let takes = |letter: char| {
             let role = self.exact_role(&format!("-{letter}"));
-            (
-                role.is_some(),
-                !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote | Role::InPlace)),
-            )
+            (role.is_some(), !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote)))
         };
         let mut unknown = false;
         for letter in letters.chars() {
@@ -158,7 +160,7 @@ impl<'a> Reader<'a, '_> {
                 self.in_place = true;
                 // The name of a copy, which may lie elsewhere.
                 if let Some(Value::Attached(suffix)) = attached
-                    && suffix.contains(['/', '*'])
+                    && !keeps_apart(suffix)
                 {
                     self.found(Class::WritesOutside, format!("{name}={suffix}: writes copies by that name"));
                 }
@@ -209,6 +211,15 @@ impl<'a> Reader<'a, '_> {
                     (None, None) => Place::Outside,
                 };
                 self.written(place, name);
+                takes_next
+            }
+            Some(role @ (Role::Directory | Role::Mode | Role::Prefix)) => {
+                let attached = attached.map(|Value::Attached(text)| text);
+                match role {
+                    Role::Directory => self.works_in(next, attached),
+                    Role::Mode => self.mode(attached.or_else(|| next.and_then(Word::literal))),
+                    _ => self.prefix(next, attached),
+                }
                 takes_next
             }
             Some(Role::Command) => {

@@ -1,0 +1,128 @@
+//! Files that get another name, another owner or another place than the words of a command say.
+
+use super::{assert_allowed, assert_asked};
+use codegenie_exec::{CommandPolicy, CommandRequest, Decision};
+
+#[test]
+fn a_name_that_a_program_makes_is_judged() {
+    assert_asked(&[
+        "cp -r x/.git .",
+        "cp --parents x/.git/config .",
+        "install x/.envrc .",
+        "gunzip x/.envrc.gz",
+        "xz -d sub/.git.xz",
+        "unzstd .bashrc.zst",
+        "split -a1 x sub/.gi",
+        "split x .g",
+        "split x rust-toolchai",
+        "csplit -f sub/.en x 1",
+        "csplit --prefix=mise.tom x 1",
+        "sed --in-place=c s/a/b/ .envr",
+        "sed -ic s/a/b/ .envr",
+        "sed -ni.toml p mise",
+        "sed -in p x",
+        "sed -i.toml s/a/b/ mise",
+        "install -S c a .envr",
+    ]);
+    assert_allowed(&[
+        "cp -r x/src y",
+        "gunzip x/data.gz",
+        "split -l 100 big part-",
+        "split big",
+        "csplit -f part x 10",
+        "sed -i.bak s/a/b/ x",
+        "sed -i s/a/b/ x",
+        "sed -ni p x",
+        "sed -i~ s/a/b/ x",
+    ]);
+}
+
+#[test]
+fn permissions_that_lend_an_owner_are_asked() {
+    assert_asked(&[
+        "mkdir -m 4755 x",
+        "mkdir -m2755 x",
+        "mkdir --mode=u+s x",
+        "mkdir -m 06000 x",
+        "install -m 4755 a b",
+        "install -m u=rwxs a b",
+        "install --mode=6755 a b",
+        "mkfifo -m $m x",
+    ]);
+    assert_allowed(&["mkdir -m 755 x", "mkdir -m 1777 x", "install -m 0644 a b", "install -m u=rw,go=r a b"]);
+}
+
+#[test]
+fn what_a_program_works_on_lies_within_the_workspace() {
+    assert_asked(&[
+        "terraform fmt ../..",
+        "codespell -w ../x",
+        "codespell -w /home/x",
+        "codespell -w $y/x",
+        "git add ../x",
+        "cd sub && git add ../../x",
+        "git -C .. add x",
+        "git -C /srv/other add x",
+        "git -C ~ stash push",
+        "git -C .git/modules/x add y",
+        "git -C $d add x",
+        "git mv x .envrc",
+        "codespell -w .envrc",
+        "cp -P /proc/self/root r",
+        "cp -a /proc/self/cwd r",
+        "cp -d /dev/fd/0 r",
+        "cp -r ////proc/1 r",
+    ]);
+    assert_allowed(&[
+        "terraform fmt modules",
+        "codespell -w src",
+        "git add .",
+        "git add src/x",
+        "git -C sub status",
+        "git -C sub add x",
+        "git -C ../other log",
+        "cat /proc/cpuinfo",
+        "cp /usr/share/x y",
+    ]);
+}
+
+#[test]
+fn a_package_is_what_the_service_has() {
+    assert_asked(&[
+        "npm view github:a/b",
+        "npm view x@gitlab:a/b",
+        "npm view git+ssh://a/b",
+        "npm info file:x",
+    ]);
+    assert_allowed(&["npm view left-pad", "npm view @scope/name version"]);
+}
+
+#[test]
+fn options_before_a_subcommand_do_not_hide_it_from_rules() {
+    let policy = CommandPolicy::from_toml(
+        "[[rules]]\nprefix = ['git', 'push']\ndecision = 'deny'\n\
+         [[rules]]\nprefix = ['git', 'log']\ndecision = 'ask'\n\
+         [permissions]\ndeny = ['Bash(npm publish:*)']\n",
+    )
+    .unwrap();
+    let decide = |text: &str| policy.judge(&CommandRequest::shell(text)).unwrap().decision;
+    for text in [
+        "git push",
+        "git -C x push",
+        "git -C x --no-pager push origin",
+        "git --git-dir=x push",
+        "git -c a.b=c -c d.e=f push",
+        "env git -p push",
+        "npm --silent publish",
+        "npm --prefix x publish --tag y",
+    ] {
+        assert_eq!(decide(text), Decision::Deny, "{text}");
+    }
+    assert_eq!(decide("git --no-pager log"), Decision::Ask);
+    assert_eq!(decide("git --no-pager diff push"), Decision::Allow);
+    // What allows is taken by its words.
+    let policy = CommandPolicy::from_toml("[[rules]]\nprefix = ['x', 'y']\ndecision = 'allow'\n").unwrap();
+    let decide = |text: &str| policy.judge(&CommandRequest::shell(text)).unwrap().decision;
+    assert_eq!(decide("x y"), Decision::Allow);
+    assert_eq!(decide("x -C / y"), Decision::Ask);
+}
