@@ -76,8 +76,9 @@ impl<S> SandboxRegistry<S> {
         Self { shared: Arc::new(Shared { sandbox, state, private: None, now: Box::new(now) }) }
     }
 
-    /// Lets it make private directories below `root`, which must be the host's alone. What a registry that ended without
-    /// tidying up has left there is not touched.
+    /// Lets it make private directories below `root`, which must be the host's alone. On Linux with the feature `native`
+    /// what hosts have left there that are gone without tidying up is removed now, and what others that run have there stays;
+    /// elsewhere nothing tells the two apart, and all of it stays.
     pub fn private_directories(mut self, root: impl Into<PathBuf>) -> Result<Self, LifecycleError> {
         let root = PrivateRoot::open(root.into())?;
         match Arc::get_mut(&mut self.shared) {

@@ -315,6 +315,47 @@ async fn private_directories_come_and_go() {
     assert_eq!(std::fs::read_dir(&below).unwrap().count(), 0);
 }
 
+/// Ends as a host that crashes does: nothing is dropped.
+#[cfg(all(feature = "native", target_os = "linux"))]
+#[test]
+fn what_a_host_left_is_removed_and_what_another_has_is_not() {
+    let root = tempfile::tempdir_in("/var/tmp").unwrap();
+    let below = root.path().join("agents");
+    let open = || {
+        let registry = SandboxRegistry::new(Still, SandboxQuota::default());
+        registry.private_directories(&below).unwrap()
+    };
+    let make = |registry: &SandboxRegistry<Still>, name: &str| {
+        let made = registry
+            .create_private(SandboxOptions::new(name, "ada"), |own| SandboxPolicy::workspace_write(own));
+        drop(made.unwrap());
+        let directory = registry.get(name).unwrap().snapshot().unwrap().directory.unwrap();
+        std::fs::create_dir_all(directory.join("deep/er")).unwrap();
+        std::fs::write(directory.join("deep/er/file"), "x").unwrap();
+        directory
+    };
+    let living = open();
+    let kept = make(&living, "kept");
+    std::fs::create_dir(below.join("the-hosts-own")).unwrap();
+
+    // The lock of a process that is gone is free, and its directory is there.
+    let gone = open();
+    let left = make(&gone, "left");
+    let lock = left.parent().unwrap().join("lock");
+    assert!(lock.exists());
+    std::fs::rename(left.parent().unwrap(), below.join("1-0")).unwrap();
+    drop(gone);
+    std::fs::create_dir(below.join("1-1")).unwrap();
+    assert!(below.join("1-0/workspace/deep/er/file").exists());
+
+    let next = open();
+    assert!(!below.join("1-0").exists() && !below.join("1-1").exists());
+    assert!(kept.join("deep/er/file").exists() && below.join("the-hosts-own").exists());
+    living.close("kept").unwrap();
+    assert!(!kept.exists());
+    drop(next);
+}
+
 #[tokio::test]
 async fn closing_kills_a_real_command() {
     let workspace = tempfile::tempdir_in("/var/tmp").unwrap();

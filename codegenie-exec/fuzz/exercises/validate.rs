@@ -2,7 +2,9 @@
 //! with the others.
 
 use codegenie_exec::{CommandPolicy, CommandRequest, Decision};
+use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 /// Judges bytes as a command line for a shell, and its words as a command without one.
 pub(crate) fn validate(bytes: &[u8]) {
@@ -22,6 +24,31 @@ pub(crate) fn validate(bytes: &[u8]) {
         // What is caught there would be a panic.
         Err(error) => assert!(!error.to_string().contains("gave up"), "{text:?}: {error}"),
     }
+    stricter(&text, &policy);
     let words: Vec<&str> = text.split(' ').collect();
     let _ = policy.judge(&CommandRequest::argv(words));
+}
+
+/// A host's rules that only refuse and ask, of every kind.
+static STRICTER: LazyLock<CommandPolicy> = LazyLock::new(|| {
+    let rules = "[[rules]]\nprefix = ['ls', '-l']\ndecision = 'deny'\n\
+                 [permissions]\ndeny = ['Read(**/*.env)', 'Bash(cat x*)', 'Edit(src/**)']\nask = ['Bash(git:*)', 'Read(//etc/**)']\n";
+    CommandPolicy::from_toml(rules).expect("the rules are good")
+});
+
+/// Rules that only refuse and ask make nothing laxer, wherever it runs and whatever is set.
+fn stricter(text: &str, policy: &CommandPolicy) {
+    let workspace = Path::new("/ws");
+    let elsewhere = text.chars().filter(|c| c.is_ascii_graphic()).take(8).collect::<String>();
+    let value = text.chars().take(16).collect::<String>();
+    let plain = CommandRequest::shell(text);
+    for request in
+        [plain.clone().cwd("/ws/sub"), plain.clone().cwd(format!("/ws/{elsewhere}")), plain.env("A", value)]
+    {
+        let decide =
+            |policy: &CommandPolicy| policy.judge_in(&request, workspace).map(|verdict| verdict.decision);
+        if let (Ok(before), Ok(after)) = (decide(policy), decide(&STRICTER)) {
+            assert!(after >= before, "{before} became {after}: {request:?}");
+        }
+    }
 }

@@ -1,17 +1,30 @@
 //! Private directories: made empty, removed whole.
 
 use super::error::LifecycleError;
+#[cfg(codegenie_native)]
+use crate::native::Locked;
+#[cfg(codegenie_native)]
+use std::collections::HashMap;
+#[cfg(codegenie_native)]
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(codegenie_native)]
+use std::sync::{Mutex, PoisonError};
 
 /// What the directory itself is called, in one of its own: what is removed is moved within that.
 const NAME: &str = "workspace";
+/// Beside it: locked as long as its host is there.
+#[cfg(codegenie_native)]
+const LOCK: &str = "lock";
 
 #[derive(Debug)]
 pub(super) struct PrivateRoot {
     root: PathBuf,
     next: AtomicU64,
+    #[cfg(codegenie_native)]
+    held: Mutex<HashMap<PathBuf, Locked>>,
 }
 
 impl PrivateRoot {
@@ -33,7 +46,20 @@ impl PrivateRoot {
                 return Err(failed(io::Error::other(problem)));
             }
         }
-        Ok(Self { root, next: AtomicU64::new(0) })
+        let root = Self {
+            root,
+            next: AtomicU64::new(0),
+            #[cfg(codegenie_native)]
+            held: Mutex::default(),
+        };
+        #[cfg(codegenie_native)]
+        root.remove_left().map_err(|error| {
+            let root = root.root.display();
+            LifecycleError::Directory(format!(
+                "what hosts that are gone have left in {root} cannot be removed: {error}"
+            ))
+        })?;
+        Ok(root)
     }
 
     /// A new empty directory.
@@ -41,6 +67,8 @@ impl PrivateRoot {
         let failed = |path: &Path, error: &io::Error| {
             LifecycleError::Directory(format!("{} cannot be made: {error}", path.display()))
         };
+        #[cfg(codegenie_native)]
+        let _making = self.lock_root().map_err(|error| failed(&self.root, &error))?;
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let own = self.root.join(format!("{}-{number}", std::process::id()));
@@ -51,13 +79,11 @@ impl PrivateRoot {
                 Err(error) => return Err(failed(&own, &error)),
             }
             let directory = own.join(NAME);
-            return match make_directory(&directory) {
-                Ok(()) => Ok(directory),
-                Err(error) => {
-                    let _ = std::fs::remove_dir(&own);
-                    Err(failed(&directory, &error))
-                }
-            };
+            let made = self.hold(&own).and_then(|()| make_directory(&directory));
+            return made.map(|()| directory).map_err(|error| {
+                let _ = self.let_go(&own).and_then(|()| std::fs::remove_dir(&own));
+                failed(&own, &error)
+            });
         }
     }
 
@@ -65,7 +91,8 @@ impl PrivateRoot {
     pub(super) fn remove(&self, directory: &Path) -> io::Result<()> {
         let own = directory.parent().filter(|own| own.parent() == Some(&self.root));
         let Some(own) = own else { return Ok(()) };
-        let removed = remove_tree(own).and_then(|()| std::fs::remove_dir(own));
+        let removed =
+            remove_tree(own).and_then(|()| self.let_go(own)).and_then(|()| std::fs::remove_dir(own));
         match removed {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(io::Error::new(
@@ -74,6 +101,78 @@ impl PrivateRoot {
             )),
             Ok(()) => Ok(()),
         }
+    }
+}
+
+/// Directories belong to the process that made them, and to nobody once that is gone.
+#[cfg(codegenie_native)]
+impl PrivateRoot {
+    /// Between the making of a directory and its lock nobody else looks. It ends when it is dropped.
+    fn lock_root(&self) -> io::Result<Locked> {
+        let busy = || io::Error::new(io::ErrorKind::WouldBlock, "other hosts are at work there; try again");
+        Locked::new(File::open(&self.root)?.into())?.ok_or_else(busy)
+    }
+
+    fn hold(&self, own: &Path) -> io::Result<()> {
+        let file = File::options().write(true).create_new(true).open(own.join(LOCK))?;
+        let taken = || io::Error::other("somebody else has locked it");
+        let lock = Locked::new(file.into())?.ok_or_else(taken)?;
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(own.to_path_buf(), lock);
+        Ok(())
+    }
+
+    fn let_go(&self, own: &Path) -> io::Result<()> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(own);
+        match std::fs::remove_file(own.join(LOCK)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Removes what hosts have left that ended without tidying up.
+    fn remove_left(&self) -> io::Result<()> {
+        let _looking = self.lock_root()?;
+        for entry in std::fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let ours =
+                entry.file_name().to_str().and_then(|name| name.split_once('-')).is_some_and(|parts| {
+                    [parts.0, parts.1]
+                        .iter()
+                        .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+                });
+            if !ours || !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let own = entry.path();
+            let left = match File::open(own.join(LOCK)) {
+                Ok(file) => Locked::at_once(file.into())?,
+                // Its host ended while it was made, or was one that locked nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    remove_tree(&own).and_then(|()| std::fs::remove_dir(&own))?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if left.is_some() {
+                remove_tree(&own)
+                    .and_then(|()| self.let_go(&own))
+                    .and_then(|()| std::fs::remove_dir(&own))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(codegenie_native))]
+impl PrivateRoot {
+    #[allow(clippy::unused_self, reason = "as where there are locks")]
+    fn hold(&self, _own: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[allow(clippy::unused_self, reason = "as where there are locks")]
+    fn let_go(&self, _own: &Path) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -44,6 +44,12 @@ impl Locked {
     pub(crate) fn new(file: OwnedFd) -> io::Result<Option<Self>> {
         Ok(try_lock(&file)?.then_some(Self(file)))
     }
+
+    /// As [`new`](Self::new), without a second look: a lock whose holder ended this moment may still count.
+    #[cfg(feature = "lifecycle")]
+    pub(crate) fn at_once(file: OwnedFd) -> io::Result<Option<Self>> {
+        Ok(call(&file, libc::LOCK_EX | libc::LOCK_NB)?.then_some(Self(file)))
+    }
 }
 
 impl Drop for Locked {
