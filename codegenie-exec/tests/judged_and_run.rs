@@ -18,6 +18,7 @@ use codegenie_exec::{
     Sandbox, SandboxPolicy, SandboxRequest,
 };
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -94,6 +95,45 @@ const OPERANDS: [&str; 16] = [
     "+%s",
     "*.txt",
     "a.txt b.csv new.txt",
+];
+
+/// What stands around a command: directories, variables, loops, input and output.
+const AROUND: [&str; 12] = [
+    "cd src && {}",
+    "(cd src; {})",
+    "file=new.txt; {} $file",
+    "file=../new.txt; {} \"$file\"",
+    "for file in a.txt new.txt; do {} $file; done",
+    "echo new.txt | xargs {}",
+    "echo new.txt | {}",
+    "{} | head -3",
+    "{} > made.txt",
+    "if {}; then echo yes; fi",
+    "{ {}; } 2>/dev/null",
+    "echo $({})",
+];
+
+/// Files of a project that some program or other runs, or takes its settings from, where it starts. `RAN` is what they do.
+const HOSTILE: [(&str, &str); 16] = [
+    ("Makefile", "x := $(shell RAN)\nall:\n\tRAN\n"),
+    (
+        "package.json",
+        r#"{"name":"a","version":"1.0.0","scripts":{"preversion":"RAN","test":"RAN","install":"RAN"}}"#,
+    ),
+    ("json.py", "import os; os.system('RAN')\n"),
+    ("sitecustomize.py", "import os; os.system('RAN')\n"),
+    ("conftest.py", "import os; os.system('RAN')\n"),
+    ("setup.py", "import os; os.system('RAN')\n"),
+    ("setup.cfg", "[metadata]\nname = a\n"),
+    ("CMakeLists.txt", "execute_process(COMMAND sh -c \"RAN\")\n"),
+    ("configure", "#!/bin/sh\nRAN\n"),
+    ("Rakefile", "system('RAN')\n"),
+    (".ackrc", "--pager=RAN\n"),
+    (".pylintrc", "[MASTER]\ninit-hook=import os; os.system('RAN')\n"),
+    (".eslintrc.js", "require('child_process').execSync('RAN')\n"),
+    (".perltidyrc", "-b\n"),
+    ("src/ls", "#!/bin/sh\nRAN\n"),
+    ("src/HEAD", "ref: refs/heads/main\n"),
 ];
 
 /// Numbers from a seed, by xorshift.
@@ -182,7 +222,8 @@ fn command(one: &Use, dice: &mut Dice) -> String {
     for _ in 0..dice.roll(3) {
         words.push((*dice.of(&OPERANDS)).to_owned());
     }
-    words.join(" ")
+    let line = words.join(" ");
+    if dice.roll(3) == 0 { dice.of(&AROUND).replace("{}", &line) } else { line }
 }
 
 /// A home with a project in it.
@@ -201,6 +242,17 @@ impl Home {
         std::fs::write(project.join("b.csv"), "a,b\n1,2\n").unwrap();
         std::fs::write(project.join("data.json"), "{\"a\": [1, 2]}\n").unwrap();
         std::fs::write(project.join("src/lib.rs"), "pub fn one() {}\n").unwrap();
+        let ran = format!("touch {}/ran", project.display());
+        for (name, text) in HOSTILE {
+            std::fs::write(project.join(name), text.replace("RAN", &ran)).unwrap();
+            std::fs::set_permissions(project.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        // A folder that git could take for a repository.
+        for folder in ["objects", "refs"] {
+            std::fs::create_dir(project.join("src").join(folder)).unwrap();
+        }
+        let config = format!("[core]\n\tworktree = {}\n\tfsmonitor = {ran};\n", project.display());
+        std::fs::write(project.join("src/config"), config).unwrap();
         // Where these tools are, programs find something to work on; where they are not, an error.
         for line in [
             "git init -q . && git -c user.name=a -c user.email=a@b add -A && git -c user.name=a -c user.email=a@b commit -qm a",
@@ -242,6 +294,7 @@ fn exceeds(class: Class, changed: &[PathBuf]) -> Option<String> {
     // Directories are told as changed where something in them is.
     let outside = changed.iter().find(|path| {
         !path.starts_with("project")
+            || path.ends_with("project/ran")
             || path.starts_with("project/.git/hooks")
             || path.ends_with(".git/config")
     });
@@ -311,4 +364,9 @@ fn what_exceeds_its_class_is_seen() {
     assert!(exceeds(Class::WritesWorkspace, &changes("touch new.txt")).is_none());
     assert!(exceeds(Class::WritesWorkspace, &changes("touch ../new.txt")).is_some());
     assert!(exceeds(Class::WritesWorkspace, &changes("rm ../outside.txt")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &changes("./configure")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &changes("cd src; ./ls")).is_some());
+    if changes("cd src; GIT_CONFIG_COUNT=0 git status").is_empty() {
+        println!("no git here, or one that takes no folder for a repository");
+    }
 }
