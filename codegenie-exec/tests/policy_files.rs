@@ -302,6 +302,52 @@ fn the_linter_names_rules_without_effect() {
 }
 
 #[test]
+fn the_linter_compares_patterns_and_rules_of_both_kinds() {
+    let lint = |text: &str| -> Vec<String> {
+        CommandPolicy::from_toml(text).unwrap().lint().iter().map(ToString::to_string).collect()
+    };
+    let dead = [
+        ("deny = ['Bash(git:*)']\nallow = ['Bash(git push:*)']", "permissions.allow: Bash(git push:*)"),
+        ("deny = ['Bash(git *)']\nask = ['Bash(git push)']", "permissions.ask: Bash(git push)"),
+        (
+            "deny = ['Bash(* --force)']\nallow = ['Bash(git push --force)']",
+            "permissions.allow: Bash(git push --force)",
+        ),
+        ("deny = ['Bash']\nallow = ['Bash(ls:*)']", "permissions.allow: Bash(ls:*)"),
+        ("deny = ['Read(src/**)']\nallow = ['Edit(src/a/*.rs)']", "permissions.allow: Edit(src/a/*.rs)"),
+        ("deny = ['Edit(*.env)']\nask = ['Edit(a/x.env)']", "permissions.ask: Edit(a/x.env)"),
+        ("allow = ['Bash(ls | wc)']", "permissions.allow: Bash(ls | wc)"),
+        ("defaultMode = 'plan'\nallow = ['Bash(make:*)']", "permissions.allow: Bash(make:*)"),
+    ];
+    for (text, rule) in dead {
+        let found = lint(&format!("[permissions]\n{text}\n"));
+        assert_eq!(found.len(), 1, "{text}: {found:#?}");
+        assert!(found[0].starts_with(rule), "{text}: {found:#?}");
+    }
+    let living = [
+        "deny = ['Bash(git push)']\nallow = ['Bash(git push:*)']",
+        "deny = ['Bash(git push:*)']\nallow = ['Bash(git:*)']",
+        "deny = ['Bash(gi*)']\nallow = ['Bash(g*)']",
+        "deny = ['Edit(src/**)']\nallow = ['Read(src/a)']",
+        "deny = ['Edit(src/*.rs)']\nallow = ['Edit(*.rs)']",
+        "deny = ['Edit(src/*)']\nallow = ['Edit(src/**)']",
+        "deny = ['Bash(a *b)']\nallow = ['Bash(a *c)']",
+    ];
+    for text in living {
+        assert_eq!(lint(&format!("[permissions]\n{text}\n")), Vec::<String>::new(), "{text}");
+    }
+    let rule = "[[rules]]\nprefix = ['git', 'push']\ndecision = ";
+    let across = |decision: &str, permissions: &str| {
+        lint(&format!("{rule}'{decision}'\n[permissions]\n{permissions}\n"))
+    };
+    assert!(across("allow", "deny = ['Bash(git:*)']")[0].starts_with("rule 1: git push: can never decide"));
+    assert!(across("deny", "allow = ['Bash(git push origin:*)']")[0].starts_with("permissions.allow"));
+    assert!(across("allow", "defaultMode = 'plan'")[0].starts_with("rule 1"));
+    assert!(across("deny", "allow = ['Bash(git:*)']").is_empty());
+    assert!(across("allow", "deny = ['Bash(git push -f:*)']").is_empty());
+}
+
+#[test]
 fn a_change_that_does_not_load_leaves_the_rules_as_they_were() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("policy.toml");

@@ -26,7 +26,6 @@ impl CommandPolicy {
     #[must_use]
     pub fn lint(&self) -> Vec<PolicyLint> {
         let mut found = Vec::new();
-        let name = |at: usize, prefix: &[String]| format!("rule {}: {}", at + 1, prefix.join(" "));
         for (at, rule) in self.rules.iter().enumerate() {
             let mut add = |problem: String| found.push(PolicyLint { rule: name(at, &rule.prefix), problem });
             let covers = |(other_at, other): &(usize, &super::CommandRule)| {
@@ -56,15 +55,16 @@ impl CommandPolicy {
                 ));
             }
         }
-        let rules: Vec<(Decision, &str)> = self.permissions.rules().collect();
+        self.lint_permissions(&mut found);
+        self.lint_across(&mut found);
+        found
+    }
+
+    fn lint_permissions(&self, found: &mut Vec<PolicyLint>) {
+        let rules: Vec<(Decision, &str)> = self.permissions.every_rule().collect();
         for (at, (decision, text)) in rules.iter().enumerate() {
-            let list = match decision {
-                Decision::Allow => "allow",
-                Decision::Ask => "ask",
-                Decision::Deny => "deny",
-            };
             let mut add = |problem: String| {
-                found.push(PolicyLint { rule: format!("permissions.{list}: {text}"), problem });
+                found.push(PolicyLint { rule: permission(*decision, text), problem });
             };
             let Some(rule) = permissions::read(text) else {
                 add("is not of the form Tool or Tool(pattern)".to_owned());
@@ -73,16 +73,67 @@ impl CommandPolicy {
             if rule.tool == Tool::Other {
                 add("speaks about a tool that is not run here".to_owned());
             }
+            if *decision == Decision::Allow && self.permissions.only_reads() {
+                add("can never decide: under defaultMode plan no rule allows".to_owned());
+                continue;
+            }
+            let joined = rule.pattern.filter(|pattern| rule.tool == Tool::Command && joins_commands(pattern));
+            if let Some(pattern) = joined {
+                add(format!(
+                    "can hardly match: {pattern:?} joins commands, and a rule speaks about each of them by itself"
+                ));
+            }
             let earlier = rules.iter().take(at).find(|(stricter, other)| {
-                let same = permissions::read(other).is_some_and(|other| {
-                    other.tool == rule.tool && (other.pattern.is_none() || other.pattern == rule.pattern)
-                });
-                same && (stricter >= decision)
+                stricter >= decision && permissions::read(other).is_some_and(|other| other.covers(&rule))
             });
             if let Some((_, other)) = earlier {
                 add(format!("can never decide: {other} comes first and matches all that it does"));
             }
         }
-        found
     }
+
+    /// Rules of one kind that stricter ones of the other kind leave nothing to.
+    fn lint_across(&self, found: &mut Vec<PolicyLint>) {
+        let commands = || {
+            self.permissions.every_rule().filter_map(|(decision, text)| {
+                let rule = permissions::read(text).filter(|rule| rule.tool == Tool::Command)?;
+                Some((decision, text, rule))
+            })
+        };
+        for (at, rule) in self.rules.iter().enumerate() {
+            if rule.decision == Decision::Allow && self.permissions.only_reads() {
+                let problem = "can never decide: under defaultMode plan no rule allows".to_owned();
+                found.push(PolicyLint { rule: name(at, &rule.prefix), problem });
+            }
+            let written = format!("{}:*", rule.prefix.join(" "));
+            let itself = permissions::Rule { tool: Tool::Command, pattern: Some(&written) };
+            for (decision, text, permission_rule) in commands() {
+                if decision > rule.decision && permission_rule.covers(&itself) {
+                    let problem = format!(
+                        "can never decide: {} matches all that it does, and is stricter",
+                        permission(decision, text)
+                    );
+                    found.push(PolicyLint { rule: name(at, &rule.prefix), problem });
+                }
+                if decision < rule.decision && itself.covers(&permission_rule) {
+                    let other = name(at, &rule.prefix);
+                    let problem =
+                        format!("can never decide: {other} matches all that it does, and is stricter");
+                    found.push(PolicyLint { rule: permission(decision, text), problem });
+                }
+            }
+        }
+    }
+}
+
+fn name(at: usize, prefix: &[String]) -> String {
+    format!("rule {}: {}", at + 1, prefix.join(" "))
+}
+
+fn permission(decision: Decision, text: &str) -> String {
+    format!("permissions.{decision}: {text}")
+}
+
+fn joins_commands(pattern: &str) -> bool {
+    ["|", ";", "&&", " > ", " < ", "`", "$("].iter().any(|sign| pattern.contains(sign))
 }

@@ -48,14 +48,17 @@ pub(super) enum Tool {
 }
 
 impl Permissions {
-    /// The rules, the strictest first, each with its text.
+    /// The rules that count, the strictest first, each with its text.
     pub(super) fn rules(&self) -> impl Iterator<Item = (Decision, &str)> {
+        self.every_rule().filter(|(decision, _)| *decision != Decision::Allow || !self.only_reads())
+    }
+
+    /// The rules that are written, the strictest first, each with its text.
+    pub(super) fn every_rule(&self) -> impl Iterator<Item = (Decision, &str)> {
         let deny = self.deny.iter().map(|rule| (Decision::Deny, rule.as_str()));
         let ask = self.ask.iter().map(|rule| (Decision::Ask, rule.as_str()));
         let allow = self.allow.iter().map(|rule| (Decision::Allow, rule.as_str()));
-        deny.chain(ask)
-            .chain(allow)
-            .filter(|(decision, _)| *decision != Decision::Allow || !self.only_reads())
+        deny.chain(ask).chain(allow)
     }
 
     /// Why the block cannot be used, if it cannot.
@@ -158,6 +161,32 @@ impl Permissions {
             };
             speaks && pattern.is_none_or(named)
         })
+    }
+}
+
+impl Rule<'_> {
+    /// Whether it is certain to match all that `other` matches: where that is not easily told, it is not.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        /// In the place of any text: nothing but a `*` takes it.
+        const ANY: &str = "\u{1}";
+        let speaks = self.tool == other.tool || (self.tool == Tool::Read && other.tool == Tool::Edit);
+        let Some(pattern) = self.pattern else { return speaks };
+        let Some(theirs) = other.pattern else { return false };
+        if !speaks || self.tool == Tool::Other {
+            return speaks && pattern == theirs;
+        }
+        if self.tool == Tool::Command {
+            let trailing = theirs.strip_suffix(":*").or_else(|| theirs.strip_suffix(" *"));
+            let shown = trailing.unwrap_or(theirs).replace('*', ANY);
+            let longer = trailing.map(|_| format!("{shown} {ANY}"));
+            return command_matches(pattern, &shown)
+                && longer.is_none_or(|longer| command_matches(pattern, &longer));
+        }
+        // A name alone is one at any depth.
+        let anchored = |pattern: &str| pattern.trim_start_matches("./").contains('/');
+        let comparable =
+            !theirs.contains("**") && (!anchored(pattern) || anchored(theirs)) && !theirs.contains('?');
+        pattern == theirs || (comparable && path_matches(pattern, &theirs.replace('*', ANY), false))
     }
 }
 
