@@ -21,6 +21,8 @@ mod protected;
 #[cfg(target_os = "linux")]
 mod record;
 #[cfg(target_os = "linux")]
+mod recovery;
+#[cfg(target_os = "linux")]
 mod repository;
 mod request;
 #[cfg(target_os = "linux")]
@@ -32,15 +34,17 @@ mod told;
 mod unavailable;
 #[cfg(target_os = "linux")]
 mod unified;
-
 #[cfg(target_os = "linux")]
-pub use self::commit::Recovery;
+mod write;
+
 #[cfg(target_os = "linux")]
 pub use self::editor::Editor;
 pub use self::error::{EditError, Refusal};
 pub use self::limits::EditLimits;
 pub use self::outcome::{Applied, BadUndoId, FileChange, Preview, UndoId};
 pub use self::patch::{FilePatch, HunkPlace, Patch, PatchError, PatchLimits, Patched};
+#[cfg(target_os = "linux")]
+pub use self::recovery::Recovery;
 pub use self::request::{BadHash, ContentHash, Edit};
 #[cfg(not(target_os = "linux"))]
 pub use self::unavailable::{Editor, Recovery};

@@ -1,12 +1,13 @@
 //! The editor, where there is one.
 
-use super::commit::{self, Recovery};
+use super::commit;
 use super::error::{EditError, Refusal};
 use super::limits::EditLimits;
 use super::outcome::{Applied, FileChange, Preview, UndoId};
 use super::plan::{Change, Dress, Planner, Target};
 use super::protected::Protected;
 use super::record::{Record, Stage};
+use super::recovery::{self, Recovery};
 use super::request::Edit;
 use super::store::{Entry, Store};
 use crate::beneath;
@@ -103,7 +104,7 @@ impl Editor {
     ) -> Result<Vec<PathBuf>, EditError> {
         let (root, root_fd, root_id, store) = open(root.as_ref(), state.as_ref())?;
         let _locks = store.lock(&root_fd, &root, EditLimits::default().lock_wait)?;
-        commit::forget(&root_fd, root_id, &store)
+        recovery::forget(&root_fd, root_id, &store)
     }
 
     /// Has `gate` look at new content. A finding of `threshold` or more refuses the transaction.
@@ -181,7 +182,7 @@ impl Editor {
     /// does it too.
     pub fn recover(&self) -> Result<Vec<Recovery>, EditError> {
         let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
-        commit::recover(&self.root_fd, self.root_id, &self.store)
+        recovery::recover(&self.root_fd, self.root_id, &self.store)
     }
 
     /// The files that edits speak of, relative to the root, by their text alone: nothing is looked at.
@@ -203,7 +204,7 @@ impl Editor {
 
     fn apply_if(&self, edits: &[Edit], preview: Option<&Preview>) -> Result<Applied, EditError> {
         let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
-        commit::recover(&self.root_fd, self.root_id, &self.store)?;
+        recovery::recover(&self.root_fd, self.root_id, &self.store)?;
         let (changes, files) = self.plan(edits)?;
         as_previewed(&files, preview)?;
         self.make(changes, files, None, Vec::new())
@@ -211,7 +212,7 @@ impl Editor {
 
     fn undo_if(&self, id: &UndoId, preview: Option<&Preview>) -> Result<Applied, EditError> {
         let _locks = self.store.lock(&self.root_fd, &self.root, self.limits.lock_wait)?;
-        commit::recover(&self.root_fd, self.root_id, &self.store)?;
+        recovery::recover(&self.root_fd, self.root_id, &self.store)?;
         let (entry, record) = self.kept(id)?;
         let (changes, files) = self.plan_undo(&entry, &record)?;
         as_previewed(&files, preview)?;

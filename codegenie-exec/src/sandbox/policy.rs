@@ -231,7 +231,7 @@ impl SandboxPolicy {
         };
         let Some(writable) = deepest(&mut self.write.iter()) else { return false };
         let kept = deepest(&mut self.read.iter().chain(&self.hide));
-        !kept.is_some_and(|kept| kept.parent() == Some(writable.as_path()))
+        kept.is_none_or(|kept| kept.parent() != Some(writable.as_path()))
     }
 
     /// The same policy with nothing writable: what was, can be read. Copy-on-write paths stay, since what
