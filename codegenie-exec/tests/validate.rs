@@ -27,6 +27,8 @@ mod expansions;
 #[path = "validate/functions.rs"]
 mod functions;
 
+#[path = "validate/parsed.rs"]
+mod parsed;
 #[path = "validate/secrets.rs"]
 mod secrets;
 

@@ -226,6 +226,9 @@ impl Tree {
     fn text(&mut self, text: &str) -> Result<(), ParseError> {
         limits::check_text(text)?;
         self.ambiguous.look_at(text);
+        if let Some(construct) = ambiguous::never_followed(text) {
+            self.opaque(construct);
+        }
         // A mistake of the parser's that makes it panic is the text's problem, not the host's.
         let program = std::panic::catch_unwind(|| program(text))
             .unwrap_or_else(|_| Err(ParseError::new("the parser gave up on it")))?;
@@ -302,8 +305,12 @@ impl Tree {
 
     /// A list that may not run, or that runs in a shell of its own: what it defines ends with it.
     fn apart(&mut self, list: &ast::CompoundList) {
-        let before = self.defined.len();
+        let (before, commands) = (self.defined.len(), self.commands.len());
         self.list(list);
+        let last = self.commands.get(commands..).and_then(<[SimpleCommand]>::last);
+        if self.ambiguous.unparted && last.is_none_or(|command| command.words.is_empty()) {
+            self.opaque("a reserved word that may be a program");
+        }
         self.defined.truncate(before);
     }
 

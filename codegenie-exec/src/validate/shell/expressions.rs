@@ -37,6 +37,9 @@ impl Tree {
                 }
             }
             Test::BinaryTest(predicate, left, right) => {
+                if self.ambiguous.regex {
+                    self.opaque("a regular expression whose end is not clear");
+                }
                 let computes = matches!(
                     predicate,
                     Binary::ArithmeticEqualTo
