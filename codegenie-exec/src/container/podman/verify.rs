@@ -1,11 +1,15 @@
 //! Compares the configuration that Podman gave to the OCI runtime with what it was asked for: Podman drops what it does
 //! not know without a word, and its own configuration files add to what was asked for. Nothing of that may run.
 
+#[cfg(test)]
+mod tests;
+
 use super::spec::{EMPTY, INIT, OWNED, UMASK};
 use crate::container::comparison::{difference, differs};
 use crate::container::confinement::HOST_NAME;
 use crate::sandbox::SandboxError;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// What a process of a container must not read, and what it must not write.
 const MASKED: [&str; 4] = ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"];
@@ -219,6 +223,13 @@ fn of_mounts(asked: &Value, told: &Value, made: &Value) -> Option<String> {
     };
     if let Some(missing) = asked.iter().find(|asked| !is_there(asked)) {
         return Some(format!("the mount at {}", place(missing)));
+    }
+    // What comes later lies over what it contains, and would show what is hidden there.
+    let covered = made.iter().enumerate().find(|(count, later)| {
+        made.iter().take(*count).any(|earlier| Path::new(&place(earlier)).starts_with(place(later)))
+    });
+    if let Some((_, later)) = covered {
+        return Some(format!("a mount at {} that covers others", place(later)));
     }
     let number = at(told, &["Id"]).as_str().unwrap_or_default();
     let extra = made.iter().find(|made| {
