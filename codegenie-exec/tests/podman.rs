@@ -24,7 +24,7 @@ mod host;
 #[path = "container/lifetime.rs"]
 mod lifetime;
 
-use codegenie_exec::{ContainerSandbox, EndReason, Layer, LayerStatus, Sandbox};
+use codegenie_exec::{ContainerSandbox, EndReason, Layer, LayerStatus, Sandbox, Stdio, TerminalSize};
 
 pub(crate) const ENGINE: host::Engine = host::Engine {
     variables: "CODEGENIE_PODMAN",
@@ -73,4 +73,21 @@ async fn a_runtime_is_the_services_or_is_refused() {
     let error = with("crun").await.unwrap_err();
     assert!(error.to_string().contains("its runtime is"), "{error}");
     assert!(!host.path("workspace/ran").exists());
+}
+
+/// The keys by which Podman's own client leaves a terminal are the command's.
+#[tokio::test]
+#[ignore = "needs a daemon: run by .ci/podman"]
+async fn no_keys_leave_a_terminal() {
+    let host = host::Host::new();
+    let script = "stty raw -echo; echo ready; head -c 3 | od -An -tx1";
+    let request = host.shell(script).stdio(Stdio::Terminal(TerminalSize::default()));
+    let mut running = host::sandbox().await.start(&request).await.unwrap();
+    let mut seen = running.next_output().await.unwrap().bytes;
+    running.write_input(b"\x10\x11x").await.unwrap();
+    while let Some(chunk) = running.next_output().await {
+        seen.extend(chunk.bytes);
+    }
+    let seen = String::from_utf8_lossy(&seen).into_owned();
+    assert!(seen.contains("10 11 78"), "{seen:?}");
 }
