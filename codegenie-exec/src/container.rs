@@ -1,32 +1,37 @@
-//! Containers as sandboxes, over Docker's API.
+//! Containers as sandboxes, over the APIs of Docker and Podman.
 //!
-//! A command gets a container of its own: made, compared with what was asked for (`verify.rs`), attached to
-//! (`attach.rs`), started, seen to its end (`process.rs`) and removed. What a policy means there is in `spec.rs`.
+//! A command gets a container of its own: made and compared with what was asked for (`docker.rs`, `podman.rs`),
+//! attached to (`attach.rs`), started, seen to its end (`process.rs`) and removed. What a policy means there is in
+//! `confinement.rs`.
 
 mod attach;
+mod comparison;
+mod confinement;
 mod daemon;
+mod docker;
+mod http;
 mod owner;
+mod podman;
 mod process;
 mod program;
 mod removal;
 mod report;
 mod seccomp;
-mod spec;
-mod verify;
 mod witness;
 
 use self::attach::Attached;
-use self::daemon::{Daemon, Image, of_daemon, status};
+use self::confinement::{Confinement, Settings, is_terminal};
+use self::daemon::{Daemon, Engine, Image, of_daemon, status};
 use self::owner::Owner;
 use self::process::{ContainerProcess, Owned};
 use self::program::Programs;
-use self::spec::{Confinement, Settings};
 use crate::sandbox::{
     EnforcementReport, Running, Sandbox, SandboxError, SandboxErrorKind, SandboxPolicy, SandboxRequest, Stdio,
 };
 use bollard::errors::Error;
-use bollard::query_parameters::{CreateContainerOptions, InspectContainerOptions, StartContainerOptions};
+use bollard::query_parameters::StartContainerOptions;
 use std::fmt::Write;
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +40,8 @@ use std::time::{Duration, Instant};
 /// How long a witness may take.
 const WITNESS_TIME: Duration = Duration::from_secs(30);
 
-/// Confines commands in containers of a Docker daemon on this machine, each command in one of its own.
+/// Confines commands in containers of a Docker daemon or a Podman service on this machine, each command in one of its
+/// own.
 ///
 /// The root file system is an image's, read-only; what the policy grants of the host is mounted at the same paths, and
 /// what it hides is masked. All capabilities are dropped, privileges cannot be gained, there is no network, and the user
@@ -47,7 +53,6 @@ const WITNESS_TIME: Duration = Duration::from_secs(30);
 ///   layer: `policy.dangerous_relax(Layer::Landlock, Requirement::Off)`.
 /// - The user namespace is partial, but for a rootless daemon or one that maps users.
 /// - [`Network::Domains`](crate::Network::Domains) and copy-on-write workspaces are refused.
-/// - Podman is refused: it takes and tells settings in another form, so that nothing could be said of what it enforces.
 /// - A loopback is always up; a policy without one is reported as partial.
 /// - Programs, arguments, variables and paths must be UTF-8, since the API takes text; others are refused.
 /// - A signal's end cannot be told from an exit with 128 and the signal's number: both are told as the signal.
@@ -58,8 +63,22 @@ const WITNESS_TIME: Duration = Duration::from_secs(30);
 /// - A granted path is mounted by its name. It is looked at right before, but who can rename it in that moment decides
 ///   what the daemon mounts.
 ///
-/// Whoever may use a daemon's socket is root of the machine: the host is, and a command must never be. Policies
-/// that show the socket of a known daemon are refused.
+/// Podman, from version 4.3 on, is asked by its own API, and what it gave to the OCI runtime is compared with what was asked
+/// for before the command starts. So the host must be able to read that: be root, or the service's user. It cannot do
+/// everything that Docker can, and the report says so:
+/// - `HOSTNAME` is always set, to `sandbox` unless the policy sets it: the environment is partial.
+/// - The number of files in `/tmp` is not limited, but for what the memory limits: the resource limits are partial.
+/// - A rootless service on control groups of version 1, or without controllers that were delegated to it, limits neither
+///   memory nor processes: the control groups are unavailable, and [`Signal::Stop`](crate::Signal::Stop) is an error.
+/// - A rootless service's own user keeps its number, and so what it owns. Any other is nobody of the machine's, who
+///   writes where a path's mode lets others write. A policy that grants the host's network is refused, since all of the
+///   host's `/sys` would be shown.
+/// - Podman 4 does not always learn that it was the memory that ended a command: then signal 9 is told.
+/// - Podman 4 takes no runtime for one container: [`runtime`](ContainerSandboxBuilder::runtime) names the service's own, or
+///   nothing runs.
+///
+/// Whoever may use a daemon's socket is root of the machine, or the user whose rootless daemon it is: the host is, and a
+/// command must never be. Policies that show the socket of a known daemon are refused.
 ///
 /// A container ends and is removed when its [`Running`] is dropped, also outside of a runtime. Those of a host that
 /// was killed stay until another one connects: see [`sweep`](Self::sweep).
@@ -85,7 +104,8 @@ pub struct ContainerSandboxBuilder {
 }
 
 impl ContainerSandboxBuilder {
-    /// Sets the daemon's Unix socket. Without, `DOCKER_HOST` names it, or it is at Docker's usual place.
+    /// Sets the daemon's Unix socket, Docker's or Podman's. Without, `DOCKER_HOST` or `CONTAINER_HOST` names it, or it is at
+    /// one of the usual places, Docker's first.
     pub fn socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.socket = Some(path.into());
         self
@@ -161,33 +181,45 @@ impl ContainerSandbox {
 
     /// Makes a container, which is removed with the value, and is as it was asked for.
     async fn make(&self, confinement: &Confinement, request: &SandboxRequest) -> Result<Owned, SandboxError> {
-        let labels = owner::labels(&self.owner);
-        let body = confinement.container(request, &self.daemon, &self.image, &self.settings, labels)?;
         let name = unguessable_name()?;
-        let options = CreateContainerOptions { name: Some(name.clone()), ..Default::default() };
-        let (daemon, asked) = (self.daemon.clone(), body.clone());
-        // By a task: when the caller gives up meanwhile, the container is made all the same, and removed here.
-        let making = tokio::spawn(async move {
-            let made = daemon.docker.create_container(Some(options), asked).await;
-            made.map(|_| Owned::new(daemon.remover(&name)))
-        });
-        let owned = making
-            .await
-            .map_err(|error| SandboxError::system("the making task ended", io::Error::other(error)))?
-            .map_err(|error| of_daemon("the daemon did not make the container; nothing was run", error))?;
-        let made = self
-            .daemon
-            .docker
-            .inspect_container(owned.name(), None::<InspectContainerOptions>)
-            .await
-            .map_err(|error| of_daemon("the daemon does not show the container; nothing was run", error))?;
-        match verify::verify(&body, &made) {
+        let labels = owner::labels(&self.owner);
+        let (daemon, image, settings) = (&self.daemon, &self.image, &self.settings);
+        let (owned, checked) = match daemon.facts.engine {
+            Engine::Docker => {
+                let body = docker::body(confinement, request, daemon, image, settings, labels)?;
+                let making = docker::create(daemon.clone(), name.clone(), body.clone());
+                let owned = self.own(&name, making).await?;
+                (owned, docker::check(daemon, &name, &body).await)
+            }
+            Engine::Podman => {
+                let spec = podman::spec(confinement, request, daemon, image, settings, &name, labels)?;
+                let profile = confinement.profile.as_deref();
+                let making = podman::create(daemon.clone(), spec.clone(), confinement.profile.clone());
+                let owned = self.own(&name, making).await?;
+                (owned, podman::check(daemon, &name, &spec, profile).await)
+            }
+        };
+        match checked {
             Ok(()) => Ok(owned),
             Err(error) => {
-                owned.remove(&self.daemon).await;
+                owned.remove(daemon).await;
                 Err(error)
             }
         }
+    }
+
+    /// The container of that name, when it has been made. By a task: when the caller gives up meanwhile, it is made all
+    /// the same, and removed here.
+    async fn own(
+        &self,
+        name: &str,
+        making: impl Future<Output = Result<(), SandboxError>> + Send + 'static,
+    ) -> Result<Owned, SandboxError> {
+        let remover = self.daemon.remover(name);
+        let making = tokio::spawn(async move { making.await.map(|()| Owned::new(remover)) });
+        making
+            .await
+            .map_err(|error| SandboxError::system("the making task ended", io::Error::other(error)))?
     }
 
     /// Attaches to a container that has been made, and starts it.
@@ -198,12 +230,16 @@ impl ContainerSandbox {
         name: &str,
     ) -> Result<Attached, SandboxError> {
         self.programs.check(&self.daemon, name, confinement, request).await?;
-        let is_terminal = matches!(request.stdio, Stdio::Terminal(_));
-        let path =
-            format!("{}/containers/{}/attach?stream=1&stdin=1&stdout=1&stderr=1", self.daemon.version, name);
-        let attached = attach::attach(&self.daemon.socket, &path, is_terminal).await.map_err(|error| {
-            SandboxError::system("cannot connect the command's streams; nothing was run", error)
-        })?;
+        // Without the keys by which a terminal would be left, where they can be taken away: they are the command's.
+        let keys = if self.daemon.facts.engine == Engine::Podman { "&detachKeys=" } else { "" };
+        let path = format!(
+            "{}/containers/{name}/attach?stream=1&stdin=1&stdout=1&stderr=1{keys}",
+            self.daemon.version
+        );
+        let attached =
+            attach::attach(&self.daemon.socket, &path, is_terminal(request)).await.map_err(|error| {
+                SandboxError::system("cannot connect the command's streams; nothing was run", error)
+            })?;
         self.daemon
             .docker
             .start_container(name, None::<StartContainerOptions>)

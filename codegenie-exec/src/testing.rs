@@ -14,7 +14,7 @@
 //! | `output` | both streams, apart, byte by byte, floods of both included |
 //! | `stdin` | all of it arrives; none is end of file at once; unread does not block |
 //! | `argv` | arguments arrive byte by byte; of a sandbox for text, others are an error |
-//! | `environment` | exactly the policy's variables and the request's, which are stronger |
+//! | `environment` | exactly the policy's variables and the request's, which are stronger; what is added is reported |
 //! | `cwd` | where the request says; a directory that is missing is an error |
 //! | `not run` | a program that is missing or not executable is `ProgramNotRun` |
 //! | `nul` | a NUL byte in program, argument or variable is an error |
@@ -68,17 +68,20 @@ pub struct Options {
     pub confines: bool,
     /// Whether arguments reach a command as text only. Others must be refused then, and not be changed.
     pub text_only: bool,
+    /// Names of variables that the sandbox adds to those of policies and requests. Its reports must not tell the
+    /// environment as fully enforced then.
+    pub added_variables: Vec<String>,
 }
 
 impl Options {
     /// A sandbox that confines.
     pub fn confining(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), confines: true, text_only: false }
+        Self { directory: directory.into(), confines: true, text_only: false, added_variables: Vec::new() }
     }
 
     /// A sandbox that only runs.
     pub fn not_confining(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), confines: false, text_only: false }
+        Self { directory: directory.into(), confines: false, text_only: false, added_variables: Vec::new() }
     }
 }
 
@@ -87,6 +90,17 @@ impl Options {
     #[must_use]
     pub fn text_only(mut self) -> Self {
         self.text_only = true;
+        self
+    }
+
+    /// The same for a sandbox that adds variables of its own, and says so.
+    #[must_use]
+    pub fn adding<I>(mut self, variables: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.added_variables.extend(variables.into_iter().map(Into::into));
         self
     }
 }
@@ -126,7 +140,7 @@ fn ensure(law: &'static str, holds: bool, what: impl FnOnce() -> String) -> Resu
 /// Checks every law. The first that is broken is the error.
 pub async fn sandbox(sandbox: &impl Sandbox, options: &Options) -> Result<(), ConformanceError> {
     let place = Place::new(&options.directory)?;
-    running::check(sandbox, &place, options.text_only).await?;
+    running::check(sandbox, &place, options).await?;
     if options.confines {
         confining::check(sandbox, &place).await?;
     }

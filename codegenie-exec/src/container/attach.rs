@@ -3,6 +3,7 @@
 //! Written here and not taken from the client library, because a terminal's bytes must never be read as
 //! frames, and no frame that a daemon announces may make the host keep more than it has room for.
 
+use super::http;
 use crate::sandbox::{OutputChunk, OutputStream};
 use std::io;
 use std::path::Path;
@@ -43,18 +44,17 @@ pub(super) async fn attach(socket: &Path, path: &str, is_terminal: bool) -> io::
     connection.write_all(request.as_bytes()).await?;
     let mut head = Vec::new();
     let end = loop {
-        if let Some(end) = head.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            break end + 4;
+        if let Some(end) = http::head_end(&head) {
+            break end;
         }
         if head.len() > HEAD_BYTES || connection.read_buf(&mut head).await? == 0 {
             return Err(io::Error::other("the daemon did not answer the request for the streams"));
         }
     };
     let early = head.split_off(end);
-    let status = String::from_utf8_lossy(&head);
-    let status = status.lines().next().unwrap_or_default();
+    let status = http::status(&head).ok_or_else(http::not_http)?;
     // Both are in use: the second by daemons that do not know the upgrade.
-    if !matches!(status.split_whitespace().nth(1), Some("101" | "200")) {
+    if !matches!(status, 101 | 200) {
         let said = String::from_utf8_lossy(&early).trim().to_owned();
         return Err(io::Error::other(format!("the daemon refused the streams: {status} {said}")));
     }

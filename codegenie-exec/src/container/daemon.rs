@@ -1,18 +1,23 @@
 //! The daemon: where it listens, what it can do, and the image that containers are made of.
+//!
+//! Docker's API is asked, of which Podman has these parts too.
 
+use super::http::ANSWER_TIME;
 use super::owner::{LABEL, Owner};
+use super::podman;
 use super::removal::Remover;
 use crate::sandbox::SandboxError;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::query_parameters::{CreateImageOptions, ListContainersOptions, RemoveContainerOptions};
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{
+    CreateImageOptions, InspectContainerOptions, ListContainersOptions, RemoveContainerOptions,
+};
 use futures_util::StreamExt;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Seconds that a daemon has to answer one request.
-const ANSWER_SECONDS: u64 = 120;
 /// Of a daemon's message, what is passed on.
 const SAID_CHARACTERS: usize = 400;
 /// Whose access is as good as root's. None of them is ever shown to a command.
@@ -37,13 +42,23 @@ pub(super) struct Daemon {
     pub(super) facts: Facts,
 }
 
+/// Whose daemon it is: in which form settings are asked for and told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Docker,
+    Podman,
+}
+
 /// What a daemon says of itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Facts {
+    pub(super) engine: Engine,
     /// `Docker 20.10.24`, for reports.
-    pub(super) engine: String,
+    pub(super) launcher: String,
     /// Containers' users are not the machine's.
     pub(super) maps_users: bool,
+    /// Of a rootless Podman service: the user that it runs as.
+    pub(super) user: Option<u32>,
     pub(super) seccomp: bool,
     /// As `uname -m` names it.
     pub(super) machine: String,
@@ -52,6 +67,13 @@ pub(super) struct Facts {
     pub(super) limits_processes: bool,
     pub(super) limits_processors: bool,
     pub(super) cgroup_version: String,
+}
+
+/// How a container ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) code: Option<i64>,
+    pub(super) out_of_memory: bool,
 }
 
 /// The image, as it was when the sandbox was made.
@@ -63,27 +85,35 @@ pub(super) struct Image {
     pub(super) variables: Vec<String>,
 }
 
-/// Where the daemon listens: `DOCKER_HOST`, then the machine's place, then the user's.
+/// Where the daemon listens: `DOCKER_HOST` or `CONTAINER_HOST`, then Docker's places, then Podman's: the machine's, the user's.
 pub(super) fn default_socket() -> Result<PathBuf, SandboxError> {
-    if let Some(host) = std::env::var_os("DOCKER_HOST").filter(|host| !host.is_empty()) {
+    for variable in ["DOCKER_HOST", "CONTAINER_HOST"] {
+        let Some(host) = std::env::var_os(variable).filter(|host| !host.is_empty()) else { continue };
         let host = host.to_string_lossy().into_owned();
         return match host.strip_prefix("unix://") {
             Some(path) => Ok(PathBuf::from(path)),
             None => Err(SandboxError::invalid_request(format!(
-                "DOCKER_HOST is {host:?}: only a Unix socket of this machine is used (unix:///path), since granted paths \
+                "{variable} is {host:?}: only a Unix socket of this machine is used (unix:///path), since granted paths \
                  are mounted from here; nothing was run"
             ))),
         };
     }
-    let user = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let of_user = user.iter().map(|dir| dir.join("docker.sock"));
-    let mut places = std::iter::once(PathBuf::from("/var/run/docker.sock")).chain(of_user);
-    places.find(|path| path.exists()).ok_or_else(|| {
+    let mut places = vec![PathBuf::from("/var/run/docker.sock")];
+    places.extend(of_user("docker.sock"));
+    places.push(PathBuf::from("/run/podman/podman.sock"));
+    places.extend(of_user("podman/podman.sock"));
+    places.into_iter().find(|path| path.exists()).ok_or_else(|| {
         SandboxError::system(
-            "no daemon's socket at /var/run/docker.sock or in XDG_RUNTIME_DIR; start one, or name its socket",
+            "no daemon's socket at /var/run/docker.sock, at /run/podman/podman.sock or in XDG_RUNTIME_DIR; start one, or \
+             name its socket",
             io::Error::from(io::ErrorKind::NotFound),
         )
     })
+}
+
+/// Where a daemon of this user's listens.
+fn of_user(name: &str) -> Option<PathBuf> {
+    std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join(name))
 }
 
 impl Daemon {
@@ -94,7 +124,7 @@ impl Daemon {
         let name = socket.to_str().ok_or_else(|| {
             SandboxError::invalid_request(format!("the socket's path {} is not UTF-8", socket.display()))
         })?;
-        let docker = Docker::connect_with_unix(name, ANSWER_SECONDS, bollard::API_DEFAULT_VERSION)
+        let docker = Docker::connect_with_unix(name, ANSWER_TIME.as_secs(), bollard::API_DEFAULT_VERSION)
             .map_err(|error| of_daemon("cannot use the daemon's socket", error))?
             .negotiate_version()
             .await
@@ -102,7 +132,7 @@ impl Daemon {
                 of_daemon("the daemon does not answer; is it running, and may this user use it?", error)
             })?;
         let version = format!("/v{}", docker.client_version());
-        let facts = Facts::ask(&docker).await?;
+        let facts = Facts::ask(&docker, &socket).await?;
         Ok(Self { docker, socket, version, facts })
     }
 
@@ -140,17 +170,14 @@ impl Daemon {
 
     /// Removes the containers of hosts that are gone, and tells how many.
     pub(super) async fn sweep(&self, owner: &Owner) -> Result<usize, SandboxError> {
-        let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
-        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let listed = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .map_err(|error| of_daemon("cannot list the daemon's containers", error))?;
+        let listed = match self.facts.engine {
+            Engine::Docker => self.labelled().await?,
+            Engine::Podman => podman::labelled(&self.socket, LABEL)
+                .await
+                .map_err(|error| SandboxError::system("cannot list the daemon's containers", error))?,
+        };
         let mut removed = 0;
-        for container in listed {
-            let label = container.labels.as_ref().and_then(|labels| labels.get(LABEL));
-            let (Some(label), Some(id)) = (label, &container.id) else { continue };
+        for (id, label) in &listed {
             if !owner.knows_gone(label) {
                 continue;
             }
@@ -167,9 +194,40 @@ impl Daemon {
         Ok(removed)
     }
 
+    /// The containers that have an owner: their numbers, and the owner's label.
+    async fn labelled(&self) -> Result<Vec<(String, String)>, SandboxError> {
+        let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let listed = self
+            .docker
+            .list_containers(Some(options))
+            .await
+            .map_err(|error| of_daemon("cannot list the daemon's containers", error))?;
+        let labelled = |container: ContainerSummary| Some((container.id?, container.labels?.remove(LABEL)?));
+        Ok(listed.into_iter().filter_map(labelled).collect())
+    }
+
+    /// How a container ended.
+    pub(super) async fn end(&self, name: &str) -> Result<End, SandboxError> {
+        let what = "the daemon does not tell how the command ended";
+        match self.facts.engine {
+            Engine::Docker => {
+                let told = self.docker.inspect_container(name, None::<InspectContainerOptions>).await;
+                let state = told.map_err(|error| of_daemon(what, error))?.state.unwrap_or_default();
+                Ok(End { code: state.exit_code, out_of_memory: state.oom_killed == Some(true) })
+            }
+            // Its states are not all Docker's.
+            Engine::Podman => {
+                podman::end(&self.socket, name).await.map_err(|error| SandboxError::system(what, error))
+            }
+        }
+    }
+
     /// Sockets that make whoever reaches them root of this machine, where they are now.
     pub(super) fn sockets(&self) -> Vec<PathBuf> {
-        let known = KNOWN_SOCKETS.iter().filter_map(|path| Path::new(path).canonicalize().ok());
+        let of_user = ["docker.sock", "podman/podman.sock"].into_iter().filter_map(of_user);
+        let known = KNOWN_SOCKETS.iter().map(PathBuf::from).chain(of_user);
+        let known = known.filter_map(|path| path.canonicalize().ok());
         let mut sockets: Vec<PathBuf> = known.chain([self.socket.clone()]).collect();
         sockets.sort();
         sockets.dedup();
@@ -182,7 +240,12 @@ impl Daemon {
 }
 
 impl Facts {
-    async fn ask(docker: &Docker) -> Result<Self, SandboxError> {
+    /// Whether containers have control groups, by which they are limited, stopped and counted.
+    pub(super) fn has_groups(&self) -> bool {
+        self.limits_memory || self.limits_processes
+    }
+
+    async fn ask(docker: &Docker, socket: &Path) -> Result<Self, SandboxError> {
         let asked = |error| of_daemon("the daemon does not tell what it can do", error);
         let (info, version) = (docker.info().await.map_err(asked)?, docker.version().await.map_err(asked)?);
         if info.os_type.as_deref().is_some_and(|system| system != "linux") {
@@ -193,11 +256,9 @@ impl Facts {
             .iter()
             .flatten()
             .any(|component| component.name.to_lowercase().contains("podman"));
+        let number = version.version.unwrap_or_default();
         if is_podman {
-            return Err(SandboxError::invalid_request(
-                "the daemon is Podman, which takes some settings in another form and tells them in another: what it enforces \
-                 would not be known; use Docker, or the native sandbox",
-            ));
+            return podman::facts(socket, &number, &info).await;
         }
         let options = info.security_options.unwrap_or_default();
         let has = |name: &str| {
@@ -205,9 +266,10 @@ impl Facts {
                 .iter()
                 .any(|option| option.split(',').any(|part| part.strip_prefix("name=") == Some(name)))
         };
-        let number = version.version.unwrap_or_default();
         Ok(Self {
-            engine: format!("Docker {number}"),
+            engine: Engine::Docker,
+            launcher: format!("Docker {number}"),
+            user: None,
             maps_users: has("userns") || has("rootless"),
             seccomp: has("seccomp"),
             machine: info.architecture.unwrap_or_default(),

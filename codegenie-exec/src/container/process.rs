@@ -1,7 +1,7 @@
 //! A running container as the host sees it: output, input, limits, end.
 
 use super::attach::{Attached, Output};
-use super::daemon::{Daemon, of_daemon, status};
+use super::daemon::{Daemon, End, of_daemon, status};
 use super::removal::Remover;
 use crate::sandbox::{
     EndReason, Limits, OutputChunk, ResourceUsage, SandboxError, SandboxProcess, SandboxStatus, Signal,
@@ -9,8 +9,8 @@ use crate::sandbox::{
 };
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    InspectContainerOptions, KillContainerOptions, RemoveContainerOptions, ResizeContainerTTYOptions,
-    StatsOptions, WaitContainerOptions,
+    KillContainerOptions, RemoveContainerOptions, ResizeContainerTTYOptions, StatsOptions,
+    WaitContainerOptions,
 };
 use futures_util::{Stream, StreamExt};
 use std::future::poll_fn;
@@ -117,6 +117,8 @@ pub(super) struct ContainerProcess {
     input: Option<OwnedWriteHalf>,
     is_terminal: bool,
     is_streamed: bool,
+    /// Whether a container can be stopped and go on.
+    can_stop: bool,
     orders: mpsc::UnboundedSender<Order>,
     shared: Arc<Shared>,
     limit: u64,
@@ -160,6 +162,7 @@ impl ContainerProcess {
         let (orders, ordered) = mpsc::unbounded_channel();
         let (sender, end) = oneshot::channel();
         let remover = owned.remover.clone();
+        let can_stop = daemon.facts.has_groups();
         let supervisor = Supervisor { owned, daemon, shared: Arc::clone(&shared), limits: limits.clone() };
         tokio::spawn(supervisor.run(ordered, sender));
         Self {
@@ -167,6 +170,7 @@ impl ContainerProcess {
             input,
             is_terminal: matches!(stdio, Stdio::Terminal(_)),
             is_streamed,
+            can_stop,
             orders,
             shared,
             limit: limits.output_bytes,
@@ -246,6 +250,12 @@ impl SandboxProcess for ContainerProcess {
     }
 
     fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        if signal == Signal::Stop && !self.can_stop {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the daemon has no control groups, by which a container is stopped",
+            ));
+        }
         self.order(Order::Signal(signal))
     }
 
@@ -424,23 +434,14 @@ impl Supervisor {
 
     /// How the container ended.
     async fn status(&self) -> Result<SandboxStatus, SandboxError> {
-        let told = self
-            .daemon
-            .docker
-            .inspect_container(self.owned.name(), None::<InspectContainerOptions>)
-            .await
-            .map(|told| told.state.unwrap_or_default());
+        let told = self.daemon.end(self.owned.name()).await;
         let killer = self.shared.killer.load(Ordering::Acquire);
         let told = match told {
-            Ok(state) => state,
             // A handle that was dropped may have removed it.
-            Err(_) if killer == BY_HOST => bollard::models::ContainerState {
-                exit_code: Some(i64::from(128 + SIGKILL)),
-                ..Default::default()
-            },
-            Err(error) => return Err(of_daemon("the daemon does not tell how the command ended", error)),
+            Err(_) if killer == BY_HOST => End { code: Some(i64::from(128 + SIGKILL)), out_of_memory: false },
+            told => told?,
         };
-        let code = told.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
+        let code = told.code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1);
         let reason = match (killer, code) {
             (BY_OUTPUT, _) => EndReason::OutputLimit,
             (_, code) if code != 128 + SIGKILL => self.of_code(code),
@@ -448,7 +449,7 @@ impl Supervisor {
             (BY_HOST, _) => EndReason::Cancelled,
             (BY_IDLENESS, _) => EndReason::IdleTimedOut,
             (BY_CPU, _) => EndReason::CpuLimit,
-            _ if told.oom_killed == Some(true) => EndReason::OutOfMemory,
+            _ if told.out_of_memory => EndReason::OutOfMemory,
             (_, code) => self.of_code(code),
         };
         let usage = ResourceUsage {

@@ -1,7 +1,7 @@
 //! Whether the program is there: the container's init would only end with a number that a program may end with too.
 
+use super::confinement::Confinement;
 use super::daemon::{Daemon, status};
-use super::spec::Confinement;
 use crate::sandbox::{SandboxError, SandboxErrorKind, SandboxRequest};
 use bollard::query_parameters::ContainerArchiveInfoOptions;
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! Ends a container without a runtime: for handles that are dropped where no task can run any more.
 
+use super::http;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,5 @@ fn send(socket: &Path, request: &str) -> io::Result<UnixStream> {
 fn answer(connection: UnixStream) -> io::Result<u16> {
     let mut answer = Vec::new();
     connection.take(ANSWER_BYTES).read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
-    status.ok_or_else(|| io::Error::other("the daemon's answer is not HTTP"))
+    http::status(&answer).ok_or_else(http::not_http)
 }

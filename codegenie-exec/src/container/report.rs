@@ -1,8 +1,8 @@
 //! What a container enforces, layer by layer, and what a daemon cannot.
 
-use super::daemon::Facts;
+use super::confinement::{Confinement, Settings};
+use super::daemon::{Engine, Facts};
 use super::seccomp;
-use super::spec::{Confinement, Settings};
 use crate::sandbox::{
     EnforcementReport, Layer, LayerStatus, Network, Requirement, SandboxError, SandboxPolicy,
 };
@@ -18,8 +18,8 @@ pub(super) fn report(
 ) -> Result<EnforcementReport, SandboxError> {
     let policy = &confinement.policy;
     let launcher = match &settings.runtime {
-        Some(runtime) => format!("{}, runtime {runtime}", facts.engine),
-        None => facts.engine.clone(),
+        Some(runtime) => format!("{}, runtime {runtime}", facts.launcher),
+        None => facts.launcher.clone(),
     };
     let mut report = EnforcementReport::new(NAME, launcher);
     for layer in Layer::ALL {
@@ -81,12 +81,25 @@ fn status(layer: Layer, confinement: &Confinement, facts: &Facts) -> LayerStatus
             if !(in_groups && facts.limits_memory) {
                 missing.push("a limit on memory".to_owned());
             }
+            if policy.limits.cpu.is_some() && !facts.has_groups() {
+                missing.push("the processor time of all processes together".to_owned());
+            }
+            if facts.engine == Engine::Podman {
+                missing.push("a limit on the number of files in /tmp, which Podman does not take".to_owned());
+            }
             full_or(missing)
         }
         Layer::ControlGroups => groups(policy, facts),
-        Layer::Environment if !names(policy, "HOME") => LayerStatus::Partial {
-            missing: vec!["HOME, which the runtime sets where nobody does".to_owned()],
-        },
+        Layer::Environment => {
+            let mut missing = Vec::new();
+            if !names(policy, "HOME") {
+                missing.push("HOME, which the runtime sets where nobody does".to_owned());
+            }
+            if facts.engine == Engine::Podman && !names(policy, "HOSTNAME") {
+                missing.push("HOSTNAME, which Podman sets where nobody does".to_owned());
+            }
+            full_or(missing)
+        }
         _ => LayerStatus::Full,
     }
 }
@@ -96,7 +109,7 @@ fn names(policy: &SandboxPolicy, variable: &str) -> bool {
 }
 
 fn groups(policy: &SandboxPolicy, facts: &Facts) -> LayerStatus {
-    if !facts.limits_memory && !facts.limits_processes {
+    if !facts.has_groups() {
         return unavailable(
             "ask the daemon for control groups",
             "give the daemon control groups: as root, or rootless with version 2 and delegated controllers",

@@ -1,21 +1,21 @@
 //! Laws about what reaches a command and what comes back.
 
 use super::place::{Place, run, text};
-use super::{ConformanceError, ensure};
-use crate::sandbox::{EndReason, LayerStatus, Requirement, Sandbox, SandboxErrorKind, SandboxRequest};
+use super::{ConformanceError, Options, ensure};
+use crate::sandbox::{EndReason, Layer, LayerStatus, Requirement, Sandbox, SandboxErrorKind, SandboxRequest};
 use std::ffi::OsString;
 use std::sync::Arc;
 
 pub(super) async fn check(
     sandbox: &impl Sandbox,
     place: &Place,
-    text_only: bool,
+    options: &Options,
 ) -> Result<(), ConformanceError> {
     exit(sandbox, place).await?;
     output(sandbox, place).await?;
     stdin(sandbox, place).await?;
-    argv(sandbox, place, text_only).await?;
-    environment(sandbox, place).await?;
+    argv(sandbox, place, options.text_only).await?;
+    environment(sandbox, place, &options.added_variables).await?;
     cwd(sandbox, place).await?;
     not_run(sandbox, place).await?;
     nul(sandbox, place).await?;
@@ -98,7 +98,11 @@ async fn argv(sandbox: &impl Sandbox, place: &Place, text_only: bool) -> Result<
     ensure("argv", output.stdout == expected, || format!("the arguments arrived as {}", text(&output.stdout)))
 }
 
-async fn environment(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceError> {
+async fn environment(
+    sandbox: &impl Sandbox,
+    place: &Place,
+    added: &[String],
+) -> Result<(), ConformanceError> {
     let policy = place.policy().env("CODEGENIE_POLICY", "of the policy").env("CODEGENIE_BOTH", "weaker");
     let mut expected: Vec<String> = policy
         .environment
@@ -114,7 +118,8 @@ async fn environment(sandbox: &impl Sandbox, place: &Place) -> Result<(), Confor
     let printed = String::from_utf8_lossy(&output.stdout);
     for line in printed.lines() {
         let name = line.split('=').next().unwrap_or(line);
-        ensure("environment", expected.iter().any(|known| known == line), || {
+        let is_added = added.iter().any(|known| known == name);
+        ensure("environment", is_added || expected.iter().any(|known| known == line), || {
             format!("the command has the variable {name}, which neither the policy nor the request sets so")
         })?;
     }
@@ -123,7 +128,9 @@ async fn environment(sandbox: &impl Sandbox, place: &Place) -> Result<(), Confor
             format!("{known:?} did not arrive")
         })?;
     }
-    Ok(())
+    ensure("environment", added.is_empty() || !output.report.enforces(Layer::Environment), || {
+        "the sandbox adds variables, and reports the environment as fully enforced".to_owned()
+    })
 }
 
 async fn cwd(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceError> {

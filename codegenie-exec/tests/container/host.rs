@@ -1,5 +1,6 @@
 //! A daemon that the tests are given, and a piece of a host.
 
+use crate::ENGINE;
 use codegenie_exec::{
     ContainerSandbox, EnforcementReport, Layer, Requirement, RunOutput, Running, Sandbox, SandboxError,
     SandboxPolicy, SandboxRequest,
@@ -14,25 +15,33 @@ pub(crate) const ATTACKER_FLAGS: &[&str] = &["-O1", "-pthread", "-static"];
 
 pub(crate) const SECRET: &str = "the-host-s-secret-5d1c";
 
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by .ci/dockerd"))
+/// Which engine the tests of a binary are given.
+pub(crate) struct Engine {
+    /// How the names of its variables start.
+    pub(crate) variables: &'static str,
+    /// The script that sets them.
+    pub(crate) script: &'static str,
+    /// Its client program, and the option that names a socket.
+    pub(crate) client: [&'static str; 2],
+    /// What lists containers' names with the values of a label.
+    pub(crate) owners: &'static str,
+}
+
+pub(crate) fn variable(name: &str) -> String {
+    let name = format!("{}_{name}", ENGINE.variables);
+    std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by {}", ENGINE.script))
 }
 
 pub(crate) fn socket() -> PathBuf {
-    variable("CODEGENIE_DOCKER_SOCKET").into()
+    variable("SOCKET").into()
 }
 
 pub(crate) fn image() -> String {
-    variable("CODEGENIE_DOCKER_IMAGE")
+    variable("IMAGE")
 }
 
 pub(crate) async fn sandbox() -> ContainerSandbox {
     ContainerSandbox::builder(image()).socket(socket()).connect().await.unwrap()
-}
-
-/// A second OCI runtime of the daemon, by its name, and the file in which it notes how it is called.
-pub(crate) fn noting_runtime() -> (String, PathBuf) {
-    (variable("CODEGENIE_DOCKER_RUNTIME"), variable("CODEGENIE_DOCKER_RUNTIME_CALLS").into())
 }
 
 /// What every policy for containers needs.
@@ -58,12 +67,10 @@ impl<S: Sandbox> Sandbox for WithoutLandlock<S> {
 }
 
 /// The client program of the daemon, for what the library does not do.
-pub(crate) fn docker(args: &[&str]) -> String {
-    let output = Command::new("docker")
-        .arg("--host")
-        .arg(format!("unix://{}", socket().display()))
-        .args(args)
-        .output();
+pub(crate) fn client(args: &[&str]) -> String {
+    let [program, option] = ENGINE.client;
+    let output =
+        Command::new(program).arg(option).arg(format!("unix://{}", socket().display())).args(args).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -71,7 +78,7 @@ pub(crate) fn docker(args: &[&str]) -> String {
 
 /// The containers that this process, or the process of that number, has.
 pub(crate) fn containers_of(pid: u32) -> Vec<String> {
-    let listed = docker(&["ps", "-a", "--format", "{{.Names}} {{.Label \"dev.codegenie.owner\"}}"]);
+    let listed = client(&["ps", "-a", "--filter", "label=dev.codegenie.owner", "--format", ENGINE.owners]);
     let of_process = |line: &&str| line.split(':').nth(3) == Some(&pid.to_string());
     listed.lines().filter(of_process).map(str::to_owned).collect()
 }
