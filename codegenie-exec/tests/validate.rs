@@ -31,6 +31,8 @@ mod functions;
 mod parsed;
 #[path = "validate/secrets.rs"]
 mod secrets;
+#[path = "validate/told.rs"]
+mod told;
 
 fn judge(policy: &CommandPolicy, text: &str) -> Result<Verdict, ParseError> {
     policy.judge(&CommandRequest::shell(text))

@@ -56,8 +56,12 @@ struct Reader<'a, 'c> {
     scripted: bool,
     /// Its operands are changed where they are.
     in_place: bool,
+    /// Its operands are patterns of what is listed.
+    lists: bool,
     /// Where it is told to work.
     directory: Option<Place>,
+    /// A subcommand that is about secrets.
+    secret: Option<String>,
     /// An option that the table does not list.
     unlisted: Option<String>,
     /// An option's value may be no word, or several.
@@ -86,7 +90,9 @@ pub(super) fn examine<'a>(
         remote: false,
         scripted: false,
         in_place: false,
+        lists: false,
         directory: None,
+        secret: None,
         unlisted: None,
         shifted: false,
         operands: Vec::new(),
@@ -125,6 +131,25 @@ pub(super) fn examine<'a>(
     }
     reader.arguments(arguments, more);
     reader.finish()
+}
+
+/// Whether a subcommand is by its name about secrets.
+fn tells_secrets(name: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "secret",
+        "credential",
+        "token",
+        "password",
+        "kubeconfig",
+        "connection-string",
+        "apikey",
+        "api-key",
+        "access-key",
+        "admin-key",
+        "publishing-cred",
+        "publishing-profile",
+    ];
+    name == "keys" || name == "list-keys" || PARTS.iter().any(|part| name.contains(part))
 }
 
 fn reader_worst(worst: &mut Option<(Class, String)>, class: Class, why: String) {
@@ -287,6 +312,9 @@ impl<'a> Reader<'a, '_> {
         if let Some(option) = self.unlisted.as_ref().filter(|_| self.chain.len() == 1) {
             let why = format!("{option}: whether it takes {text} for its value is not known");
             self.found(Class::Unknown, why);
+        }
+        if tells_secrets(text) {
+            self.secret.get_or_insert_with(|| text.to_owned());
         }
         self.chain.push(found);
         self.reads = false;

@@ -87,6 +87,8 @@ pub(super) enum Role {
     Mode,
     /// It is the beginning of the names of files that are written.
     Prefix,
+    /// What the operands name is listed: any number of them.
+    Lists,
     /// It makes the use one that only reads.
     Reads,
     /// It makes the use one that only reads from the service that its configuration names.
@@ -314,6 +316,7 @@ fn role(name: &str) -> Option<Role> {
         "dir" => Role::Directory,
         "mode" => Role::Mode,
         "prefix" => Role::Prefix,
+        "lists" => Role::Lists,
         "reads" => Role::Reads,
         "remote" => Role::Remote,
         "name" => Role::Name,

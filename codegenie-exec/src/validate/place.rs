@@ -139,8 +139,17 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
         "/var/lib/sss",
         "/run/secrets",
     ];
-    const WORDS: &[&str] =
-        &["password", "passwd", "credential", "secret", "token", "apikey", "api_key", "private_key"];
+    const WORDS: &[&str] = &[
+        "password",
+        "passwd",
+        "credential",
+        "secret",
+        "token",
+        "apikey",
+        "api_key",
+        "private_key",
+        "kubeconfig",
+    ];
     if PARTS.iter().any(|part| lower.contains(part)) || defaults::is_credential(path) {
         return Some("where secrets or accounts are kept");
     }
@@ -158,6 +167,11 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
         })
     {
         return Some("tells about the machine and its users");
+    }
+    // `kubectl get pods,secrets`, `kubectl get secret/x`
+    let first = lower.split('/').next().unwrap_or_default();
+    if first.split(',').any(|word| matches!(word, "secret" | "secrets")) {
+        return Some("what secrets are called");
     }
     WORDS
         .iter()

@@ -111,7 +111,7 @@ impl<'a> Reader<'a, '_> {
 /// The name that a program leaves which takes an ending off.
 fn unpacked(path: &str) -> Option<&str> {
     const ENDINGS: &[&str] = &["gz", "z", "bz2", "bz", "xz", "lzma", "zst", "lz4", "lz", "br", "lzo", "zip"];
-    let (name, ending) = path.rsplit_once('.')?;
+    let (name, ending) = path.rsplit_once(['.', '-', '_'])?;
     ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)).then_some(name)
 }
 

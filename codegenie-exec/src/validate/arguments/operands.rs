@@ -11,7 +11,13 @@ use crate::validate::place;
 impl<'a> Reader<'a, '_> {
     fn operand(&mut self, number: usize, word: &'a Word, role: Role) {
         match role {
-            Role::Flag | Role::Value | Role::Reads | Role::Remote | Role::Script | Role::InPlace => {}
+            Role::Flag
+            | Role::Lists
+            | Role::Value
+            | Role::Reads
+            | Role::Remote
+            | Role::Script
+            | Role::InPlace => {}
             Role::Directory => self.works_in(Some(word), None),
             Role::Mode => self.mode(word.literal()),
             Role::Prefix => self.prefix(Some(word), None),
@@ -82,6 +88,23 @@ impl<'a> Reader<'a, '_> {
         {
             self.found(Class::Network, format!("{}: is fetched from elsewhere", word.as_written()));
         }
+        // `gh repo view HOST/OWNER/NAME`, `npm view OWNER/NAME`
+        let chosen = |text: &str| {
+            let first = text.split('/').next().unwrap_or_default();
+            let of_a_host = text.contains('/') && first.contains('.') && !first.starts_with('.');
+            match self.name.split(' ').next() {
+                Some("gh" | "glab" | "go") => of_a_host || (self.name == "go list" && text.contains('@')),
+                Some("npm" | "pnpm" | "yarn") => {
+                    text.trim_start_matches('@').contains(['/']) && !text.starts_with('@')
+                }
+                _ => false,
+            }
+        };
+        if let Some(word) = operands.iter().find(|word| {
+            (program.effect == Effect::Remote || self.name == "go list") && chosen(word.as_written())
+        }) {
+            self.found(Class::Network, format!("{}: names a machine of its own", word.as_written()));
+        }
         // A pipe to some readers of files.
         if let Some(word) = operands.iter().find(|word| {
             let text = word.as_written().trim();
@@ -99,7 +122,7 @@ impl<'a> Reader<'a, '_> {
             );
         }
         let many = program.most != usize::MAX && operands.iter().copied().any(is_a_pattern);
-        if many || operands.len() > program.most {
+        if !self.lists && (many || operands.len() > program.most) {
             self.found(Class::Unknown, format!("more than {} operands", program.most));
         }
         let certain = operands.iter().filter(|word| self.context.count(word) != Count::AtMostOne).count();
@@ -132,7 +155,19 @@ impl<'a> Reader<'a, '_> {
         if self.runs.iter().any(|run| matches!(run, Run::Text(_))) && !operands.is_empty() && self.reads {
             self.found(Class::Unknown, "parameters of a command line");
         }
+        if let Some(secret) = self.secret.take() {
+            // Their names are not what is secret.
+            let named_only =
+                secret.contains("secret") && matches!(self.name.rsplit(' ').next(), Some("list" | "ls"));
+            if !named_only {
+                self.found(Class::Escalates, format!("{secret}: perhaps shows secrets"));
+            }
+        }
         let (class, reason) = match program.effect {
+            // An option that only reads, and a subcommand that is not known.
+            Effect::Group if self.reads && !operands.is_empty() && !self.lists => {
+                (Class::Unknown, format!("this use of {} is not known", self.name))
+            }
             _ if self.reads => (Class::ReadOnly, Class::ReadOnly.described().to_owned()),
             Effect::Is(Class::ReadOnly) if discovery => {
                 (Class::Unknown, "tells about the machine, its users or its network".to_owned())

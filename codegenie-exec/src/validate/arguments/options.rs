@@ -32,13 +32,22 @@ impl<'a> Reader<'a, '_> {
         if let Some(role) = self.exact_role(text).filter(|_| letters.len() > 1) {
             return self.play(text, Some(role), None, next);
         }
+        // `-address=x`, where the table knows it.
+        if let Some((name, value)) = text.split_once('=').filter(|(name, _)| name.len() > 2)
+            && let Some(role) = self.exact_role(name)
+        {
+            return self.play(name, Some(role), Some(Value::Attached(value)), next);
+        }
         self.long_with_one_dash(letters);
         let mut rest = letters;
         while let Some(letter) = rest.chars().next() {
             rest = rest.get(letter.len_utf8()..).unwrap_or_default();
             let option = format!("-{letter}");
             let role = self.exact_role(&option);
-            let takes = !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote | Role::InPlace));
+            let takes = !matches!(
+                role,
+                None | Some(Role::Flag | Role::Lists | Role::Reads | Role::Remote | Role::InPlace)
+            );
             if role == Some(Role::InPlace) && !rest.is_empty() {
                 // `-i.bak`: the rest is how the copy's name ends.
                 return self.play(&option, role, Some(Value::Attached(rest)), None);
@@ -140,6 +149,10 @@ impl<'a> Reader<'a, '_> {
                 false
             }
             Some(Role::Flag) => false,
+            Some(Role::Lists) => {
+                self.lists = true;
+                false
+            }
             Some(Role::Value) => {
                 let text = match (&attached, next) {
                     (Some(Value::Attached(text)), _) => Some(*text),
@@ -206,7 +219,13 @@ impl<'a> Reader<'a, '_> {
             }
             Some(Role::Write) => {
                 let place = match (&attached, next) {
-                    (Some(Value::Attached(path)), _) => place::of(path, self.context),
+                    // `-o=x` is `=x` to some programs and `x` to others.
+                    (Some(Value::Attached(path)), _) => [Some(*path), path.strip_prefix('=')]
+                        .into_iter()
+                        .flatten()
+                        .map(|path| place::of(path, self.context))
+                        .max_by_key(|place| *place as u8)
+                        .unwrap_or(Place::Outside),
                     (None, Some(word)) => place::of_word(word, self.context),
                     (None, None) => Place::Outside,
                 };

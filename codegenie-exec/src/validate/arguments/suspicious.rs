@@ -77,5 +77,6 @@ const SUSPICIOUS: &[&str] = &[
 pub(super) fn suspicious(name: &str) -> bool {
     let last = name.rsplit('-').next().unwrap_or_default();
     let abbreviates = |part: &&str| last.len() > 1 && last != "help" && part.starts_with(last);
-    name == "--log" || SUSPICIOUS.iter().any(|part| name.contains(part) || abbreviates(part))
+    matches!(name, "--log" | "-address" | "--address")
+        || SUSPICIOUS.iter().any(|part| name.contains(part) || abbreviates(part))
 }

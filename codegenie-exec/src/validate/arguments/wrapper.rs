@@ -19,6 +19,11 @@ impl<'a> Reader<'a, '_> {
             self.operands.push(word);
             return false;
         }
+        // `command -v NAME` tells where the program is.
+        if self.reads && self.name == "command" {
+            self.operands.push(word);
+            return false;
+        }
         let rest = arguments.get(at..).unwrap_or_default();
         if self.name == "xargs" {
             let strings = replaced(arguments.get(..at).unwrap_or_default());

@@ -137,7 +137,7 @@ pub(in super::super) fn read<'a>(
     found: &mut dyn FnMut(Class, String),
     context: &Context<'_>,
 ) -> Vec<Run<'a>> {
-    Reader { rest: arguments.iter(), found, context, shifted: false, runs: Vec::new() }.read()
+    Reader { rest: arguments.iter(), found, context, shifted: false, lent: false, elsewhere: false, runs: Vec::new() }.read()
 }
 
 struct Reader<'a, 'c, 'f> {
@@ -146,6 +146,10 @@ struct Reader<'a, 'c, 'f> {
     context: &'c Context<'c>,
     /// A word that may be none stood for a value: what seems to be a value may be an action.
     shifted: bool,
+    /// It looks for set-user-id or set-group-id.
+    lent: bool,
+    /// It looks outside of where it runs.
+    elsewhere: bool,
     runs: Vec<Run<'a>>,
 }
 
@@ -157,6 +161,10 @@ impl<'a> Reader<'a, '_, '_> {
                 None if self.is_no_action(word) => {}
                 None => self.may_act(word),
             }
+        }
+        if self.lent && self.elsewhere {
+            let why = "-perm: looks in the system for programs that lend their owner's privileges".to_owned();
+            (self.found)(Class::Escalates, why);
         }
         self.runs
     }
@@ -178,13 +186,22 @@ impl<'a> Reader<'a, '_, '_> {
                 }
             }
             _ if PLAIN.contains(&text) => {}
+            "-perm" => {
+                let mode = self.rest.as_slice().first().and_then(Word::literal).unwrap_or_default();
+                let bits = mode.trim_start_matches(['-', '/', '+']);
+                self.lent |= match u32::from_str_radix(bits, 8) {
+                    Ok(bits) => bits & 0o6000 != 0,
+                    Err(_) => bits.contains('s'),
+                };
+                self.value();
+            }
             _ if VALUED.contains(&text) => self.value(),
             _ if self.shifted && number => {}
             _ if text.starts_with('-') => {
                 (self.found)(Class::Unknown, format!("{text}: this action of find is not known"))
             }
             // Where to look.
-            _ => {}
+            _ => self.elsewhere |= text.starts_with('/'),
         }
     }
 
