@@ -47,7 +47,7 @@ pub fn leaf_hash(entry: &[u8]) -> Hash {
 /// The hash of a node: SHA-256 of a one byte and the hashes of its two halves (RFC 9162, 2.1.1).
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    // One call over one buffer: half the time beyond the compression itself.
+    // One call over one buffer: parts would be copied into a block one by one.
     let mut node = [1; 1 + 2 * Hash::LEN];
     node[1..=Hash::LEN].copy_from_slice(&left.0);
     node[1 + Hash::LEN..].copy_from_slice(&right.0);
