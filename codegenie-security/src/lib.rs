@@ -19,6 +19,8 @@ mod files;
 mod framework;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "audit-log")]
+pub mod tlog;
 
 #[cfg(feature = "access")]
 pub use access::{

@@ -63,6 +63,14 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::AuditLogError>();
         send_sync::<s::Records>();
         send_sync::<s::Verification>();
+        send_sync::<s::tlog::Tree>();
+        send_sync::<s::tlog::MemoryTree>();
+        send_sync::<s::tlog::NoteSigner>();
+        send_sync::<s::tlog::Note>();
+        send_sync::<s::tlog::LoggedProof>();
+        send_sync::<s::tlog::LoggedProofError>();
+        send_sync::<s::tlog::EntryBundle>();
+        send_sync::<s::tlog::TileError<std::io::Error>>();
     }
     #[cfg(feature = "testing")]
     send_sync::<s::testing::ConformanceError>();

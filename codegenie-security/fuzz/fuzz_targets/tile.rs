@@ -1,0 +1,8 @@
+//! Tiles, bundles and stored trees from strangers: what is read is shown as it was, and no other tree is proved.
+#![no_main]
+
+#[path = "../exercises/tlog.rs"]
+#[allow(dead_code, reason = "each target takes one of them")]
+mod exercise;
+
+libfuzzer_sys::fuzz_target!(|input: (&[u8], Vec<(u16, u8)>)| exercise::tile(input.0, input.1));
