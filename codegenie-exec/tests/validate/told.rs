@@ -23,7 +23,8 @@ fn programs_that_run_what_their_arguments_say() {
     assert_allowed(&[
         "gsed -n 1p x",
         "goawk '{print $1}' x",
-        "find . -perm 644", "find . -perm +6000",
+        "find . -perm 644",
+        "find . -perm +6000",
         "find . -perm -u=w",
         "npm fund",
     ]);

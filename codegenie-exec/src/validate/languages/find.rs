@@ -137,7 +137,16 @@ pub(in super::super) fn read<'a>(
     found: &mut dyn FnMut(Class, String),
     context: &Context<'_>,
 ) -> Vec<Run<'a>> {
-    Reader { rest: arguments.iter(), found, context, shifted: false, lent: false, elsewhere: false, runs: Vec::new() }.read()
+    Reader {
+        rest: arguments.iter(),
+        found,
+        context,
+        shifted: false,
+        lent: false,
+        elsewhere: false,
+        runs: Vec::new(),
+    }
+    .read()
 }
 
 struct Reader<'a, 'c, 'f> {
