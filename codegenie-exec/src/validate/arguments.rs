@@ -354,6 +354,9 @@ impl<'a> Reader<'a, '_> {
     /// An option's value that may be a file that is read.
     fn told(&mut self, text: &str) {
         let a_path = text.contains('/') || text.starts_with(['.', '~']);
+        if matches!(self.name.split(' ').next(), Some("gh" | "glab")) && operands::names_a_host(text) {
+            self.found(Class::Network, format!("{text}: names a machine of its own"));
+        }
         if let Some(what) = place::sensitive(text).filter(|_| a_path) {
             self.found(Class::Escalates, format!("{text}: {what}"));
         }

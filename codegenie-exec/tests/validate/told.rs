@@ -56,6 +56,11 @@ fn programs_that_write_where_nobody_looks() {
         "systemctl soft-reboot --failed",
         "systemctl --failed try-restart foo",
         "systemctl clean foo --failed",
+        "git config user.name x",
+        "git config set user.name x",
+        "git config edit",
+        "git config --unset user.name",
+        "git config --get user.name --add x",
     ]);
     assert_allowed(&[
         "systemctl --failed",
@@ -74,12 +79,21 @@ fn machines_of_the_callers_choosing() {
         "adb -H evil.example devices",
         "xdpyinfo -display evil.example:0",
         "gh repo view evil.example/owner/repo",
+        "gh pr list -R evil.example/owner/repo",
+        "gh pr list --repo=evil.example/owner/repo",
         "nomad status -address=http://evil.example:4646",
         "npm view evil/x",
         "npm view lodash@evil/x",
         "imdl torrent announce -i x.torrent",
     ]);
-    assert_allowed(&["go list ./...", "gh repo view owner/repo", "npm view @scope/x", "npm view lodash@4"]);
+    assert_allowed(&[
+        "go list ./...",
+        "gh repo view owner/repo",
+        "gh pr list -R owner/repo",
+        "aws s3 ls s3://bucket/x",
+        "npm view @scope/x",
+        "npm view lodash@4",
+    ]);
 }
 
 #[test]

@@ -74,7 +74,9 @@ impl<'a> Reader<'a, '_> {
         let read = matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote)
             && !program.any
             && program.language.is_none();
-        if let Some(url) = operands.iter().find(|word| read && word.as_written().contains("://")) {
+        let of_another =
+            |text: &str| text.contains("://") && !(self.name == "aws s3 ls" && text.starts_with("s3://"));
+        if let Some(url) = operands.iter().find(|word| read && of_another(word.as_written())) {
             self.found(Class::Network, format!("{}: an address of another machine", url.as_written()));
         }
         // A package that is named by where it lies is fetched from there, by version control and what that runs.
@@ -90,10 +92,12 @@ impl<'a> Reader<'a, '_> {
         }
         // `gh repo view HOST/OWNER/NAME`, `npm view OWNER/NAME`
         let chosen = |text: &str| {
-            let first = text.split('/').next().unwrap_or_default();
-            let of_a_host = text.contains('/') && first.contains('.') && !first.starts_with('.');
+            let of_a_host = names_a_host(text);
             match self.name.split(' ').next() {
-                Some("gh" | "glab" | "go") => of_a_host || (self.name == "go list" && text.contains('@')),
+                Some("gh" | "glab") => of_a_host,
+                Some("go") => {
+                    (of_a_host && !text.starts_with('.')) || (self.name == "go list" && text.contains('@'))
+                }
                 Some("npm" | "pnpm" | "yarn") => {
                     text.trim_start_matches('@').contains(['/']) && !text.starts_with('@')
                 }
@@ -165,7 +169,7 @@ impl<'a> Reader<'a, '_> {
         }
         let (class, reason) = match program.effect {
             // An option that only reads, and a subcommand that is not known.
-            Effect::Group if self.reads && !operands.is_empty() && !self.lists => {
+            Effect::Group if self.reads && self.chain.len() == 1 && !operands.is_empty() => {
                 (Class::Unknown, format!("this use of {} is not known", self.name))
             }
             _ if self.reads => (Class::ReadOnly, Class::ReadOnly.described().to_owned()),
@@ -201,6 +205,12 @@ impl<'a> Reader<'a, '_> {
         };
         Use { class, reason, name: self.name, remote, runs: self.runs, assignments: self.assignments }
     }
+}
+
+/// `HOST/OWNER/NAME`, where `OWNER/NAME` would do.
+pub(super) fn names_a_host(text: &str) -> bool {
+    let first = text.split('/').next().unwrap_or_default();
+    text.matches('/').count() > 1 || (text.contains('/') && first.contains('.') && !first.starts_with('.'))
 }
 
 fn is_a_pattern(word: &Word) -> bool {
