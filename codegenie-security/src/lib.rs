@@ -13,6 +13,8 @@ mod audit;
 mod audit_log;
 #[cfg(feature = "crypto")]
 mod crypto;
+#[cfg(feature = "audit-log")]
+pub mod export;
 #[cfg(feature = "crypto")]
 mod files;
 #[cfg(all(feature = "access", feature = "audit-log"))]
