@@ -37,6 +37,8 @@ mod overlay;
 pub mod proxy;
 #[cfg(any(codegenie_native, all(feature = "edit", target_os = "linux")))]
 mod quoted;
+#[cfg(feature = "executor")]
+mod real_path;
 mod sandbox;
 #[cfg(feature = "executor")]
 mod stamp;

@@ -3,11 +3,15 @@
 //! Only std and the crate's own types appear here, so that implementing the trait costs a third
 //! party no dependency.
 
+mod alerting;
 mod error;
 mod event;
+mod redaction;
 
+pub use alerting::{AlertingSink, AuditAlert};
 pub use error::{AuditError, AuditErrorKind};
 pub use event::{AuditEvent, AuditResult, AuditValue, EventClass, OperationId, ThreatLevel};
+pub use redaction::{RedactingSink, redact};
 
 use std::sync::Arc;
 

@@ -41,8 +41,8 @@ pub use access::{
     SeenOnce, VerifiedChain,
 };
 pub use audit::{
-    AuditError, AuditErrorKind, AuditEvent, AuditResult, AuditSink, AuditValue, DangerousNoAudit, EventClass,
-    OperationId, Retention, ThreatLevel,
+    AlertingSink, AuditAlert, AuditError, AuditErrorKind, AuditEvent, AuditResult, AuditSink, AuditValue,
+    DangerousNoAudit, EventClass, OperationId, RedactingSink, Retention, ThreatLevel, redact,
 };
 #[cfg(feature = "audit-log")]
 pub use audit_log::{

@@ -3,6 +3,7 @@
 use super::Approval;
 use super::seen::hex;
 use crate::command::CommandRequest;
+use crate::real_path::in_real_folder;
 use crate::stamp::Stamp;
 use codegenie_security::Session;
 use sha2::{Digest, Sha256};
@@ -118,7 +119,7 @@ impl Grants {
 
     /// Grants in a file, which is made for its owner only, and refused where others may write it.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, GrantsError> {
-        let path = path.into();
+        let path = in_real_folder(&path.into());
         let error = |problem: String| GrantsError { path: path.clone(), problem };
         let held = read(&path).map_err(error)?;
         Ok(Self { held: Mutex::new(held), file: Some(path) })
@@ -186,7 +187,12 @@ impl Grants {
             note: approval.note.clone(),
             command: command.to_owned(),
         });
-        self.keep(&mut held)
+        let kept = self.keep(&mut held);
+        if kept.is_err() {
+            // Only what is in the file holds.
+            held.grants.pop();
+        }
+        kept
     }
 
     /// Replaces the file as a whole, so that a crash leaves the old one or the new one.

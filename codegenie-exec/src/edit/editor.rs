@@ -128,6 +128,12 @@ impl Editor {
         &self.root
     }
 
+    /// Where its journal of this root is kept, links followed.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        self.store.path()
+    }
+
     /// What became of transactions that were found interrupted when it was opened.
     #[must_use]
     pub fn recovered(&self) -> &[Recovery] {

@@ -44,6 +44,10 @@ pub(super) struct Entry {
 }
 
 impl Store {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens the transactions of the workspace `root`, whose device and inode are `id`.
     pub(super) fn open(state: &Path, root: &Path, id: (u64, u64)) -> Result<Self, EditError> {
         let failed = |error: io::Error| EditError::system("use the state directory", state, error);

@@ -5,6 +5,7 @@ use super::results::ResultCache;
 use super::status::Activity;
 use super::{PolicySource, SecureExecutor};
 use crate::approval::{Approver, DynApprover, Grants, RefuseAll};
+use crate::real_path::in_real_folder;
 use crate::sandbox::{Sandbox, SandboxPolicy};
 use crate::validate::{CommandPolicy, PolicyFile};
 use codegenie_perf::{CacheBackend, NoCache};
@@ -37,12 +38,12 @@ pub enum BuildError {
     NothingRecorded,
     /// A command could change what it is allowed to do.
     #[error(
-        "the {what} {} lies where commands may write, and decides what they may do: keep it outside of the workspace, or grant it \
-         read-only right below", path.display()
+        "the {what} {} lies where commands or edits may write, and decides what they may do: keep it outside of the workspace",
+        path.display()
     )]
     #[non_exhaustive]
     WritableByCommands {
-        /// `command policy` or `file of grants`.
+        /// `command policy`, `file of grants` or `editor's journal`.
         what: &'static str,
         /// Where it is.
         path: PathBuf,
@@ -232,8 +233,11 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
                     .threat(ThreatLevel::Low),
             );
         })?;
-        let workspace =
-            confinement.write.first().or_else(|| confinement.read.iter().find(|path| path.is_dir())).cloned();
+        let workspace = confinement
+            .writable()
+            .next()
+            .or_else(|| confinement.read.iter().find(|path| path.is_dir()))
+            .cloned();
         let workspace = workspace.ok_or(BuildError::NoWorkspace)?;
         let policy = match &self.policy {
             PolicySource::File(file) => Some(("command policy", file.path())),
@@ -241,7 +245,11 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
         };
         for (what, path) in policy.into_iter().chain(self.grants.path().map(|path| ("file of grants", path)))
         {
-            if confinement.lets_replace(&real(path)) {
+            #[cfg(feature = "edit")]
+            let edited = self.editor.as_ref().is_some_and(|editor| real(path).starts_with(editor.root()));
+            #[cfg(not(feature = "edit"))]
+            let edited = false;
+            if edited || [real(path).as_path(), path].iter().any(|path| confinement.lets_replace(path)) {
                 return Err(BuildError::WritableByCommands { what, path: path.to_path_buf() });
             }
         }
@@ -250,6 +258,10 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             let root = editor.root();
             if !confinement.write.iter().any(|writable| root.starts_with(writable)) {
                 return Err(BuildError::EditorOutside { root: root.to_path_buf() });
+            }
+            if confinement.lets_replace(editor.state()) {
+                let (what, path) = ("editor's journal", editor.state().to_path_buf());
+                return Err(BuildError::WritableByCommands { what, path });
             }
         }
         Ok(SecureExecutor {
@@ -274,9 +286,5 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
 
 /// Where a file is that may not be there yet.
 fn real(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    absolute.canonicalize().unwrap_or_else(|_| {
-        let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
-        folder.zip(absolute.file_name()).map_or_else(|| absolute.clone(), |(folder, name)| folder.join(name))
-    })
+    path.canonicalize().unwrap_or_else(|_| in_real_folder(path))
 }

@@ -213,7 +213,7 @@ impl SandboxPolicy {
     }
 
     /// What a command can write to: on the host or in a layer.
-    pub(super) fn writable(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(crate) fn writable(&self) -> impl Iterator<Item = &PathBuf> {
         self.write.iter().chain(self.overlays.iter().map(|overlay| &overlay.workspace))
     }
 
@@ -221,17 +221,17 @@ impl SandboxPolicy {
     /// policies, approvals and keys. By the text of paths: compare real paths with a policy that is
     /// [resolved](Self::resolve).
     ///
-    /// An entry that is read-only right below a writable directory stays where it is. Deeper ones do not: the directories
-    /// between are the command's to rename.
+    /// What lies in a directory that is read-only right below a writable one stays where it is. Deeper ones do not: the
+    /// directories between are the command's to rename; and a read-only file is one until the host replaces it.
     #[must_use]
     pub fn lets_replace(&self, path: &Path) -> bool {
         let holds = |root: &&PathBuf| path.starts_with(root);
         let deepest = |entries: &mut dyn Iterator<Item = &PathBuf>| {
             entries.filter(holds).max_by_key(|root| root.components().count()).cloned()
         };
-        let Some(writable) = deepest(&mut self.write.iter()) else { return false };
+        let Some(writable) = deepest(&mut self.writable()) else { return false };
         let kept = deepest(&mut self.read.iter().chain(&self.hide));
-        kept.is_none_or(|kept| kept.parent() != Some(writable.as_path()))
+        kept.is_none_or(|kept| kept == path || kept.parent() != Some(writable.as_path()))
     }
 
     /// The same policy with nothing writable: what was, can be read. Copy-on-write paths stay, since what

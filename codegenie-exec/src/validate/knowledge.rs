@@ -172,6 +172,8 @@ pub(super) fn program(name: &str) -> Option<&'static Program> {
 
 /// Whether a program may run what its arguments name: one that is not known may.
 pub(crate) fn may_run_others(name: &str) -> bool {
+    /// Whose effect in the tables is another, and which run commands all the same.
+    const ALSO: &[&str] = &["chrt", "taskset", "fd", "fdfind", "ssh", "rsh"];
     let runs = |program: &Program| {
         let by_option = || program.options.iter().any(|(_, role)| matches!(role, Role::Command));
         matches!(
@@ -182,7 +184,7 @@ pub(crate) fn may_run_others(name: &str) -> bool {
         ) || program.language == Some(Language::Find)
             || by_option()
     };
-    program(name).is_none_or(runs)
+    ALSO.contains(&name) || program(name).is_none_or(runs)
 }
 
 /// Reads a table, and tells of every line that is not understood.

@@ -398,12 +398,19 @@ impl CommandPolicy {
     pub(super) fn strictest_match(&self, words: &[Word]) -> Option<(Decision, String, String, bool)> {
         let named = self.matching(words);
         // `git -C x push` is a `git push` to what refuses or asks about that.
-        let without = without_leading_options(words).filter_map(|words| self.matching(&words));
-        let strict = without.filter(|(decision, ..)| *decision != Decision::Allow);
-        named
-            .into_iter()
-            .chain(strict)
-            .reduce(|strictest, other| if other.0 > strictest.0 { other } else { strictest })
+        let Some(without) = without_leading_options(words) else {
+            let strict = |decision: &Decision| *decision != Decision::Allow;
+            let rules = self.rules.iter().map(|rule| rule.decision);
+            let gravest =
+                rules.chain(self.permissions.rules().map(|(decision, _)| decision)).filter(strict).max();
+            let reason =
+                "more options than are looked at, and rules that may speak of what follows".to_owned();
+            let by = gravest.map(|decision| (decision, "options".to_owned(), reason, false));
+            return named.into_iter().chain(by).reduce(stricter);
+        };
+        let strict = without.iter().filter_map(|words| self.matching(words));
+        let strict = strict.filter(|(decision, ..)| *decision != Decision::Allow);
+        named.into_iter().chain(strict).reduce(stricter)
     }
 
     fn matching(&self, words: &[Word]) -> Option<(Decision, String, String, bool)> {
@@ -429,16 +436,23 @@ impl CommandPolicy {
     }
 }
 
-/// The words without options before the first that is none. Where it is not known whether an option takes the next word for
-/// its value, without that and with it.
-fn without_leading_options(words: &[Word]) -> impl Iterator<Item = Vec<Word>> {
-    const MOST: usize = 16;
+type Matched = (Decision, String, String, bool);
+
+fn stricter(strictest: Matched, other: Matched) -> Matched {
+    if other.0 > strictest.0 { other } else { strictest }
+}
+
+/// The words without options before a subcommand, which may take the word after them for their values. `None`: there are more
+/// of them than are looked at.
+fn without_leading_options(words: &[Word]) -> Option<Vec<Vec<Word>>> {
+    const MOST: usize = 64;
     let known = words
         .first()
         .and_then(Word::literal)
         .and_then(|program| knowledge::program(program.rsplit('/').next().unwrap_or(program)));
-    let is_option = |word: Option<&Word>| word.is_some_and(|word| word.as_written().starts_with('-'));
-    let takes_a_value = move |word: Option<&Word>| {
+    // A leading `+toolchain` is none of the program's words either.
+    let is_option = |word: Option<&Word>| word.is_some_and(|word| word.as_written().starts_with(['-', '+']));
+    let takes_a_value = |word: Option<&Word>| {
         let Some(name) = word.map(Word::as_written).filter(|name| name.starts_with('-')) else {
             return false;
         };
@@ -447,12 +461,21 @@ fn without_leading_options(words: &[Word]) -> impl Iterator<Item = Vec<Word>> {
         });
         !flag && !name.contains('=')
     };
-    let leading = (1..words.len().min(MOST))
-        .take_while(move |at| is_option(words.get(*at)) || takes_a_value(words.get(at - 1)));
-    leading.filter_map(|at| {
-        let (program, rest) = (words.first()?, words.get(at + 1..)?);
-        (!rest.is_empty()).then(|| std::iter::once(program).chain(rest).cloned().collect())
-    })
+    let leading =
+        (1..words.len()).take_while(|at| is_option(words.get(*at)) || takes_a_value(words.get(at - 1)));
+    let mut without = Vec::new();
+    for at in leading {
+        // No subcommand begins with a dash.
+        if words.get(at + 1).is_none() || is_option(words.get(at + 1)) {
+            continue;
+        }
+        if without.len() >= MOST {
+            return None;
+        }
+        let rest = words.get(at + 1..).unwrap_or_default();
+        without.push(words.first().into_iter().chain(rest).cloned().collect());
+    }
+    Some(without)
 }
 
 fn one_line(text: &str) -> String {

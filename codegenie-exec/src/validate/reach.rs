@@ -7,8 +7,11 @@ use crate::command::{CommandRequest, ParsedCommand, SimpleCommand, Word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-/// How many texts a word is followed to, and how many directories a command.
+/// How many texts a word is followed to.
 const MAX_TEXTS: usize = 48;
+/// How many directories a command is followed to, and how long their names are together: each word is looked at from each.
+const MAX_DIRECTORIES: usize = 8;
+const MAX_LENGTH: usize = 1024;
 
 /// Where a command's words lead.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,8 @@ pub(super) struct Reach {
     directories: BTreeSet<Option<String>>,
     /// What variables may hold; one that is not listed, or holds nothing here, may hold anything.
     values: BTreeMap<String, Vec<Shape>>,
+    /// More directories than are followed: it may run anywhere.
+    lost: bool,
     /// It begins outside of the workspace, or in what other programs run or trust.
     pub(super) begins_elsewhere: bool,
     /// It begins where secrets are.
@@ -63,6 +68,9 @@ impl Reach {
         if !matches!(words.next().and_then(Word::literal), Some("cd" | "pushd")) {
             return;
         }
+        if self.lost {
+            return;
+        }
         let option = |word: &&Word| matches!(word.literal(), Some("-P" | "-L" | "-e" | "--"));
         let target = words.find(|word| !option(word)).cloned();
         let target = target.unwrap_or_else(|| Word::Literal("~".to_owned()));
@@ -70,8 +78,13 @@ impl Reach {
             if target.literal() == Some("-") { vec![vec![Piece::Unknown]] } else { self.paths(&target) };
         for shape in shapes {
             let directory = shape::text(&shape).map(|path| self.within(path));
-            let full = self.directories.len() >= MAX_TEXTS;
-            self.directories.insert(directory.filter(|_| !full));
+            let length: usize = self.directories.iter().flatten().chain(&directory).map(String::len).sum();
+            if self.directories.len() >= MAX_DIRECTORIES || length > MAX_LENGTH {
+                self.directories = std::iter::once(None).collect();
+                self.lost = true;
+                return;
+            }
+            self.directories.insert(directory);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A policy file that may change while the host runs.
 
 use super::policy::{CommandPolicy, PolicyFileError};
+use crate::real_path::in_real_folder;
 use crate::stamp::Stamp;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,7 +59,7 @@ impl Seen {
 impl PolicyFile {
     /// Loads the file. Where that fails there is no policy.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, PolicyFileError> {
-        let path = path.into();
+        let path = in_real_folder(&path.into());
         let seen = Seen::look(&path);
         let policy = Arc::new(CommandPolicy::load(&path)?);
         let state = Mutex::new(State { policy, seen, problem: None });

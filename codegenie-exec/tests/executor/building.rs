@@ -95,14 +95,57 @@ fn what_decides_about_commands_is_not_theirs_to_write() {
     // Through a link it is the same file.
     std::os::unix::fs::symlink(workspace, outside.path().join("link")).unwrap();
     refused(build(writes(), &policy, &outside.path().join("link/grants.json")), "file of grants");
-    // Read-only right below the workspace it stays what it is; deeper, its folders can be renamed.
+    // In a folder that is read-only right below the workspace it stays what it is; deeper, its folders can be renamed.
     let kept = named(".claude/policy.toml");
     assert!(build(writes(), &kept, &grants).is_none());
     let deeper = named("sub/kept/policy.toml");
     refused(build(writes().read(workspace.join("sub/kept")), &deeper, &grants), "command policy");
     refused(build(writes().write(workspace.join(".claude")), &kept, &grants), "command policy");
+    // A file that is read-only itself is one until the host replaces it.
+    let alone = named("alone.toml");
+    refused(build(writes().read(&alone), &alone, &grants), "command policy");
+    // A link in the workspace is the command's to turn elsewhere, and is not followed again.
+    std::os::unix::fs::symlink(outside.path(), workspace.join("conf")).unwrap();
+    assert!(build(writes(), &workspace.join("conf/policy.toml"), &grants).is_none());
+    let file = PolicyFile::open(workspace.join("conf/policy.toml")).unwrap();
+    assert_eq!(file.path(), policy.canonicalize().unwrap());
     // Where nothing can be written, anywhere will do.
     assert!(
         build(SandboxPolicy::read_only(workspace), &named("policy.toml"), &named("grants.json")).is_none()
+    );
+}
+
+/// What is edited for agents, and the journal that edits are taken back by, are nothing that decides about them.
+#[cfg(all(feature = "edit", target_os = "linux"))]
+#[test]
+fn an_editor_does_not_reach_what_decides() {
+    use codegenie_exec::Editor;
+    let world = World::new();
+    let workspace = world.workspace.path();
+    let (outside, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let build = |confinement: SandboxPolicy, root: &Path, state: &Path, policy: &Path| {
+        std::fs::create_dir_all(policy.parent().unwrap()).unwrap();
+        std::fs::write(policy, "default = \"ask\"\n").unwrap();
+        SecureExecutor::builder(Fake::default(), world.access.clone(), confinement)
+            .audit(world.audit.clone())
+            .command_policy_file(PolicyFile::open(policy).unwrap())
+            .editor(Editor::open(root, state).unwrap())
+            .build()
+            .err()
+    };
+    let (theirs, policy) = (workspace.join("settings/policy.toml"), outside.path().join("policy.toml"));
+    std::fs::create_dir(workspace.join("settings")).unwrap();
+    let writes = || SandboxPolicy::workspace_write(workspace).read(workspace.join("settings"));
+    assert!(build(writes(), workspace, &state.path().join("edits"), &policy).is_none());
+    let error = build(writes(), workspace, &state.path().join("edits"), &theirs);
+    assert!(
+        matches!(error, Some(BuildError::WritableByCommands { what: "command policy", .. })),
+        "{error:?}"
+    );
+    std::fs::create_dir(workspace.join("sub")).unwrap();
+    let error = build(writes(), &workspace.join("sub"), &workspace.join("edits"), &policy);
+    assert!(
+        matches!(error, Some(BuildError::WritableByCommands { what: "editor's journal", .. })),
+        "{error:?}"
     );
 }

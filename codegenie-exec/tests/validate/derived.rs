@@ -118,6 +118,11 @@ fn options_before_a_subcommand_do_not_hide_it_from_rules() {
     ] {
         assert_eq!(decide(text), Decision::Deny, "{text}");
     }
+    for count in [1, 16, 64, 65, 1000] {
+        assert_eq!(decide(&format!("git {}push", "--no-pager ".repeat(count))), Decision::Deny, "{count}");
+        assert_eq!(decide(&format!("git {}push", "-C x ".repeat(count))), Decision::Deny, "{count}");
+    }
+    assert_eq!(decide("npm +x publish"), Decision::Deny);
     assert_eq!(decide("git --no-pager log"), Decision::Ask);
     assert_eq!(decide("git --no-pager diff push"), Decision::Allow);
     // What allows is taken by its words.

@@ -37,6 +37,10 @@ fn what_stands_on_the_line_of_a_here_document_runs() {
         "cat <<E && echo ${x:-$(reboot)}\nE",
         "cat <<E\\\n; echo $(reboot)\nE",
         "echo $(cat <<E; echo $(reboot)\nE\n)",
+        "cat <<'true'\nfoo\\\ntrue\necho {PATH}>f\nls\ntrue\n",
+        "cat <<\"true\"\nfoo\\\ntrue\ncat <<X $(reboot)\nX\ntrue\n",
+        "cat <<-'true'\nfoo\\\n\ttrue\necho {PATH}>f\nls\ntrue\n",
+        "cat <<true\nfoo\\\ntrue\ntrue\necho {PATH}>f\nls\ntrue\n",
         "cat <<E && echo ${#$((1+1))reboot\nfoo{ \nE\n",
     ]);
     assert_allowed(&[

@@ -56,6 +56,7 @@ fn programs_that_write_where_nobody_looks() {
         "systemctl soft-reboot --failed",
         "systemctl --failed try-restart foo",
         "systemctl clean foo --failed",
+        "tload ../outside.txt",
         "git config user.name x",
         "git config set user.name x",
         "git config edit",

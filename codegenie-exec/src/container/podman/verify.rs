@@ -120,6 +120,14 @@ fn of_process(asked: &Value, made: &Value) -> Option<String> {
         .or_else(|| unless(at(made, &["root", "readonly"]) == true, "root.readonly"))
         .or_else(|| unless(at(made, &["hostname"]) == HOST_NAME, "hostname"))
         .or_else(|| unless(is_empty(at(made, &["hooks"])), "hooks that nobody asked for"))
+        .or_else(|| of_annotations(at(made, &["annotations"])))
+}
+
+/// Some of them are settings of the runtime's, such as one by which the command keeps the service's groups.
+fn of_annotations(made: &Value) -> Option<String> {
+    let of_runtime = |name: &&String| name.starts_with("run.oci.") || name.starts_with("io.crun");
+    let found = made.as_object().and_then(|made| made.keys().find(of_runtime));
+    found.map(|name| format!("the annotation {name}, which nobody asked for"))
 }
 
 /// Podman sets two variables where nobody else does.
@@ -209,7 +217,9 @@ fn of_seccomp(asked: &Value, profile: Option<&str>, made: &Value) -> Option<Stri
         rules
     };
     let same = |name: &str| at(&profile, &[name]) == at(made, &[name]);
-    unless(same("defaultAction") && same("architectures") && rules(&profile) == rules(made), what)
+    // Another process that decides in the kernel's place.
+    let alone = is_empty(at(made, &["listenerPath"]));
+    unless(alone && same("defaultAction") && same("architectures") && rules(&profile) == rules(made), what)
 }
 
 fn of_mounts(asked: &Value, told: &Value, made: &Value) -> Option<String> {

@@ -41,7 +41,12 @@ impl Ambiguous {
 
 /// What no part of the tree shows: constructs whose words the parser tells apart in another way than bash.
 pub(super) fn never_followed(text: &str) -> Option<&'static str> {
-    let code = without_documents(&text.replace("\\\n", ""));
+    let code = without_documents(text);
+    // Where lines are joined is for bash to say: both readings count.
+    in_code(&code).or_else(|| in_code(&code.replace("\\\n", "")))
+}
+
+fn in_code(code: &str) -> Option<&'static str> {
     for line in code.lines() {
         let Some((_, after)) = line.split_once("<<") else { continue };
         let document = !after.starts_with('<') || after.get(1..).is_some_and(|rest| rest.contains("<<"));
@@ -70,7 +75,7 @@ pub(super) fn never_followed(text: &str) -> Option<&'static str> {
     if code.split("for").skip(1).any(counts) {
         return Some("a loop over what is no name");
     }
-    names_descriptor(&code).then_some("a variable that a redirection sets")
+    names_descriptor(code).then_some("a variable that a redirection sets")
 }
 
 /// The text without what here-documents hold, where it is plain to see what they hold: nothing before them is quoted or
@@ -94,15 +99,24 @@ fn without_documents(text: &str) -> String {
         let rest_of_line = after.split_once(delimiter).map_or(after, |(_, rest)| rest);
         let delimiter = delimiter.replace(['\'', '"', '\\'], "");
         // Two documents on one line, or what may be none: all that follows is looked at.
-        if delimiter.is_empty() || after.contains("<<") || !plain(before) || !plain(rest_of_line) {
+        if line.trim_end_matches('\n').ends_with('\\')
+            || delimiter.is_empty()
+            || after.contains("<<")
+            || !plain(before)
+            || !plain(rest_of_line)
+        {
             break;
         }
         let ends = |line: &str| {
             let line = line.strip_suffix('\n').unwrap_or(line);
             (if tabs { line.trim_start_matches('\t') } else { line }) == delimiter
         };
+        // Without quotes around its end, lines of a document are joined, and its end may be none.
         let mut after_it = lines.clone();
-        if !after_it.any(ends) {
+        let held = after_it.by_ref().take_while(|line| !ends(line));
+        let joined = held.fold(false, |joined, line| joined | line.trim_end_matches('\n').ends_with('\\'));
+        let closed = lines.clone().any(ends);
+        if joined || !closed {
             break;
         }
         lines = after_it;
