@@ -12,8 +12,6 @@
 mod events;
 #[path = "export/examples.rs"]
 mod examples;
-#[path = "export/ocsf_schema.rs"]
-mod ocsf_schema;
 #[path = "export/parsers.rs"]
 mod parsers;
 #[path = "export/read_back.rs"]
