@@ -13,10 +13,14 @@ mod audit;
 mod audit_log;
 #[cfg(feature = "crypto")]
 mod crypto;
+#[cfg(feature = "audit-log")]
+pub mod export;
 #[cfg(feature = "crypto")]
 mod files;
 #[cfg(all(feature = "access", feature = "audit-log"))]
 mod framework;
+#[cfg(feature = "audit-log")]
+mod query;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "audit-log")]
@@ -62,3 +66,5 @@ pub use crypto::{ChannelError, ChannelIdentity, ChannelPeer, ChannelSecret, Secu
 pub use crypto::{KeyringError, KeyringKey};
 #[cfg(all(feature = "access", feature = "audit-log"))]
 pub use framework::{FrameworkError, Login, LoginError, OperationError, SecurityContext, SecurityFramework};
+#[cfg(feature = "audit-log")]
+pub use query::{AuditPage, AuditQuery, AuditSummary, BadQuery, BadQueryKind, NameCount, NameCounts};

@@ -63,6 +63,12 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::AuditLogError>();
         send_sync::<s::Records>();
         send_sync::<s::Verification>();
+        send_sync::<s::AuditQuery>();
+        send_sync::<s::AuditPage>();
+        send_sync::<s::AuditSummary>();
+        send_sync::<s::BadQuery>();
+        send_sync::<s::export::Exporter>();
+        send_sync::<s::export::SyslogTcp<Vec<u8>>>();
         send_sync::<s::tlog::Tree>();
         send_sync::<s::tlog::MemoryTree>();
         send_sync::<s::tlog::NoteSigner>();

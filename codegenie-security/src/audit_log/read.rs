@@ -23,6 +23,14 @@ pub struct StoredEvent {
     pub event: AuditEvent,
 }
 
+impl StoredEvent {
+    /// An event that is kept elsewhere, or is yet to be.
+    #[must_use]
+    pub fn new(sequence: u64, event: AuditEvent) -> Self {
+        Self { sequence, event }
+    }
+}
+
 /// The events of a log from the first to the last, each checked before it is given out. Made by
 /// [`AuditLog::read`](crate::AuditLog::read).
 ///
