@@ -31,6 +31,7 @@ pub(crate) const ENGINE: host::Engine = host::Engine {
     script: ".ci/dockerd",
     client: ["docker", "--host"],
     owners: "{{.Names}} {{.Label \"dev.codegenie.owner\"}}",
+    many: 200,
 };
 /// Whether a policy that grants the host's network is not refused.
 pub(crate) const GRANTS_THE_NETWORK: bool = true;

@@ -31,6 +31,7 @@ pub(crate) const ENGINE: host::Engine = host::Engine {
     script: ".ci/podman",
     client: ["podman", "--url"],
     owners: "{{.Names}} {{index .Labels \"dev.codegenie.owner\"}}",
+    many: 40,
 };
 /// Whether a policy that grants the host's network is not refused.
 pub(crate) const GRANTS_THE_NETWORK: bool = true;

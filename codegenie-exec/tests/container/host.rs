@@ -25,6 +25,8 @@ pub(crate) struct Engine {
     pub(crate) client: [&'static str; 2],
     /// What lists containers' names with the values of a label.
     pub(crate) owners: &'static str,
+    /// How many runs are many: some engines take a second for each.
+    pub(crate) many: usize,
 }
 
 pub(crate) fn variable(name: &str) -> String {

@@ -1,5 +1,6 @@
 //! Streams, limits, ends, and what is left behind.
 
+use crate::ENGINE;
 use crate::host::{Host, client, containers_of, eventually, image, sandbox, socket, text};
 use codegenie_exec::{
     ContainerSandbox, DangerousNoSandbox, EndReason, Limits, Sandbox, SandboxPolicy, Signal, Stdio,
@@ -150,9 +151,9 @@ async fn output_that_nobody_reads_holds_the_command_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a daemon: run by .ci/dockerd or .ci/podman"]
-async fn two_hundred_runs_leave_nothing_behind() {
+async fn many_runs_leave_nothing_behind() {
     // In a process of its own, since other tests have containers at the same time.
-    let output = helper("lifetime::helper_two_hundred").output().unwrap();
+    let output = helper("lifetime::helper_many_runs").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
@@ -169,12 +170,12 @@ fn is_helper() -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a helper of another test"]
-async fn helper_two_hundred() {
+async fn helper_many_runs() {
     if !is_helper() {
         return;
     }
     let (host, sandbox) = (Host::new(), sandbox().await);
-    for number in 0..200 {
+    for number in 0..ENGINE.many {
         let output = sandbox.run(&host.shell(&format!("echo {number}"))).await.unwrap();
         assert_eq!(text(&output), format!("{number}\n"));
     }
