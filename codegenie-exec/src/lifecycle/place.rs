@@ -145,18 +145,17 @@ impl PrivateRoot {
             }
             let own = entry.path();
             let left = match File::open(own.join(LOCK)) {
-                Ok(file) => Locked::at_once(file.into())?,
-                // Its host ended while it was made, or was one that locked nothing.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    remove_tree(&own).and_then(|()| std::fs::remove_dir(&own))?;
-                    continue;
-                }
+                Ok(file) => Locked::at_once(file.into())?.is_some(),
+                // Its host ended while it was made, was one that locked nothing, or is just removing it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
                 Err(error) => return Err(error),
             };
-            if left.is_some() {
-                remove_tree(&own)
-                    .and_then(|()| self.let_go(&own))
-                    .and_then(|()| std::fs::remove_dir(&own))?;
+            if left {
+                let removed = remove_tree(&own).and_then(|()| self.let_go(&own));
+                match removed.and_then(|()| std::fs::remove_dir(&own)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         }
         Ok(())

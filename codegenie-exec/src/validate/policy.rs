@@ -395,7 +395,7 @@ impl CommandPolicy {
     }
 
     /// The strictest rule that matches: decision, name, reason, purity.
-    pub(super) fn strictest_match(&self, words: &[Word]) -> Option<(Decision, String, String, bool)> {
+    pub(super) fn strictest_match(&self, words: &[Word]) -> Option<Matched> {
         let named = self.matching(words);
         // `git -C x push` is a `git push` to what refuses or asks about that.
         let Some(without) = without_leading_options(words) else {
@@ -413,7 +413,7 @@ impl CommandPolicy {
         named.into_iter().chain(strict).reduce(stricter)
     }
 
-    fn matching(&self, words: &[Word]) -> Option<(Decision, String, String, bool)> {
+    fn matching(&self, words: &[Word]) -> Option<Matched> {
         let permission = self.permissions.command(words).map(|(decision, rule)| {
             (decision, format!("permissions: {rule}"), "the host's policy".to_owned(), false)
         });
@@ -436,6 +436,7 @@ impl CommandPolicy {
     }
 }
 
+/// Decision, rule, reason, and whether its result depends on the command alone.
 type Matched = (Decision, String, String, bool);
 
 fn stricter(strictest: Matched, other: Matched) -> Matched {

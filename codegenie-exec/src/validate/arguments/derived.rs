@@ -61,11 +61,8 @@ impl<'a> Reader<'a, '_> {
 
     /// The directory that a program is told to work in. Its operands are relative to it.
     pub(super) fn works_in(&mut self, word: Option<&Word>, attached: Option<&str>) {
-        let (place, shown) = match (attached, word) {
-            (Some(path), _) => (place::of(path, self.context), path),
-            (None, Some(word)) => (place::of_word(word, self.context), word.as_written()),
-            (None, None) => (Place::Outside, ""),
-        };
+        let place = self.place_of(word, attached);
+        let shown = attached.or_else(|| word.map(Word::as_written)).unwrap_or_default();
         let secret = match (attached, word) {
             (None, Some(word)) => self.context.sensitive(word),
             _ => place::sensitive(shown),
@@ -78,6 +75,15 @@ impl<'a> Reader<'a, '_> {
             (Some(Place::Protected), _) | (_, Place::Protected) => Place::Protected,
             _ => place,
         });
+    }
+
+    /// Where an option's value lies, which is attached to it or is the next word.
+    fn place_of(&self, word: Option<&Word>, attached: Option<&str>) -> Place {
+        match (attached, word) {
+            (Some(path), _) => place::of(path, self.context),
+            (None, Some(word)) => place::of_word(word, self.context),
+            (None, None) => Place::Outside,
+        }
     }
 
     /// The permissions of what is made.
@@ -95,11 +101,7 @@ impl<'a> Reader<'a, '_> {
 
     /// The beginning of the names of what is written.
     pub(super) fn prefix(&mut self, word: Option<&Word>, attached: Option<&str>) {
-        let place = match (attached, word) {
-            (Some(path), _) => place::of(path, self.context),
-            (None, Some(word)) => place::of_word(word, self.context),
-            (None, None) => Place::Outside,
-        };
+        let place = self.place_of(word, attached);
         let text = attached.or_else(|| word.map(Word::as_written)).unwrap_or_default();
         self.written(place, text);
         if defaults::may_begin_protected(text) {

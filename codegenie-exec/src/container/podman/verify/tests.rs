@@ -14,13 +14,13 @@ const PROFILE: &str = r#"{ "defaultAction": "SCMP_ACT_ALLOW", "architectures": [
 fn asked() -> Value {
     json!({
         "entrypoint": ["/run/podman-init", "-g", "--"], "command": ["echo", "a", "b"],
-        "env": { "A": "b=c" }, "work_dir": "/work", "user": "65534:65533", "terminal": false, "stdin": true,
+        "env": { "A": "b=c" }, "work_dir": "/project", "user": "65534:65533", "terminal": false, "stdin": true,
         "netns": { "nsmode": "none" }, "userns": { "nsmode": "host" }, "shm_size": 4096, "oci_runtime": "",
         "seccomp_profile_path": "",
         "mounts": [
             { "destination": "/tmp", "type": "tmpfs", "source": "tmpfs",
               "options": ["rw", "exec", "U", "nosuid", "nodev", "notmpcopyup", "mode=1777", "size=4096"] },
-            { "destination": "/work", "type": "bind", "source": "/work",
+            { "destination": "/project", "type": "bind", "source": "/project",
               "options": ["bind", "rprivate", "ro", "nosuid", "nodev"] },
         ],
         "resource_limits": { "memory": { "limit": 64, "swap": 64 }, "pids": { "limit": 30 } },
@@ -42,7 +42,7 @@ fn made() -> Value {
         "process": {
             "user": { "uid": 65534, "gid": 65533, "umask": 18, "additionalGids": [65533] },
             "args": ["/run/podman-init", "--", "/run/podman-init", "-g", "--", "echo", "a", "b"],
-            "env": ["A=b=c", "HOSTNAME=sandbox", "HOME=/"], "cwd": "/work", "capabilities": {},
+            "env": ["A=b=c", "HOSTNAME=sandbox", "HOME=/"], "cwd": "/project", "capabilities": {},
             "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 100, "hard": 100 }], "noNewPrivileges": true,
         },
         "root": { "path": "/merged", "readonly": true }, "hostname": "sandbox",
@@ -53,7 +53,7 @@ fn made() -> Value {
             { "destination": "/run/podman-init", "type": "bind", "source": "/usr/bin/catatonit", "options": ["bind", "ro"] },
             { "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options":
               ["rw", "exec", "uid=65534", "gid=65533", "nosuid", "nodev", "mode=1777", "size=4096", "rprivate"] },
-            { "destination": "/work", "type": "bind", "source": "/work",
+            { "destination": "/project", "type": "bind", "source": "/project",
               "options": ["bind", "rprivate", "ro", "nosuid", "nodev"] },
         ],
         "linux": {
@@ -137,7 +137,7 @@ fn what_the_runtime_was_told_otherwise_is_refused() {
         ("/mounts/6/source", json!("/home")),
         ("/mounts/6/options/-", json!("rw")),
         ("/mounts/6/options", json!(["rbind", "rprivate", "ro", "nosuid", "nodev"])),
-        ("/mounts/-", mount("/work", "/home", &["bind", "ro"])),
+        ("/mounts/-", mount("/project", "/home", &["bind", "ro"])),
         ("/mounts/-", mount("/run/secrets", "/usr/share/secrets", &["bind", "ro"])),
         ("/mounts/-", mount("/etc/hosts", "/etc/hosts", &["bind", "ro"])),
         ("/mounts/-", json!({ "destination": "/run", "type": "tmpfs", "source": "tmpfs" })),
@@ -151,7 +151,7 @@ fn what_the_runtime_was_told_otherwise_is_refused() {
 
 #[test]
 fn mounts_that_cover_others_are_refused() {
-    let mask = json!({ "destination": "/work/private", "type": "bind", "source": "/dev/null", "options": ["bind", "ro"] });
+    let mask = json!({ "destination": "/project/private", "type": "bind", "source": "/dev/null", "options": ["bind", "ro"] });
     let asked = with(asked(), "/mounts/-", mask.clone());
     verify(&asked, Some(PROFILE), &told(), &with(made(), "/mounts/-", mask.clone())).unwrap();
     let mut made = made();
