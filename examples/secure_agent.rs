@@ -149,7 +149,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let steps = steps::all(&scene, options.test.as_deref());
 
     let key = KeyFile::load_or_create(scene.outside("keys/audit.key"))?;
-    let log_path = scene.outside("audit.log");
+    let log_path = scene.outside("audit");
     let monitor = monitor()?;
     let access = Arc::new(access()?);
     let executor = executor(&scene, AuditLog::open(&log_path, key.key())?, &monitor, Arc::clone(&access))?;

@@ -22,7 +22,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 
     // Where it is recorded: sealed, chained, on disk before the command runs.
     let key = KeyFile::load_or_create(home.path().join("audit.key"))?;
-    let log_path = home.path().join("audit.log");
+    let log_path = home.path().join("audit");
     let executor =
         SecureExecutor::builder(NativeSandbox::new()?, access, SandboxPolicy::workspace_write(workspace))
             .audit(AuditLog::open(&log_path, key.key())?)

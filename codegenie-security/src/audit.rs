@@ -11,6 +11,8 @@ mod redaction;
 pub use alerting::{AlertingSink, AuditAlert};
 pub use error::{AuditError, AuditErrorKind};
 pub use event::{AuditEvent, AuditResult, AuditValue, EventClass, OperationId, ThreatLevel};
+#[cfg(feature = "audit-log")]
+pub(crate) use redaction::redacted;
 pub use redaction::{RedactingSink, redact};
 
 use std::sync::Arc;

@@ -1,36 +1,78 @@
 //! The tamper-evident encrypted log behind [`AuditSink`].
 
+mod anchor;
+mod anchoring;
 mod codec;
+mod commits;
+mod disk;
+mod epoch;
 mod error;
-mod format;
-mod head;
+mod frame;
+mod header;
+mod index;
+mod keys;
+mod layout;
+mod meta;
 mod open;
-mod read;
-mod scan;
-mod storage;
+mod opened;
+mod options;
+mod proof;
+mod pruned;
+mod reader;
+mod records;
+mod retention;
+mod shred;
+mod subjects;
+mod subscription;
+mod tiles;
+mod verify;
+mod walk;
+mod writer;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
-use crate::audit::{AuditError, AuditErrorKind, AuditEvent, AuditSink, EventClass, Retention};
-use crate::crypto::SealingKey;
-pub use error::{AuditLogError, Fault, FaultKind, FaultyFile};
-use format::{Chain, LogKeys, SealFailure};
+use crate::audit::{
+    AuditError, AuditErrorKind, AuditEvent, AuditSink, EventClass, Retention, ThreatLevel, redacted,
+};
+use crate::crypto::{SealingKey, SigningKey};
+use crate::files::Locked;
+use crate::tlog::{Note, NoteSigner, NoteVerifier, TreeHead};
+pub use anchor::{
+    Anchor, AnchorError, AnchorUpdate, AnchoredCheckpoint, BadAnchoredCheckpoint, CallbackAnchor, FileAnchor,
+};
+pub use anchoring::AnchorStatus;
+use anchoring::{Anchoring, AnchoringParts};
+use commits::{Accepted, Commits, Listener};
+use disk::{Directory, Disk};
+use error::io_error;
+pub use error::{AuditLogError, Fault, FaultKind};
+use keys::KeyStore;
 pub use open::Recovery;
-use open::{Mode, Opened};
-pub use read::{Records, StoredEvent, Verdict, Verification};
-use storage::Storage;
+use open::Settings;
+pub use options::{AuditLogOptions, Durability, WhenFull};
+pub use proof::{RecordProof, RecordProofError};
+pub use reader::{AuditReader, StoredEvent};
+pub use records::Records;
+pub use retention::RetentionPolicy;
+pub use shred::Shredded;
+use subscription::Subscribers;
+pub use subscription::Subscription;
+use verify::Means;
+pub use verify::{Verdict, Verification};
+use writer::{Committed, Pending, Writer};
 
-/// An append-only file of audit events: encrypted, chained, and durable before
+/// An append-only log of audit events in a directory: encrypted, a transparency log, and durable before
 /// [`record`](AuditSink::record) returns.
 ///
 /// ```
 /// use codegenie_security::{AuditEvent, AuditLog, AuditSink, EventClass, SealingKey};
 ///
 /// let dir = tempfile::tempdir()?;
-/// let path = dir.path().join("audit.log");
+/// let path = dir.path().join("audit");
 /// let key = SealingKey::generate()?;
 ///
 /// let log = AuditLog::open(&path, &key)?;
@@ -46,99 +88,237 @@ use storage::Storage;
 ///
 /// # What is kept
 ///
-/// Each record is sealed with XChaCha20-Poly1305 under a key that is derived for this log. The
-/// additional data binds the log's random id, the record's sequence number, and the SHA-256 over
-/// all that stands before it. Beside `audit.log` lies `audit.log.head`, sealed as well: the count of the
-/// records and the hash over them. A record is written and synced, then the head is written and synced,
-/// then `record` returns. Both files have mode 0600; an exclusive lock keeps a second writer out.
+/// The events of one commit are sealed together into a frame, and frames follow each other in a segment. A
+/// Merkle tree (RFC 9162) has a leaf for each record, a salted commitment to the event, and one for each frame, its
+/// hash. After the frame is on stable storage, the tree is signed (`c2sp.org/tlog-checkpoint`), and only then `record`
+/// returns. Threads that record at once share a commit.
+///
+/// Each segment is an epoch with keys of its own. The keys of an epoch are derived from those of the one before, which are then
+/// wiped; the key to read it is wrapped for the host's reading key and for [auditors](AuditLogOptions::auditor); the key
+/// that signs it is certified by the log's identity, which is in memory at the opening only. So whoever takes over the
+/// process reads no earlier segment, and can neither alter one nor make another in its place: what does not come in its epoch
+/// is refused.
+///
+/// Beside the log lies the directory of its keys, sealed under the host's key. Files are for their owner
+/// only; a lock keeps a second writer out.
 ///
 /// # What is detected
 ///
-/// Any change of what was acknowledged: an altered byte, a record deleted, moved, repeated or brought
-/// in from another log, the tail cut inside or between records, one of the files put back from a
-/// backup or gone. [`verify`](Self::verify) names the first record that cannot be believed and the byte where
-/// it begins. A log that was tampered with is not opened for writing.
+/// Any change of what was acknowledged: an altered bit, a record or frame deleted, moved or repeated, a segment
+/// removed, replaced or brought in from another log, the tail cut off. [`verify`](Self::verify) names the first record
+/// that cannot be believed and the byte where it begins; [`verify_public`](Self::verify_public) does so without any key. A
+/// log that was tampered with is not opened for writing.
 ///
-/// After a crash, the log may end in a part of a record that was not acknowledged, or the head may
-/// lag by that one record. That is [`Verdict::Interrupted`](crate::Verdict::Interrupted), neither
-/// intact nor tampered with: [`open`](Self::open) repairs it and [says so](Self::recovery). Foreign
-/// bytes after the last record and a damaged newest slot of the head look the same, and lose nothing.
+/// That the whole directory, with its keys, was put back to an earlier state, only an [anchor](AuditLogOptions::anchor) elsewhere
+/// shows.
+///
+/// # Shredding
+///
+/// Events of an actor are encrypted with a key of that actor. [`shred`](Self::shred) destroys an actor's keys: nobody reads
+/// those events any more, and the log verifies as before. File systems and disks that write elsewhere instead of in place may
+/// keep the old bytes for a while.
 ///
 /// # What is not
 ///
-/// - Both files put back to an older pair that once matched, or both deleted. This needs an anchor
-///   elsewhere, such as a second disk or a witness, which a later version adds.
-/// - Whatever somebody does who holds the key, which includes this process once it is taken over: he can
-///   write a whole new log.
-/// - The record that was being written in a crash: whether the crash or a hand removed it cannot be
-///   told. Bytes after the last record that are no frame pass for the rest of such a record, and
-///   are removed.
-/// - The number of records and their sizes are visible without the key.
+/// - Whoever takes over the process can record what he likes from then on, and reads the segment that is written.
+/// - Who holds the host's key and the directory of keys can write a whole new log, which an anchor or the pinned
+///   [identity](Self::identity) shows.
+/// - Visible without a key: how many records there are, in which commits, the length of each commit, how many actors a
+///   segment has, and when segments begin.
 ///
 /// # When writing fails
 ///
-/// The first error of a write or a sync ends the log: every later `record` fails with the same
+/// On a full disk `record` fails with [`AuditErrorKind::Full`], nothing of the event is left, and the next one may go well.
+/// Any other error of a write, and every error of a sync, ends the log: every later `record` fails with the same
 /// [kind](AuditError::kind), since after a failed sync nobody knows what the disk holds. Open the log
 /// again to recover. An event of more than 1 MiB is rejected, and harms nothing.
 ///
 /// Other platforms than unix are not supported yet: opening fails with an error of kind `Unsupported`.
 pub struct AuditLog {
-    path: PathBuf,
+    shared: Arc<Shared>,
     recovery: Recovery,
-    writer: Mutex<Writer>,
-}
-
-struct Writer {
-    storage: Box<dyn Storage>,
-    keys: LogKeys,
-    chain: Chain,
-    length: u64,
-    stopped: Option<AuditErrorKind>,
+    durability: Durability,
+    accepted: Option<(Arc<Accepted>, JoinHandle<()>)>,
+    redacted: bool,
+    origin: String,
+    identity: NoteVerifier,
+    witness: NoteVerifier,
     /// A forked child shares the lock with its parent, and would fork the chain.
     process: u32,
+    _lock: Option<Locked>,
+}
+
+struct Shared {
+    path: PathBuf,
+    commits: Commits,
+    told: Arc<Told>,
+}
+
+/// Who hears of commits.
+struct Told {
+    subscribers: Subscribers,
+    anchoring: Mutex<Option<Anchoring>>,
+    has_anchors: bool,
+}
+
+impl Listener for Told {
+    fn committed(&self, committed: &Committed, events: &[Pending], writer: &Writer) {
+        self.subscribers.tell(committed.first, events);
+        if self.has_anchors
+            && let Some(anchoring) = self.anchoring.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+            && let Some(anchored) = writer.anchored()
+        {
+            anchoring.tell(anchored);
+        }
+    }
+}
+
+struct Forward(Arc<Told>);
+
+impl Listener for Forward {
+    fn committed(&self, committed: &Committed, events: &[Pending], writer: &Writer) {
+        self.0.committed(committed, events, writer);
+    }
+}
+
+/// Makes the directory of a log and locks it.
+fn lock(path: &Path, directory: &Directory, options: &AuditLogOptions) -> Result<Locked, AuditLogError> {
+    let missing = || AuditLogError::Missing { path: path.to_owned() };
+    if options.must_exist {
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
+            _ => {}
+        }
+    } else {
+        directory.make_dir("").map_err(io_error("make", path))?;
+    }
+    directory.lock(layout::LOCK).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => AuditLogError::Locked { path: path.to_owned() },
+        _ => io_error("lock", path)(error),
+    })
 }
 
 impl AuditLog {
-    /// Opens the log to append to it. It is created if neither the log nor its head file is there.
+    /// Opens the log in a directory to append to it, and creates it if there is none. Its keys are in a directory beside it,
+    /// named as the log with `.keys` at the end, and sealed under `key`.
     ///
-    /// The whole log is read and checked first.
+    /// The public part of the whole log is verified first. [`AuditLogOptions`] has more to choose from.
     pub fn open(path: impl AsRef<Path>, key: &SealingKey) -> Result<Self, AuditLogError> {
-        Self::open_as(path.as_ref(), key, Mode::OpenOrCreate)
+        AuditLogOptions::new().open(path, key)
     }
 
-    /// As [`open`](Self::open), but a log that is not there is an error: for hosts that know that
-    /// there must be one, so that its deletion is seen.
+    /// As [`open`](Self::open), but a log that is not there is an error.
     pub fn open_existing(path: impl AsRef<Path>, key: &SealingKey) -> Result<Self, AuditLogError> {
-        Self::open_as(path.as_ref(), key, Mode::MustExist)
+        AuditLogOptions::new().must_exist().open(path, key)
     }
 
-    fn open_as(path: &Path, key: &SealingKey, mode: Mode) -> Result<Self, AuditLogError> {
-        let Opened { storage, keys, chain, length, recovery } = open::open(path, key, mode)?;
-        Ok(Self::with_storage(path, Box::new(storage), keys, chain, length, recovery))
-    }
-
-    fn with_storage(
+    fn open_on(
         path: &Path,
-        storage: Box<dyn Storage>,
-        keys: LogKeys,
-        chain: Chain,
-        length: u64,
-        recovery: Recovery,
-    ) -> Self {
-        let writer = Writer { storage, keys, chain, length, stopped: None, process: std::process::id() };
-        Self { path: path.to_owned(), recovery, writer: Mutex::new(writer) }
+        disk: Arc<dyn Disk>,
+        keys: Box<dyn Disk>,
+        keys_path: &Path,
+        key: &SealingKey,
+        options: AuditLogOptions,
+        lock: Option<Locked>,
+    ) -> Result<Self, AuditLogError> {
+        let mut anchored = Vec::new();
+        for anchor in &options.anchors {
+            match anchor.latest() {
+                Ok(latest) => anchored.extend(latest),
+                Err(error) if options.anchor_required => {
+                    return Err(AuditLogError::Anchor { path: path.to_owned(), reason: error.to_string() });
+                }
+                Err(_) => {}
+            }
+        }
+        let settings = Settings {
+            must_exist: options.must_exist,
+            origin: options.origin,
+            auditors: options.auditors,
+            own_reader: options.own_reader,
+            rotation: options.rotation,
+            retention: options.retention,
+            certify_ahead: options.certify_ahead,
+        };
+        let store = KeyStore::new(keys, keys_path, key);
+        let (writer, recovery) = open::open(path, Arc::clone(&disk), store, key, settings, &anchored)?;
+        let (origin, identity) = (writer.base().meta.origin.clone(), writer.base().meta.identity.clone());
+        let witness_key = |origin: &str| {
+            let seed = witness_seed(key);
+            NoteSigner::new(origin, seed).map_err(|_| AuditLogError::BadOrigin { origin: origin.to_owned() })
+        };
+        let witness = witness_key(&origin)?;
+        let verifier = witness.verifier();
+        let has_anchors = !options.anchors.is_empty();
+        let parts = AnchoringParts {
+            anchors: options.anchors,
+            interval: options.anchor_interval,
+            disk: Arc::clone(&disk),
+            path: path.to_owned(),
+            witness,
+        };
+        let anchoring = Anchoring::start(parts).map_err(io_error("start a thread for", path))?;
+        if let (Some(anchoring), Some(anchored)) = (&anchoring, writer.anchored()) {
+            anchoring.tell(anchored);
+        }
+        let told = Arc::new(Told {
+            subscribers: Subscribers::default(),
+            anchoring: Mutex::new(anchoring),
+            has_anchors,
+        });
+        let commits = Commits::new(format!("{path:?}"), writer, Box::new(Forward(Arc::clone(&told))));
+        let shared = Arc::new(Shared { path: path.to_owned(), commits, told });
+        let accepted = match options.durability {
+            Durability::Durable => None,
+            Durability::DangerousAccepted { .. } => {
+                let accepted = Arc::new(Accepted::new());
+                let (own, theirs) = (Arc::clone(&shared), Arc::clone(&accepted));
+                let thread = std::thread::Builder::new()
+                    .name("audit-commits".to_owned())
+                    .spawn(move || theirs.run(&own.commits, lost_event))
+                    .map_err(io_error("start a thread for", path))?;
+                Some((accepted, thread))
+            }
+        };
+        Ok(Self {
+            shared,
+            recovery,
+            durability: options.durability,
+            accepted,
+            redacted: options.redacted,
+            origin,
+            identity,
+            witness: verifier,
+            process: std::process::id(),
+            _lock: lock,
+        })
     }
 
-    /// Checks a whole log, also one that is being written, and says what is wrong with it and where.
+    /// Checks a whole log, also one that is being written, and says what is wrong with it and where. Every record is
+    /// decrypted.
     ///
     /// An error means that no verdict was reached, as with the wrong key or a missing file.
     pub fn verify(path: impl AsRef<Path>, key: &SealingKey) -> Result<Verification, AuditLogError> {
-        read::verify(path.as_ref(), key)
+        AuditReader::open(path, key)?.verify(&[])
+    }
+
+    /// Checks all that can be checked of a log without a key: every byte of the frames, the tree, the signatures of
+    /// every epoch, and that the last checkpoint is there and fits.
+    ///
+    /// Without `identity`, the log is believed about who it is: whoever replaces all of it by another is not noticed.
+    pub fn verify_public(
+        path: impl AsRef<Path>,
+        identity: Option<&NoteVerifier>,
+        anchored: &[AnchoredCheckpoint],
+    ) -> Result<Verification, AuditLogError> {
+        let path = path.as_ref();
+        let disk = Directory::new(path.to_owned());
+        verify::verify(&disk, path, &Means { identity, reader: None, anchored })
     }
 
     /// Reads the events of a log in order, also of one that is being written.
     pub fn read(path: impl AsRef<Path>, key: &SealingKey) -> Result<Records, AuditLogError> {
-        Records::start(path.as_ref(), key)
+        AuditReader::open(path, key)?.records()
     }
 
     /// What opening had to repair.
@@ -147,117 +327,245 @@ impl AuditLog {
         self.recovery
     }
 
-    /// The file of the log.
+    /// The directory of the log.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.shared.path
     }
 
-    /// The file of the head, which belongs to the log: keep, move and back up the two together.
+    /// The name of the log in its checkpoints.
     #[must_use]
-    pub fn head_path(&self) -> PathBuf {
-        scan::head_path(&self.path)
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
-    /// How many records the log holds.
+    /// Who the log is: the key that certifies its epochs. Auditors keep it, from somewhere they trust.
+    #[must_use]
+    pub fn identity(&self) -> NoteVerifier {
+        self.identity.clone()
+    }
+
+    /// The key by which checkpoints are signed for witnesses, the same over all epochs.
+    #[must_use]
+    pub fn witness_key(&self) -> NoteVerifier {
+        self.witness.clone()
+    }
+
+    /// How many records the log holds, those that retention removed included.
     #[must_use]
     pub fn records(&self) -> u64 {
-        match self.writer.lock() {
-            Ok(writer) => writer.chain.count,
-            Err(poisoned) => poisoned.get_ref().chain.count,
+        self.shared.commits.writer().records
+    }
+
+    /// Size and root of the tree, as the last checkpoint has them.
+    #[must_use]
+    pub fn head(&self) -> TreeHead {
+        self.shared.commits.writer().head()
+    }
+
+    /// The last checkpoint, signed by the key of its epoch.
+    #[must_use]
+    pub fn checkpoint(&self) -> Note {
+        self.shared.commits.writer().checkpoint.clone()
+    }
+
+    /// The epoch that is written, and the first that is not certified: when they meet, the log has to be opened again.
+    #[must_use]
+    pub fn epochs(&self) -> (u64, u64) {
+        let writer = self.shared.commits.writer();
+        (writer.epoch(), writer.certified_until())
+    }
+
+    /// Events that were accepted, and lost since too many waited, and of which the log does not tell yet.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.commits.lost()
+    }
+
+    /// How it goes with the anchors.
+    #[must_use]
+    pub fn anchors(&self) -> AnchorStatus {
+        let anchoring = self.shared.told.anchoring.lock().unwrap_or_else(PoisonError::into_inner);
+        anchoring.as_ref().map(Anchoring::status).unwrap_or_default()
+    }
+
+    /// Waits until the anchors were told the last checkpoint, or telling them failed.
+    pub fn flush_anchors(&self) -> AnchorStatus {
+        let anchoring = self.shared.told.anchoring.lock().unwrap_or_else(PoisonError::into_inner);
+        anchoring.as_ref().map(Anchoring::flush).unwrap_or_default()
+    }
+
+    /// The events from now on, each after it is durable; at most `waiting` wait for the subscriber.
+    #[must_use]
+    pub fn subscribe(&self, waiting: usize) -> Subscription {
+        self.shared.told.subscribers.add(waiting)
+    }
+
+    /// Ends the segment, and with it the epoch: what was recorded so far can then not be read with what is in memory.
+    pub fn rotate(&self) -> Result<(), AuditError> {
+        self.check()?;
+        let rotated = self.shared.commits.writer().rotate();
+        rotated.map_err(|failure| self.broken(failure.into_log_error(&self.shared.path)))
+    }
+
+    /// Destroys the keys of an actor's events, so that nobody can read them any more. That it was done is on record,
+    /// by a pseudonym. What the actor does from then on is recorded under new keys.
+    pub fn shred(&self, actor: &str) -> Result<Shredded, AuditError> {
+        self.check()?;
+        self.flush()?;
+        let mut writer = self.shared.commits.writer();
+        shred::shred(&mut writer, actor).map_err(|error| {
+            drop(writer);
+            self.broken(error)
+        })
+    }
+
+    /// Records several events at once, in their order: in one commit if they are no more than 65,536 and 4 MiB. Returns
+    /// when all are durable, whatever the log's [durability](AuditLogOptions::durability).
+    ///
+    /// If one of them is rejected, none is recorded. After another error, those of an earlier commit may be on record.
+    pub fn record_all<'e>(&self, events: impl IntoIterator<Item = &'e AuditEvent>) -> Result<(), AuditError> {
+        let encoded = events.into_iter().map(|event| self.encode(event)).collect::<Result<Vec<_>, _>>()?;
+        self.flush()?;
+        self.shared.commits.commit(encoded).map_err(commits::Failure::into_error)
+    }
+
+    /// The event without its secrets as the log keeps it.
+    fn encode(&self, event: &AuditEvent) -> Result<Pending, AuditError> {
+        let without_secrets = if self.redacted { redacted(event) } else { None };
+        let event = without_secrets.as_ref().unwrap_or(event);
+        let encoded = codec::encode(event)
+            .ok_or_else(|| self.rejected("a time or a length is out of range; correct the event"))?;
+        if encoded.len() > frame::MAX_EVENT {
+            let why = format!("{} bytes, where 1 MiB is the most; shorten its details", encoded.len());
+            return Err(self.rejected(&why));
+        }
+        Ok(encoded)
+    }
+
+    /// May anything be recorded?
+    fn check(&self) -> Result<(), AuditError> {
+        let path = &self.shared.path;
+        if self.process != std::process::id() {
+            let message =
+                format!("audit log {path:?} was opened by process {}; open a log in each", self.process);
+            return Err(AuditError::unavailable(message));
+        }
+        match self.shared.commits.stopped() {
+            Some(stopped) => Err(stopped.into_error()),
+            None => Ok(()),
         }
     }
 
-    /// The writer, if it may still write.
-    fn writer(&self) -> Result<MutexGuard<'_, Writer>, AuditError> {
-        let path = &self.path;
-        let writer = self.writer.lock().map_err(|_| {
-            AuditError::unavailable(format!(
-                "audit log {path:?} stopped when a writer panicked; open it again"
-            ))
-        })?;
-        if let Some(kind) = writer.stopped {
-            let message = format!("audit log {path:?} stopped after an earlier write error; open it again");
-            return Err(AuditError::new(kind, message));
-        }
-        if writer.process != std::process::id() {
-            let message =
-                format!("audit log {path:?} was opened by process {}; open a log in each", writer.process);
-            return Err(AuditError::unavailable(message));
-        }
-        Ok(writer)
+    /// After an error between two states, the log ends.
+    fn broken(&self, error: AuditLogError) -> AuditError {
+        let kind = match &error {
+            AuditLogError::Io { source, .. } if writer::is_full(source) => AuditErrorKind::Full,
+            _ => AuditErrorKind::Unavailable,
+        };
+        self.shared.commits.stop(kind, "an earlier error");
+        AuditError::new(kind, error.to_string()).with_source(error)
     }
 
     fn rejected(&self, why: &str) -> AuditError {
         AuditError::new(
             AuditErrorKind::Rejected,
-            format!("audit log {:?} cannot hold the event: {why}", self.path),
+            format!("audit log {:?} cannot hold the event: {why}", self.shared.path),
         )
     }
 }
 
-impl Writer {
-    fn append(&mut self, frame: &[u8], next: Chain) -> io::Result<()> {
-        self.storage.append(frame)?;
-        self.storage.sync_log()?;
-        let length = self.length + frame.len() as u64;
-        let (offset, slot) = head::seal_slot(&self.keys, &next, length).map_err(io::Error::other)?;
-        self.storage.write_head(&slot, offset)?;
-        self.storage.sync_head()?;
-        self.chain = next;
-        self.length = length;
-        Ok(())
-    }
+/// Signs for witnesses, from the host's key.
+fn witness_seed(key: &SealingKey) -> SigningKey {
+    let mut seed = zeroize::Zeroizing::new([0; 32]);
+    key.expand(None, &[b"codegenie audit witness v1"], &mut *seed);
+    SigningKey::from_seed(*seed)
+}
+
+/// What the log says about events that were lost.
+fn lost_event(lost: u64) -> Option<Pending> {
+    let event = AuditEvent::new(EventClass::ApiActivity, "lose_events", "audit log")
+        .threat(ThreatLevel::High)
+        .detail("lost", lost);
+    codec::encode(&event)
 }
 
 impl AuditSink for AuditLog {
     fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
-        let encoded = codec::encode(event)
-            .ok_or_else(|| self.rejected("a time or a length is out of range; correct the event"))?;
-        let mut writer = self.writer()?;
-        let sealed = format::seal_frame(&writer.keys, &writer.chain, &encoded);
-        let (frame, next) = sealed.map_err(|failure| match failure {
-            SealFailure::TooLarge => self
-                .rejected(&format!("{} bytes, where 1 MiB is the most; shorten its details", encoded.len())),
-            SealFailure::NoRandomness(error) => AuditError::unavailable(error.to_string()),
-        })?;
-        writer.append(&frame, next).map_err(|error| {
-            let kind = kind_of(&error);
-            writer.stopped = Some(kind);
-            let message = format!(
-                "cannot write audit log {:?}: {error}; see to the disk, then open the log again",
-                self.path
-            );
-            AuditError::new(kind, message).with_source(error)
-        })
+        let encoded = self.encode(event)?;
+        let commits = &self.shared.commits;
+        match (&self.accepted, self.durability) {
+            (Some((accepted, _)), Durability::DangerousAccepted { waiting, when_full }) => {
+                self.check()?;
+                let waits = when_full == WhenFull::Wait;
+                let Err(_) = accepted.accept(encoded, waiting, waits, commits) else { return Ok(()) };
+                self.check()?;
+                if when_full == WhenFull::DangerousLose {
+                    commits.lose();
+                    return Ok(());
+                }
+                let message = format!(
+                    "audit log {:?} has no room: {waiting} events wait for the disk; record again later",
+                    self.shared.path
+                );
+                Err(AuditError::new(AuditErrorKind::Full, message))
+            }
+            _ => {
+                if self.process != std::process::id() {
+                    return self.check();
+                }
+                commits.commit([encoded]).map_err(commits::Failure::into_error)
+            }
+        }
     }
 
     fn retention(&self) -> Retention {
-        Retention::Durable
+        match self.durability {
+            Durability::Durable => Retention::Durable,
+            Durability::DangerousAccepted { .. } => Retention::Volatile,
+        }
     }
 
     fn enabled(&self, _class: EventClass) -> bool {
         true
     }
 
+    /// Waits until all that was accepted is durable.
     fn flush(&self) -> Result<(), AuditError> {
-        // Every record was synced before it was acknowledged.
-        self.writer().map(drop)
+        self.check()?;
+        let commits = &self.shared.commits;
+        if let Some((accepted, _)) = &self.accepted {
+            accepted.drain(commits).map_err(commits::Failure::into_error)?;
+        }
+        commits.drain().map_err(commits::Failure::into_error)
     }
 }
 
-fn kind_of(error: &io::Error) -> AuditErrorKind {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            AuditErrorKind::Full
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // A forked child: the threads and the files are its parent's.
+            return;
         }
-        _ => AuditErrorKind::Unavailable,
+        if let Some((accepted, thread)) = self.accepted.take() {
+            accepted.close();
+            // A thread that panicked has printed so.
+            let _ = thread.join();
+        }
+        if self.shared.commits.stopped().is_none() {
+            let mut writer = self.shared.commits.writer();
+            writer.write_index();
+            // Nothing is lost if it fails: the checkpoint is then signed anew at the next opening.
+            let _ = writer.sync_checkpoint();
+        }
+        let anchoring = self.shared.told.anchoring.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(anchoring);
     }
 }
 
 impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditLog").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("AuditLog").field("path", &self.shared.path).finish_non_exhaustive()
     }
 }
 

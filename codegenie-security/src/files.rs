@@ -205,7 +205,7 @@ pub(crate) fn check_private(_file: &File) -> io::Result<()> {
 }
 
 /// Makes a directory that only its owner can enter, unless it is there; one that others can write is refused.
-#[cfg(all(unix, feature = "access", feature = "audit-log"))]
+#[cfg(all(unix, feature = "audit-log"))]
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
@@ -229,7 +229,7 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a directory that only its owner can enter.
-#[cfg(all(not(unix), feature = "access", feature = "audit-log"))]
+#[cfg(all(not(unix), feature = "audit-log"))]
 pub(crate) fn create_private_dir(_path: &Path) -> io::Result<()> {
     Err(unsupported())
 }

@@ -79,7 +79,7 @@ impl SecurityContext {
 
 impl SecurityFramework<AuditLog> {
     /// Opens the directory, or makes it, for its owner only: `master.key`, a key file; `keys`, a key set wrapped
-    /// by it, for the host; `own.keys`, another one, for `audit.log` and `sessions`.
+    /// by it, for the host; `own.keys`, another one, for `audit.keys` and `sessions`.
     pub fn open(dir: impl AsRef<Path>, policy: Policy) -> Result<Self, FrameworkError> {
         let dir = dir.as_ref();
         files::create_private_dir(dir).map_err(|error| FrameworkError::io("make", dir, error))?;
@@ -101,7 +101,7 @@ impl SecurityFramework<AuditLog> {
         // beginning to end.
         let own = load_or_generate(&dir.join("own.keys"), master)?;
         let own = own.primary();
-        let audit = AuditLog::open(dir.join("audit.log"), &own.derive("codegenie framework audit v1"))?;
+        let audit = AuditLog::open(dir.join("audit"), &own.derive("codegenie framework audit v1"))?;
         let sessions =
             FileSessions::open(dir.join("sessions"), &own.derive("codegenie framework sessions v1"))?;
         let sessions = SessionStore::new().with_persistence(sessions)?;

@@ -46,8 +46,10 @@ pub use audit::{
 };
 #[cfg(feature = "audit-log")]
 pub use audit_log::{
-    AuditLog, AuditLogError, Fault, FaultKind, FaultyFile, Records, Recovery, StoredEvent, Verdict,
-    Verification,
+    Anchor, AnchorError, AnchorStatus, AnchorUpdate, AnchoredCheckpoint, AuditLog, AuditLogError,
+    AuditLogOptions, AuditReader, BadAnchoredCheckpoint, CallbackAnchor, Durability, Fault, FaultKind,
+    FileAnchor, RecordProof, RecordProofError, Records, Recovery, RetentionPolicy, Shredded, StoredEvent,
+    Subscription, Verdict, Verification, WhenFull,
 };
 #[cfg(feature = "aws-lc")]
 pub use crypto::AwsLc;

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use crate::{AuditEvent, AuditResult, AuditValue, EventClass, StoredEvent, ThreatLevel};
 pub use names::{NameCount, NameCounts};
 pub use page::AuditPage;
+pub(crate) use page::PageBuilder;
 pub use parse::{BadQuery, BadQueryKind};
 pub use summary::AuditSummary;
 
@@ -27,7 +28,7 @@ const DEFAULT_LIMIT: usize = 100;
 /// use codegenie_security::{AuditEvent, AuditLog, AuditQuery, AuditSink, EventClass, SealingKey, ThreatLevel};
 ///
 /// let dir = tempfile::tempdir()?;
-/// let (path, key) = (dir.path().join("audit.log"), SealingKey::generate()?);
+/// let (path, key) = (dir.path().join("audit"), SealingKey::generate()?);
 /// let log = AuditLog::open(&path, &key)?;
 /// for command in ["git status", "git push", "ls"] {
 ///     log.record(&AuditEvent::new(EventClass::Command, "execute", command).actor("alice"))?;
@@ -213,6 +214,61 @@ impl AuditQuery {
     pub fn after(mut self, sequence: u64) -> Self {
         self.after = Some(sequence);
         self
+    }
+
+    pub(crate) fn actors(&self) -> &[String] {
+        &self.actors
+    }
+
+    pub(crate) fn agents(&self) -> &[String] {
+        &self.agents
+    }
+
+    pub(crate) fn sessions(&self) -> &[String] {
+        &self.sessions
+    }
+
+    pub(crate) fn actions(&self) -> &[String] {
+        &self.actions
+    }
+
+    pub(crate) fn classes(&self) -> &[EventClass] {
+        &self.classes
+    }
+
+    pub(crate) fn results(&self) -> &[AuditResult] {
+        &self.results
+    }
+
+    pub(crate) fn least_threat(&self) -> ThreatLevel {
+        self.threat
+    }
+
+    pub(crate) fn since_time(&self) -> Option<SystemTime> {
+        self.since
+    }
+
+    pub(crate) fn until_time(&self) -> Option<SystemTime> {
+        self.until
+    }
+
+    pub(crate) fn is_oldest_first(&self) -> bool {
+        self.oldest_first
+    }
+
+    /// Sums up what passes, whatever the limit. The first error ends it.
+    pub fn summarize<E>(
+        &self,
+        events: impl IntoIterator<Item = Result<StoredEvent, E>>,
+    ) -> Result<AuditSummary, E> {
+        let mut summary = AuditSummary::new();
+        for stored in events {
+            let stored = stored?;
+            if self.matches(&stored) {
+                summary.add(&stored);
+            }
+        }
+        Ok(summary)
     }
 
     /// Does the event pass all filters? Order, limit and [`after`](Self::after) are no filters.

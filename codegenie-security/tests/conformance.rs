@@ -88,13 +88,13 @@ fn sinks_that_keep_nothing_pass_the_write_laws_only() {
     assert!(error.to_string().starts_with("law `kept` is broken: "), "{error}");
 }
 
-#[cfg(all(unix, feature = "audit-log"))]
+#[cfg(all(unix, feature = "audit"))]
 #[test]
 fn the_file_log_conforms() {
     use codegenie_security::{AuditLog, SealingKey};
 
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("audit.log");
+    let path = dir.path().join("audit");
     let key = SealingKey::generate().unwrap();
     let log = AuditLog::open(&path, &key).unwrap();
     let read = || AuditLog::read(&path, &key)?.map(|stored| Ok(stored?.event)).collect::<Result<Vec<_>, _>>();

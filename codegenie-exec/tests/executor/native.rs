@@ -10,7 +10,7 @@ async fn runs_confined_and_is_recorded_in_a_log_and_a_monitor() {
     let world = World::new();
     let directory = tempfile::tempdir().unwrap();
     let key = KeyFile::load_or_create(directory.path().join("audit.key")).unwrap();
-    let path = directory.path().join("audit.log");
+    let path = directory.path().join("audit");
     let log = Arc::new(AuditLog::open(&path, key.key()).unwrap());
     let monitor = Arc::new(Monitor::new());
     let executor =

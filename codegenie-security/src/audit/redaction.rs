@@ -87,7 +87,7 @@ impl<S: AuditSink> AuditSink for RedactingSink<S> {
 }
 
 /// The event without its secrets; `None` where it has none.
-fn redacted(event: &AuditEvent) -> Option<AuditEvent> {
+pub(crate) fn redacted(event: &AuditEvent) -> Option<AuditEvent> {
     let action = changed(&event.action, false);
     let resource = changed(&event.resource, false);
     let mut count = i64::from(action.is_some()) + i64::from(resource.is_some());

@@ -49,10 +49,22 @@ fn decode_code<T: Copy>(table: &[(u8, T)], code: u8) -> Option<T> {
     table.iter().find(|(candidate, _)| *candidate == code).map(|(_, value)| *value)
 }
 
+pub(super) fn class_code(class: EventClass) -> u8 {
+    code(&CLASSES, class).unwrap_or(0)
+}
+
+pub(super) fn result_code(result: AuditResult) -> u8 {
+    code(&RESULTS, result).unwrap_or(0)
+}
+
+pub(super) fn threat_code(threat: ThreatLevel) -> u8 {
+    code(&THREATS, threat).unwrap_or(0)
+}
+
 /// `None` when the event cannot be represented: a text of 4 GiB, or a time that does not fit.
 pub(super) fn encode(event: &AuditEvent) -> Option<Vec<u8>> {
     let (seconds, nanos) = split_time(event.time)?;
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(512);
     out.push(VERSION);
     out.extend_from_slice(&seconds.to_le_bytes());
     out.extend_from_slice(&nanos.to_le_bytes());
@@ -136,8 +148,39 @@ pub(super) fn decode(bytes: &[u8]) -> Option<AuditEvent> {
     input.0.is_empty().then_some(event)
 }
 
+/// What a query asks about first, without a copy.
+pub(super) struct Facets<'a> {
+    pub(super) seconds: i64,
+    pub(super) class: u8,
+    pub(super) result: u8,
+    pub(super) threat: u8,
+    pub(super) actor: &'a str,
+    pub(super) agent: Option<&'a str>,
+    pub(super) session: Option<&'a str>,
+    pub(super) action: &'a str,
+}
+
+/// `None` when the bytes do not begin as an event of version 1.
+pub(super) fn facets(bytes: &[u8]) -> Option<Facets<'_>> {
+    let mut input = Input(bytes);
+    if input.byte()? != VERSION {
+        return None;
+    }
+    let seconds = i64::from_le_bytes(input.array()?);
+    input.bytes(4)?;
+    let (class, result, threat) = (input.byte()?, input.byte()?, input.byte()?);
+    let actor = input.str()?;
+    let agent = if input.flag()? { Some(input.str()?) } else { None };
+    let session = if input.flag()? { Some(input.str()?) } else { None };
+    if input.flag()? {
+        input.bytes(16)?;
+    }
+    let action = input.str()?;
+    Some(Facets { seconds, class, result, threat, actor, agent, session, action })
+}
+
 /// Seconds before or since 1970, rounded down, and nanoseconds to add.
-fn split_time(time: SystemTime) -> Option<(i64, u32)> {
+pub(super) fn split_time(time: SystemTime) -> Option<(i64, u32)> {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => Some((i64::try_from(since.as_secs()).ok()?, since.subsec_nanos())),
         Err(error) => {
@@ -180,20 +223,39 @@ fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) -> Option<()> {
     text.map_or(Some(()), |text| put_text(out, text))
 }
 
-struct Input<'a>(&'a [u8]);
+/// Bytes that are taken from the front.
+pub(super) struct Input<'a>(&'a [u8]);
 
-impl Input<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    pub(super) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (first, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    fn flag(&mut self) -> Option<bool> {
+    pub(super) fn flag(&mut self) -> Option<bool> {
         match self.byte()? {
             0 => Some(false),
             1 => Some(true),
@@ -201,15 +263,17 @@ impl Input<'_> {
         }
     }
 
-    fn count(&mut self) -> Option<u32> {
+    pub(super) fn count(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<String> {
+    fn str(&mut self) -> Option<&'a str> {
         let len = usize::try_from(self.count()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        String::from_utf8(text.to_vec()).ok()
+        std::str::from_utf8(self.bytes(len)?).ok()
+    }
+
+    fn text(&mut self) -> Option<String> {
+        self.str().map(str::to_owned)
     }
 }
 

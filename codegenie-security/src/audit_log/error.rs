@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::crypto::{KeyId, NoRandomness};
+use crate::crypto::{KeyId, NoRandomness, WrapError};
 
 /// Why a log was not opened or read.
 #[derive(Debug, thiserror::Error)]
@@ -24,19 +24,60 @@ pub enum AuditLogError {
         /// The log.
         path: PathBuf,
     },
-    /// It was sealed with another key.
-    #[error("audit log {path:?} is sealed with key {found}, not with key {given}; use the key that it names")]
+    /// Its keys were sealed with another key.
+    #[error("{path:?} is sealed with key {found}, not with key {given}; use the key that it names")]
     #[non_exhaustive]
     WrongKey {
-        /// The log.
+        /// What is sealed.
         path: PathBuf,
-        /// The key that the log names.
+        /// The key that it names.
         found: KeyId,
         /// The key that was given.
         given: KeyId,
     },
-    /// The file, or a record of it, was written by a version that this one does not know.
-    #[error("audit log {path:?} was written by a newer version ({what}); update the library")]
+    /// A file of keys is not what was written.
+    #[error(
+        "{path:?} was altered or cut; put the directory of keys back from a backup of the same time as the log"
+    )]
+    #[non_exhaustive]
+    BadKeys {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There are no keys for the log.
+    #[error("no keys for the log in {path:?}; give the directory that was made with the log")]
+    #[non_exhaustive]
+    NoKeys {
+        /// Where they were looked for.
+        path: PathBuf,
+    },
+    /// The log was not sealed for this reader.
+    #[error(
+        "segment {segment} of audit log {path:?} was not sealed for this reader; use a key of one of its auditors"
+    )]
+    #[non_exhaustive]
+    NotAReader {
+        /// The log.
+        path: PathBuf,
+        /// The first segment that cannot be read.
+        segment: u64,
+    },
+    /// A name that no log may have.
+    #[error("a log cannot be named {origin:?}: 1 to 150 bytes without spaces, control characters and `+`")]
+    #[non_exhaustive]
+    BadOrigin {
+        /// The name.
+        origin: String,
+    },
+    /// More than 255 readers, or a reader's key that cannot be used.
+    #[error("the key of an epoch cannot be wrapped for a reader: {reason}; correct the list of auditors")]
+    #[non_exhaustive]
+    BadReader {
+        /// Why.
+        reason: String,
+    },
+    /// A file, or a record, was written by a version that this one does not know.
+    #[error("audit log {path:?} was written by another version ({what}); use the library that wrote it")]
     #[non_exhaustive]
     UnknownVersion {
         /// The log.
@@ -45,9 +86,7 @@ pub enum AuditLogError {
         what: String,
     },
     /// It is not what was written.
-    #[error(
-        "audit log {path:?} was tampered with: {fault}; keep it and its head file as evidence, and start another log"
-    )]
+    #[error("audit log {path:?} was tampered with: {fault}; keep it as evidence, and start another log")]
     #[non_exhaustive]
     Tampered {
         /// The log.
@@ -66,16 +105,53 @@ pub enum AuditLogError {
         /// Why it failed.
         source: io::Error,
     },
+    /// An anchor did not answer.
+    #[error("anchor of audit log {path:?}: {reason}; make it reachable, or open the log without it")]
+    #[non_exhaustive]
+    Anchor {
+        /// The log.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+    /// There is no record of this number.
+    #[error("audit log {path:?} has no record {sequence}; it has {records}")]
+    #[non_exhaustive]
+    NoSuchRecord {
+        /// The log.
+        path: PathBuf,
+        /// The number that was asked for.
+        sequence: u64,
+        /// How many there are.
+        records: u64,
+    },
     /// No random bytes could be had.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
 }
 
+impl From<WrapError> for AuditLogError {
+    fn from(error: WrapError) -> Self {
+        Self::BadReader { reason: error.to_string() }
+    }
+}
+
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AuditLogError {
+    let path = path.to_owned();
+    move |source| match crate::files::is_symlink_refusal(&source) {
+        true => {
+            let source = io::Error::other("it is a symbolic link, which is refused");
+            AuditLogError::Io { action, path, source }
+        }
+        false => AuditLogError::Io { action, path, source },
+    }
+}
+
 /// Something in a log that is not what was written, and its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(super) kind: FaultKind,
-    pub(super) file: FaultyFile,
+    pub(super) file: String,
     pub(super) sequence: u64,
     pub(super) offset: u64,
 }
@@ -87,10 +163,10 @@ impl Fault {
         self.kind
     }
 
-    /// Which of the two files shows it.
+    /// The file that shows it, by its path in the directory of the log.
     #[must_use]
-    pub fn file(&self) -> FaultyFile {
-        self.file
+    pub fn file(&self) -> &str {
+        &self.file
     }
 
     /// The first record that cannot be believed, counted from 0. All records before it are intact.
@@ -99,7 +175,7 @@ impl Fault {
         self.sequence
     }
 
-    /// The byte in the [file](Self::file) where that begins: of a frame, a header field or a slot.
+    /// The byte in the [file](Self::file) where that begins, of a frame or a slot; 0 for a whole file.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
@@ -117,59 +193,65 @@ impl fmt::Display for Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// The header of the log.
+    /// The note that says who the log is.
+    LogAltered,
+    /// The log is of another identity than expected.
+    AnotherLog,
+    /// A segment is not there.
+    SegmentMissing,
+    /// The header of a segment is not what was written, or does not follow from the segment before.
     HeaderAltered,
+    /// The certificate of an epoch is not by the identity, or of another epoch.
+    CertificateRefused,
     /// A frame whose bytes do not fit their checksum or cannot be a frame.
-    RecordAltered,
-    /// A whole frame that is not the next record of this log: moved, repeated, forged, or standing
-    /// after a deleted one.
-    RecordOutOfPlace,
-    /// A frame that ends after the end of the file: the tail was cut inside a record, or the length
-    /// was altered.
-    RecordCut,
-    /// Records that the head counts are not there: the tail was cut between two records.
+    FrameAltered,
+    /// A whole frame that is not the next one of this log: moved, repeated, forged, or after a deleted one.
+    FrameOutOfPlace,
+    /// The segment ends where it must not: its end was cut, or a length altered.
     RecordsMissing,
-    /// The log goes on where it cannot: an older head was put back, or something was appended.
-    HeadBehind,
-    /// Log and head each are whole, but tell of different records: one was put back from elsewhere.
-    HeadDisagrees,
-    /// The head file is not there.
-    HeadMissing,
-    /// The head file is not what was written.
-    HeadAltered,
+    /// The hash over the segment is not the one that was signed.
+    RootDiffers,
+    /// A record is not what it was committed to.
+    RecordAltered,
+    /// The key of a subject is not what was written, or not there and not shredded by the log.
+    SubjectAltered,
+    /// The last checkpoint is not there.
+    CheckpointMissing,
+    /// The last checkpoint is not what was signed.
+    CheckpointAltered,
+    /// A tile or an index, which are derived, is not what it is derived from.
+    DerivedAltered,
+    /// A file that no log has.
+    StrangeFile,
+    /// An anchor has a later checkpoint: the log was put back to an earlier state.
+    RolledBack,
+    /// An anchor has another checkpoint of the same log: there are two histories.
+    Forked,
+    /// The keys are of another time than the log: one of them was put back.
+    KeysDisagree,
 }
 
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::HeaderAltered => "the header was altered",
-            Self::RecordAltered => "a record was altered",
-            Self::RecordOutOfPlace => "a record was moved, repeated, forged, or one before it deleted",
-            Self::RecordCut => "a record was cut, or its length altered",
+            Self::LogAltered => "the note of the log was altered or removed",
+            Self::AnotherLog => "the log is another one",
+            Self::SegmentMissing => "a segment is missing",
+            Self::HeaderAltered => "the header of a segment was altered or replaced",
+            Self::CertificateRefused => "the key of an epoch is not certified",
+            Self::FrameAltered => "a frame was altered",
+            Self::FrameOutOfPlace => "a frame was moved, repeated, forged, or one before it deleted",
             Self::RecordsMissing => "records at the end are missing",
-            Self::HeadBehind => "there is more than the head counts",
-            Self::HeadDisagrees => "log and head tell of different records",
-            Self::HeadMissing => "the head file is missing",
-            Self::HeadAltered => "the head file was altered",
-        })
-    }
-}
-
-/// One of the two files of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FaultyFile {
-    /// The log itself.
-    Log,
-    /// The head file beside it.
-    Head,
-}
-
-impl fmt::Display for FaultyFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Log => "log file",
-            Self::Head => "head file",
+            Self::RootDiffers => "the records are not those that were signed",
+            Self::RecordAltered => "a record was altered",
+            Self::SubjectAltered => "the key of a subject was altered or removed",
+            Self::CheckpointMissing => "the checkpoint is missing",
+            Self::CheckpointAltered => "the checkpoint was altered",
+            Self::DerivedAltered => "a tile or index was altered",
+            Self::StrangeFile => "there is a file that no log has",
+            Self::RolledBack => "the log was put back to an earlier state",
+            Self::Forked => "the log has another history than its anchor",
+            Self::KeysDisagree => "log and keys are of different times",
         })
     }
 }

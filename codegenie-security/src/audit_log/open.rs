@@ -1,28 +1,39 @@
-//! Opening a log to write: locking, creation, recovery.
+//! Opening a log to write: creation, recovery, and the step into a new epoch.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use super::error::{AuditLogError, Fault, FaultKind, FaultyFile};
-use super::format::{Chain, HEADER_LEN, LogKeys};
-use super::head;
-use super::scan::{Ending, Scan, head_path, io_error, open_error, read_head_file, tampered};
-use super::storage::Files;
-use crate::crypto::{self, SealingKey};
-use crate::files::{self, Locked};
+use super::disk::Disk;
+use super::epoch::{Certificates, Epoch};
+use super::error::{AuditLogError, FaultKind, io_error};
+use super::frame::{self, FrameKeys, RecordFrame};
+use super::keys::{EpochState, KeyStore, LogIdentity};
+use super::layout;
+use super::meta::LogMeta;
+use super::retention::{Kept, RetentionPolicy};
+use super::subjects::{SLOT_LEN, SubjectNames};
+use super::verify::{self, Ending};
+use super::walk::{Segment, Step, Walk, fault, tampered};
+use super::writer::{Base, Rotation, Writer, remove_segment, sign};
+use super::{AnchoredCheckpoint, shred};
+use crate::crypto::{RecipientKey, SealingKey};
+use crate::tlog::Tree;
 
-/// What opening a log had to repair after a crash. All of it concerns one record whose `record` had not
-/// returned; nothing that was acknowledged is ever dropped.
+/// What opening a log had to repair after a crash. All of it concerns commits that were not
+/// acknowledged; nothing that was is ever dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovery {
-    /// Bytes of a half-written record that were cut off.
+    /// Bytes of a commit that was half written, which were cut off.
     pub truncated_bytes: u64,
-    /// Whole records that the head did not count yet, and now does: 0 or 1.
+    /// Records that were on the disk before the last checkpoint told of them, and are now signed.
     pub adopted_records: u64,
-    /// The write of the head was torn, and was done again.
-    pub repaired_head: bool,
+    /// The creation of the log, or of its last segment, had been interrupted.
+    pub interrupted_start: bool,
+    /// A shredding had been interrupted, and was finished.
+    pub finished_shredding: bool,
 }
 
 impl Recovery {
@@ -33,112 +44,302 @@ impl Recovery {
     }
 }
 
-impl From<Ending> for Recovery {
-    fn from(ending: Ending) -> Self {
-        Self {
-            truncated_bytes: ending.torn_bytes,
-            adopted_records: ending.uncounted,
-            repaired_head: ending.torn_head,
+/// How a log is to be opened.
+pub(super) struct Settings {
+    pub(super) must_exist: bool,
+    pub(super) origin: Option<String>,
+    pub(super) auditors: Vec<RecipientKey>,
+    pub(super) own_reader: bool,
+    pub(super) rotation: Rotation,
+    pub(super) retention: RetentionPolicy,
+    pub(super) certify_ahead: u32,
+}
+
+pub(super) fn open(
+    path: &Path,
+    disk: Arc<dyn Disk>,
+    keys: KeyStore,
+    host: &SealingKey,
+    settings: Settings,
+    anchored: &[AnchoredCheckpoint],
+) -> Result<(Writer, Recovery), AuditLogError> {
+    let state = match keys.epoch()? {
+        None => None,
+        Some(state) if state.begun => Some(state),
+        // Its creation was interrupted: nothing was acknowledged.
+        Some(_) => None,
+    };
+    match state {
+        Some(state) => resume(path, disk, keys, host, settings, state, anchored),
+        None => create(path, disk, keys, host, settings, anchored),
+    }
+}
+
+fn create(
+    path: &Path,
+    disk: Arc<dyn Disk>,
+    keys: KeyStore,
+    host: &SealingKey,
+    settings: Settings,
+    anchored: &[AnchoredCheckpoint],
+) -> Result<(Writer, Recovery), AuditLogError> {
+    let was_begun = keys.epoch()?.is_some();
+    if settings.must_exist {
+        return Err(AuditLogError::Missing { path: path.to_owned() });
+    }
+    if !was_begun && Walk::begin(&*disk, path)?.is_some() {
+        return Err(AuditLogError::NoKeys { path: path.to_owned() });
+    }
+    keys.make()?;
+    let identity = match keys.identity()? {
+        Some(identity) => identity,
+        None => {
+            let identity = LogIdentity::generate(settings.origin.as_deref())?;
+            keys.store_identity(&identity)?;
+            identity
+        }
+    };
+    let reader = match keys.reader()? {
+        Some(reader) => Some(reader),
+        None if settings.own_reader => Some(keys.make_reader()?),
+        None => None,
+    };
+    let epoch = Epoch::first()?;
+    let state = EpochState { epoch, begun: false, closing: Vec::new() };
+    keys.store_epoch(&state)?;
+
+    disk.make_dir(layout::SEGMENTS).map_err(io_error("make", &path.join(layout::SEGMENTS)))?;
+    // Of a creation that a crash interrupted.
+    for number in [0, 1] {
+        remove_segment(&*disk, number).map_err(io_error("remove", path))?;
+    }
+    let meta = LogMeta::of(&identity)?;
+    check_anchors(path, &meta, anchored, None)?;
+    disk.replace(layout::LOG, &meta.sign(&identity)?).map_err(io_error("write", &path.join(layout::LOG)))?;
+    disk.sync_dir("").map_err(io_error("sync", path))?;
+    let mut readers = settings.auditors;
+    readers.extend(reader.map(|reader| reader.recipient_key()));
+    let certificates = certificates(&identity, &state.epoch, settings.certify_ahead)?;
+    let base = Base {
+        path: path.to_owned(),
+        disk,
+        keys,
+        meta,
+        names: SubjectNames::new(host),
+        certificates,
+        readers,
+        rotation: settings.rotation,
+        retention: settings.retention,
+    };
+    let EpochState { epoch, .. } = state;
+    let begun = EpochState { epoch: epoch.same(), begun: true, closing: Vec::new() };
+    let writer = Writer::begin(base, epoch, Vec::new(), Tree::new(), 0, Vec::new())?;
+    writer.base().keys.store_epoch(&begun)?;
+    Ok((writer, Recovery { interrupted_start: was_begun, ..Recovery::default() }))
+}
+
+fn certificates(identity: &LogIdentity, epoch: &Epoch, ahead: u32) -> Result<Certificates, AuditLogError> {
+    Certificates::ahead(&identity.signer()?, &identity.origin, epoch, ahead)
+        .ok_or_else(|| AuditLogError::BadOrigin { origin: identity.origin.clone() })
+}
+
+/// Is a log at least as far as its anchors know?
+fn check_anchors(
+    path: &Path,
+    meta: &LogMeta,
+    anchored: &[AnchoredCheckpoint],
+    walk: Option<&Walk<'_>>,
+) -> Result<(), AuditLogError> {
+    for anchor in anchored {
+        let judged = verify::judge_anchor(meta, anchor, walk);
+        if let Err(kind) = judged {
+            return Err(tampered(
+                path,
+                fault(kind, layout::CHECKPOINT, walk.map_or(0, |walk| walk.records), 0),
+            ));
         }
     }
+    Ok(())
 }
 
-/// A log that is ready to be appended to.
-pub(super) struct Opened {
-    pub(super) storage: Files,
-    pub(super) keys: LogKeys,
-    pub(super) chain: Chain,
-    pub(super) length: u64,
-    pub(super) recovery: Recovery,
-}
-
-/// What to do about a log that is or is not there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    OpenOrCreate,
-    MustExist,
-}
-
-pub(super) fn open(path: &Path, key: &SealingKey, mode: Mode) -> Result<Opened, AuditLogError> {
-    let file = files::open_to_append(path, mode == Mode::OpenOrCreate).map_err(|error| {
-        match (error.kind(), mode) {
-            (io::ErrorKind::NotFound, Mode::MustExist) => AuditLogError::Missing { path: path.to_owned() },
-            _ => open_error(path)(error),
-        }
-    })?;
-    let metadata = file.metadata().map_err(io_error("read", path))?;
-    if !metadata.is_file() {
-        return Err(io_error("use", path)(io::Error::other("it is not a regular file")));
+#[allow(clippy::too_many_arguments, reason = "each is one thing that opening needs")]
+fn resume(
+    path: &Path,
+    disk: Arc<dyn Disk>,
+    keys: KeyStore,
+    host: &SealingKey,
+    settings: Settings,
+    state: EpochState,
+    anchored: &[AnchoredCheckpoint],
+) -> Result<(Writer, Recovery), AuditLogError> {
+    let bad_keys = || AuditLogError::NoKeys { path: path.to_owned() };
+    let identity = keys.identity()?.ok_or_else(bad_keys)?;
+    let own = LogMeta::of(&identity)?;
+    let checkpoint = verify::read_checkpoint(&*disk, path)?;
+    let Some(mut walk) = Walk::begin(&*disk, path)? else {
+        return Err(tampered(path, fault(FaultKind::LogAltered, layout::LOG, 0, 0)));
+    };
+    if walk.meta.log_id != own.log_id || walk.meta.identity != own.identity {
+        return Err(walk.tampered(FaultKind::AnotherLog, layout::LOG, 0));
     }
-    let log = files::lock(file).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => AuditLogError::Locked { path: path.to_owned() },
-        _ => io_error("lock", path)(error),
-    })?;
-    // Only now does the length hold still.
-    let length = log.metadata().map_err(io_error("read", path))?.len();
-    if length < HEADER_LEN as u64 {
-        check_unborn(path, key, length)?;
-        return create(path, key, log);
+    if let Some(checkpoint) = &checkpoint {
+        walk.mark(checkpoint.claimed.size);
     }
-
-    let mut scan = Scan::start(log.try_clone().map_err(io_error("read", path))?, path, key, true)?;
-    while scan.next()?.is_some() {}
-    let recovery = Recovery::from(scan.ending.unwrap_or_default());
-    let Scan { keys, chain, offset: length, .. } = scan;
-
-    if recovery.truncated_bytes > 0 {
-        log.set_len(length).and_then(|()| log.sync_all()).map_err(io_error("repair", path))?;
+    for anchor in anchored {
+        verify::mark_anchor(&mut walk, anchor);
     }
-    let head_path = head_path(path);
-    let head = files::open_to_write(&head_path).map_err(io_error("open", &head_path))?;
-    if recovery.adopted_records > 0 {
-        // The record may have been written but not synced when the crash came.
-        log.sync_all().map_err(io_error("sync", path))?;
-        let (offset, slot) = head::seal_slot(&keys, &chain, length)?;
-        files::write_at(&head, &slot, offset)
-            .and_then(|()| head.sync_all())
-            .map_err(io_error("repair", &head_path))?;
-    }
-    Ok(Opened { storage: Files { log, head }, keys, chain, length, recovery })
-}
-
-/// A log without a header: was it never finished, or was it emptied?
-pub(super) fn check_unborn(path: &Path, key: &SealingKey, length: u64) -> Result<(), AuditLogError> {
-    let Some(file) = read_head_file(path)? else {
-        // The head is written before the first byte of the log.
-        return match length {
-            0 => Ok(()),
-            _ => {
-                let fault =
-                    Fault { kind: FaultKind::HeadMissing, file: FaultyFile::Head, sequence: 0, offset: 0 };
-                Err(tampered(path, fault))
+    let (mut last, mut kept, mut unborn) = (None, Vec::new(), None);
+    loop {
+        match walk.step()? {
+            Step::Segment(segment) => {
+                let begun = SystemTime::UNIX_EPOCH.checked_add(segment.header.time);
+                kept.push(Kept {
+                    number: segment.number,
+                    bytes: segment.bytes.len() as u64,
+                    begun: begun.unwrap_or(SystemTime::UNIX_EPOCH),
+                });
+                last = Some(segment);
             }
-        };
-    };
-    let emptied =
-        Fault { kind: FaultKind::RecordsMissing, file: FaultyFile::Log, sequence: 0, offset: length };
-    let believed = head::claimed_log_id(&file).map(|log_id| LogKeys::derive(key, log_id));
-    match believed.map(|keys| head::read(&file, &keys)) {
-        Some(Ok(head)) if head.count == 0 => Ok(()),
-        _ => Err(tampered(path, emptied)),
+            Step::Unborn { number, .. } => unborn = Some(number),
+            Step::End => break,
+        }
     }
+    let segments_file = || layout::segment(state.epoch.number);
+    let Some(last) = last else {
+        return Err(walk.tampered(FaultKind::SegmentMissing, &segments_file(), 0));
+    };
+    if walk.pruned.as_ref().is_some_and(|pruned| !pruned.is_signed_by(&walk.signers)) {
+        return Err(walk.tampered(FaultKind::HeaderAltered, layout::PRUNED, 0));
+    }
+    let mut recovery = Recovery::default();
+    let Ending { unsigned_records, unsigned_from, .. } = verify::judge_ending(&walk, &last, checkpoint)?;
+    check_anchors(path, &own, anchored, Some(&walk))?;
+
+    if let Some(number) = unborn {
+        if number != state.epoch.number {
+            return Err(walk.tampered(FaultKind::HeaderAltered, &layout::segment(number), 0));
+        }
+        remove_segment(&*disk, number).map_err(io_error("remove", &path.join(layout::segment(number))))?;
+        recovery.interrupted_start = true;
+    }
+    let torn = last.bytes.len() - last.end;
+    let (epoch, closing) = if last.number == state.epoch.number && unborn.is_none() {
+        check_unsigned(&walk, &last, &state, unsigned_from)?;
+        recovery.adopted_records = unsigned_records;
+        repair(&*disk, path, &last)?;
+        recovery.truncated_bytes = torn as u64;
+        let signer = state.epoch.signer(&own.origin);
+        let signer = signer.map_err(|_| AuditLogError::BadOrigin { origin: own.origin.clone() })?;
+        let closing = sign(&own.origin, walk.tree.head(), &signer).map_err(io_error("sign", path))?;
+        let next = state.epoch.next();
+        let next = next.ok_or_else(|| walk.tampered(FaultKind::KeysDisagree, &segments_file(), 0))?;
+        let closing = closing.to_string().into_bytes();
+        let next = EpochState { epoch: next, begun: true, closing };
+        keys.store_epoch(&next)?;
+        (next.epoch, next.closing)
+    } else if last.number.checked_add(1) == Some(state.epoch.number) {
+        // The crash came between the key of the new epoch and its segment.
+        let signer = walk.signers.last().map(|(_, signer)| signer);
+        let head =
+            signer.and_then(|signer| super::walk::open_checkpoint(&state.closing, &own.origin, signer));
+        if head != Some(walk.tree.head()) || torn > 0 {
+            return Err(walk.tampered(
+                FaultKind::RecordsMissing,
+                &layout::segment(last.number),
+                last.end as u64,
+            ));
+        }
+        (state.epoch, state.closing)
+    } else {
+        return Err(walk.tampered(FaultKind::KeysDisagree, &segments_file(), 0));
+    };
+
+    let mut readers = settings.auditors;
+    readers.extend(keys.reader()?.map(|reader| reader.recipient_key()));
+    let (tree, records) = (walk.tree.clone(), walk.records);
+    let first = kept.first().map_or(0, |kept| kept.number);
+    drop(walk);
+    remove_leftovers(&*disk, first).map_err(io_error("remove", path))?;
+    let base = Base {
+        path: path.to_owned(),
+        disk,
+        certificates: certificates(&identity, &epoch, settings.certify_ahead)?,
+        keys,
+        meta: own,
+        names: SubjectNames::new(host),
+        readers,
+        rotation: settings.rotation,
+        retention: settings.retention,
+    };
+    let mut writer = Writer::begin(base, epoch, closing, tree, records, kept)?;
+    recovery.finished_shredding = shred::finish(&mut writer)?;
+    writer.prune().map_err(io_error("remove", path))?;
+    Ok((writer, recovery))
 }
 
-fn create(path: &Path, key: &SealingKey, log: Locked) -> Result<Opened, AuditLogError> {
-    let keys = LogKeys::derive(key, crypto::random()?);
-    let header = keys.header(key.id());
-    let chain = Chain::start(&header);
-    let length = HEADER_LEN as u64;
-    let head_path = head_path(path);
-    files::replace(&head_path, &head::initial(&keys, &chain, length)?)
-        .map_err(io_error("create", &head_path))?;
-    let write = |log: &File| {
-        log.set_len(0)?;
-        (&*log).write_all(&header)?;
-        log.sync_all()?;
-        files::sync_parent(path)
+/// The frames that no checkpoint tells of: did the epoch's key seal them, each after the one before?
+fn check_unsigned(
+    walk: &Walk<'_>,
+    last: &Segment,
+    state: &EpochState,
+    signed: u64,
+) -> Result<(), AuditLogError> {
+    let read = state.epoch.read_key();
+    let keys = FrameKeys::derive(&read, last.header.log_id, last.number, &last.header.salt);
+    let name = layout::segment(last.number);
+    let mut tree = last.header.tree.clone();
+    let append = |leaves: &mut dyn Iterator<Item = crate::tlog::Hash>, tree: &mut Tree| {
+        leaves.for_each(|leaf| {
+            // A log of 2^64 leaves does not fit on a disk.
+            let _ = tree.append(leaf);
+        });
     };
-    write(&log).map_err(io_error("create", path))?;
-    let head = files::open_to_write(&head_path).map_err(io_error("open", &head_path))?;
-    Ok(Opened { storage: Files { log, head }, keys, chain, length, recovery: Recovery::default() })
+    let header = frame::frame_at(&last.bytes, 0).map(|range| range.bytes(&last.bytes)).unwrap_or_default();
+    append(&mut frame::leaves(&[], header), &mut tree);
+    for range in &last.frames {
+        let bytes = range.bytes(&last.bytes);
+        let Some(parsed) = RecordFrame::parse(bytes) else { continue };
+        let sealed = || parsed.before == tree.root() && parsed.open(&keys).is_some();
+        if tree.size() >= signed && !sealed() {
+            return Err(tampered(
+                walk.path(),
+                fault(FaultKind::FrameOutOfPlace, &name, parsed.first, range.start as u64),
+            ));
+        }
+        append(&mut frame::leaves(parsed.commitments, bytes), &mut tree);
+    }
+    Ok(())
 }
+
+/// Cuts what a crash left of a commit.
+fn repair(disk: &dyn Disk, path: &Path, last: &Segment) -> Result<(), AuditLogError> {
+    let name = layout::segment(last.number);
+    let cut = |name: &str, len: u64| -> Result<(), AuditLogError> {
+        let mut file = disk.open(name).map_err(io_error("open", &path.join(name)))?;
+        file.set_len(len).and_then(|()| file.sync()).map_err(io_error("repair", &path.join(name)))
+    };
+    // Also where nothing is cut: what was written may not have been synced when the crash came.
+    cut(&name, last.end as u64)?;
+    let needed = last.frames.last().and_then(|range| RecordFrame::parse(range.bytes(&last.bytes)));
+    let needed = needed.map_or(0, |frame| frame.subjects as usize * SLOT_LEN);
+    if last.slots.len() > needed {
+        cut(&layout::subjects(last.number), needed as u64)?;
+    }
+    Ok(())
+}
+
+/// Segments that retention had begun to remove.
+fn remove_leftovers(disk: &dyn Disk, first: u64) -> io::Result<()> {
+    for name in disk.list(layout::SEGMENTS)? {
+        if let Some(layout::SegmentFile::Segment(number) | layout::SegmentFile::Subjects(number)) =
+            layout::parse_segment_file(&name)
+            && number < first
+        {
+            remove_segment(disk, number)?;
+        }
+    }
+    Ok(())
+}
+
+/// The default age of a segment.
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);

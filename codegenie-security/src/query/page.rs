@@ -1,7 +1,7 @@
 //! Running a query: one pass over the events, and no more than a page of them in memory.
 
 use std::collections::VecDeque;
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use super::AuditQuery;
 use crate::StoredEvent;
@@ -69,5 +69,58 @@ impl AuditQuery {
 
     fn begins_after(&self, sequence: u64) -> bool {
         self.oldest_first && self.after.is_some_and(|after| sequence <= after)
+    }
+}
+
+/// Gathers a page from events that come in the order of the query, such as those that an index found.
+pub(crate) struct PageBuilder<'q> {
+    query: &'q AuditQuery,
+    events: Vec<StoredEvent>,
+    more: bool,
+}
+
+impl AuditQuery {
+    pub(crate) fn page(&self) -> PageBuilder<'_> {
+        PageBuilder { query: self, events: Vec::new(), more: false }
+    }
+}
+
+impl PageBuilder<'_> {
+    /// Can the event of this number be on the page?
+    pub(crate) fn wants(&self, sequence: u64) -> bool {
+        let query = self.query;
+        let beyond = query.after.is_none_or(|after| match query.oldest_first {
+            true => sequence > after,
+            false => sequence < after,
+        });
+        beyond && query.sequences.contains(&sequence)
+    }
+
+    /// Are this number and all that follow it past what the query asks for?
+    pub(crate) fn is_done(&self, sequence: u64) -> bool {
+        let (start, end) = self.query.sequences;
+        let beyond = match (self.query.oldest_first, start, end) {
+            (true, _, end) => (Bound::Unbounded, end),
+            (false, start, _) => (start, Bound::Unbounded),
+        };
+        !beyond.contains(&sequence)
+    }
+
+    /// Adds an event if it passes. False when the page is full and there is more.
+    pub(crate) fn push(&mut self, stored: StoredEvent) -> bool {
+        if !self.query.matches(&stored) {
+            return true;
+        }
+        if self.events.len() == self.query.limit {
+            self.more = true;
+            return false;
+        }
+        self.events.push(stored);
+        true
+    }
+
+    pub(crate) fn finish(self) -> AuditPage {
+        let next = if self.more { self.events.last().map(|last| last.sequence) } else { None };
+        AuditPage { events: self.events, next }
     }
 }

@@ -1,0 +1,234 @@
+//! Checkpoints that are kept elsewhere: what shows that a log was put back to an earlier state.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::epoch::open_certificate;
+use super::keys::identity_name;
+use crate::crypto;
+use crate::files;
+use crate::tlog::{Checkpoint, ConsistencyProof, Note, NoteVerifier, TreeHead};
+
+/// Why an anchor did not take or give a checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct AnchorError {
+    reason: String,
+}
+
+impl AnchorError {
+    /// One lowercase line: what failed, where, what to do.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// A checkpoint of an audit log, with the certificate of the key that signed it: enough to be believed by whoever
+/// knows the identity of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnchoredCheckpoint {
+    epoch: u64,
+    certificate: Note,
+    checkpoint: Note,
+}
+
+/// A text that is no anchored checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a checkpoint as an anchor keeps it; take it from the anchor again")]
+pub struct BadAnchoredCheckpoint(());
+
+const FIRST_WORD: &str = "codegenie-audit-anchor-v1";
+
+impl AnchoredCheckpoint {
+    pub(super) fn new(epoch: u64, certificate: Note, checkpoint: Note) -> Self {
+        Self { epoch, certificate, checkpoint }
+    }
+
+    /// The checkpoint, as it was signed.
+    #[must_use]
+    pub fn checkpoint(&self) -> &Note {
+        &self.checkpoint
+    }
+
+    /// The certificate of the key that signed it: a note of the log's identity.
+    #[must_use]
+    pub fn certificate(&self) -> &Note {
+        &self.certificate
+    }
+
+    /// Reads what `Display` writes. Nothing is verified yet.
+    pub fn parse(text: &str) -> Result<Self, BadAnchoredCheckpoint> {
+        Self::parsed(text).ok_or(BadAnchoredCheckpoint(()))
+    }
+
+    fn parsed(text: &str) -> Option<Self> {
+        let (first, rest) = text.split_once('\n')?;
+        let mut words = first.split(' ');
+        let (word, epoch, len) = (words.next()?, words.next()?, words.next()?);
+        let (certificate, checkpoint) = rest.split_at_checked(len.parse().ok()?)?;
+        let anchored = Self {
+            epoch: epoch.parse().ok()?,
+            certificate: Note::parse(certificate.as_bytes()).ok()?,
+            checkpoint: Note::parse(checkpoint.as_bytes()).ok()?,
+        };
+        (word == FIRST_WORD && anchored.to_string() == text).then_some(anchored)
+    }
+
+    /// Size and root, if a key signed them that the identity of the log `origin` certified.
+    #[must_use]
+    pub fn open(&self, origin: &str, identity: &NoteVerifier) -> Option<TreeHead> {
+        if identity.name() != identity_name(origin) {
+            return None;
+        }
+        let certificate = self.certificate.to_string();
+        let signer = open_certificate(certificate.as_bytes(), identity, origin, self.epoch)?;
+        Some(Checkpoint::open(&self.checkpoint, origin, &signer).ok()?.head())
+    }
+}
+
+impl fmt::Display for AnchoredCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let certificate = self.certificate.to_string();
+        writeln!(f, "{FIRST_WORD} {} {}", self.epoch, certificate.len())?;
+        write!(f, "{certificate}{}", self.checkpoint)
+    }
+}
+
+/// What an anchor is given.
+pub struct AnchorUpdate<'a> {
+    pub(super) anchored: &'a AnchoredCheckpoint,
+    pub(super) prove: &'a dyn Fn(u64) -> Result<ConsistencyProof, AnchorError>,
+    pub(super) cosign: &'a dyn Fn(&Note) -> Result<Note, AnchorError>,
+}
+
+impl AnchorUpdate<'_> {
+    /// The checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> &AnchoredCheckpoint {
+        self.anchored
+    }
+
+    /// The proof that the tree of the first `old` leaves is the beginning of the checkpoint's. It reads the log.
+    pub fn consistency(&self, old: u64) -> Result<ConsistencyProof, AnchorError> {
+        (self.prove)(old)
+    }
+
+    /// The checkpoint signed by the key of the log that stays the same over all epochs, for witnesses that know
+    /// one key of each log ([`AuditLog::witness_key`](crate::AuditLog::witness_key)).
+    pub fn signed_for_witness(&self) -> Result<Note, AnchorError> {
+        (self.cosign)(&self.anchored.checkpoint)
+    }
+}
+
+/// A place that an attacker of this machine cannot write back: another disk, a service, a witness.
+///
+/// It is told checkpoints in the order in which they were signed, from a thread of its own.
+pub trait Anchor: Send + Sync {
+    /// Keeps a checkpoint, durably. Returning `Ok` means that it is kept.
+    fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError>;
+
+    /// The last checkpoint that was kept, for comparing at the opening of a log; `None` where there is none, or
+    /// the anchor cannot tell.
+    fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError>;
+}
+
+impl<T: Anchor + ?Sized> Anchor for std::sync::Arc<T> {
+    fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError> {
+        (**self).publish(update)
+    }
+
+    fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError> {
+        (**self).latest()
+    }
+}
+
+/// An anchor that is a file, which makes sense on another disk than the log, better on another machine.
+#[derive(Clone, Debug)]
+pub struct FileAnchor {
+    path: PathBuf,
+}
+
+impl FileAnchor {
+    /// The file need not be there yet. Its directory must be.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Anchor for FileAnchor {
+    fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError> {
+        let path = &self.path;
+        let failed = |error: &dyn fmt::Display| {
+            AnchorError::new(format!(
+                "cannot write anchor {path:?}: {error}; check the directory and its disk"
+            ))
+        };
+        let name = crypto::random::<8>().map_err(|error| failed(&error))?;
+        let text = update.anchored.to_string();
+        files::replace_shared(path, u64::from_le_bytes(name), text.as_bytes()).map_err(|error| failed(&error))
+    }
+
+    fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError> {
+        let path = &self.path;
+        match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                let text = format!("cannot read anchor {path:?}: {error}; check the directory and its disk");
+                Err(AnchorError::new(text))
+            }
+            Ok(text) => match AnchoredCheckpoint::parse(&text) {
+                Ok(anchored) => Ok(Some(anchored)),
+                Err(error) => Err(AnchorError::new(format!("anchor {path:?} is {error}"))),
+            },
+        }
+    }
+}
+
+/// An anchor that is two functions of the host.
+pub struct CallbackAnchor<P, L> {
+    publish: P,
+    latest: L,
+}
+
+impl<P, L> CallbackAnchor<P, L>
+where
+    P: Fn(&AnchoredCheckpoint) -> Result<(), AnchorError> + Send + Sync,
+    L: Fn() -> Result<Option<AnchoredCheckpoint>, AnchorError> + Send + Sync,
+{
+    /// `publish` keeps a checkpoint, `latest` gives back the last one.
+    pub fn new(publish: P, latest: L) -> Self {
+        Self { publish, latest }
+    }
+}
+
+impl<P, L> Anchor for CallbackAnchor<P, L>
+where
+    P: Fn(&AnchoredCheckpoint) -> Result<(), AnchorError> + Send + Sync,
+    L: Fn() -> Result<Option<AnchoredCheckpoint>, AnchorError> + Send + Sync,
+{
+    fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError> {
+        (self.publish)(update.anchored)
+    }
+
+    fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError> {
+        (self.latest)()
+    }
+}
+
+impl<P, L> fmt::Debug for CallbackAnchor<P, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallbackAnchor").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AnchorUpdate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnchorUpdate").field("checkpoint", &self.anchored).finish_non_exhaustive()
+    }
+}

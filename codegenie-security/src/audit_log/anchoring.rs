@@ -1,0 +1,184 @@
+//! The thread that tells anchors of checkpoints, out of the way of those who record.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::anchor::{Anchor, AnchorError, AnchorUpdate, AnchoredCheckpoint};
+use super::disk::Disk;
+use super::walk::{Step, Walk};
+use crate::tlog::{Checkpoint, ConsistencyProof, MemoryTree, Note, NoteSigner};
+
+/// How it went with the anchors of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AnchorStatus {
+    /// Checkpoints that every anchor has taken.
+    pub published: u64,
+    /// Leaves of the last one.
+    pub last_size: u64,
+    /// Publications that failed since the last one that went well.
+    pub failures: u64,
+    /// What the last failure said.
+    pub last_error: Option<String>,
+}
+
+#[derive(Default)]
+struct Mail {
+    newest: Option<AnchoredCheckpoint>,
+    /// Is the thread telling the anchors?
+    busy: bool,
+    flush: bool,
+    closed: bool,
+    status: AnchorStatus,
+}
+
+struct Mailbox {
+    mail: Mutex<Mail>,
+    changed: Condvar,
+}
+
+impl Mailbox {
+    fn mail(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The anchors of a log and their thread.
+pub(super) struct Anchoring {
+    mailbox: Arc<Mailbox>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread needs to know.
+pub(super) struct AnchoringParts {
+    pub(super) anchors: Vec<Arc<dyn Anchor>>,
+    /// The least time between two publications.
+    pub(super) interval: Duration,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) path: PathBuf,
+    pub(super) witness: NoteSigner,
+}
+
+impl Anchoring {
+    /// `None` where there are no anchors.
+    pub(super) fn start(parts: AnchoringParts) -> std::io::Result<Option<Self>> {
+        if parts.anchors.is_empty() {
+            return Ok(None);
+        }
+        let mailbox = Arc::new(Mailbox { mail: Mutex::default(), changed: Condvar::new() });
+        let own = Arc::clone(&mailbox);
+        let thread =
+            std::thread::Builder::new().name("audit-anchors".to_owned()).spawn(move || run(&own, &parts))?;
+        Ok(Some(Self { mailbox, thread: Some(thread) }))
+    }
+
+    /// A newer checkpoint takes the place of one that was not told yet.
+    pub(super) fn tell(&self, anchored: AnchoredCheckpoint) {
+        self.mailbox.mail().newest = Some(anchored);
+        self.mailbox.changed.notify_all();
+    }
+
+    pub(super) fn status(&self) -> AnchorStatus {
+        self.mailbox.mail().status.clone()
+    }
+
+    /// Waits until the newest checkpoint was told, or telling it failed.
+    pub(super) fn flush(&self) -> AnchorStatus {
+        let mut mail = self.mailbox.mail();
+        mail.flush = true;
+        self.mailbox.changed.notify_all();
+        let failures = mail.status.failures;
+        while (mail.newest.is_some() || mail.busy) && mail.status.failures == failures {
+            mail = self.mailbox.changed.wait(mail).unwrap_or_else(PoisonError::into_inner);
+        }
+        mail.flush = false;
+        mail.status.clone()
+    }
+}
+
+impl Drop for Anchoring {
+    fn drop(&mut self) {
+        self.mailbox.mail().closed = true;
+        self.mailbox.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has printed so.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mailbox: &Mailbox, parts: &AnchoringParts) {
+    loop {
+        let mut mail = mailbox.mail();
+        while mail.newest.is_none() && !mail.closed {
+            mail = mailbox.changed.wait(mail).unwrap_or_else(PoisonError::into_inner);
+        }
+        let Some(anchored) = mail.newest.take() else { return };
+        mail.busy = true;
+        let closed = mail.closed;
+        drop(mail);
+        let outcome = publish(parts, &anchored);
+        let mut mail = mailbox.mail();
+        mail.busy = false;
+        match outcome {
+            Ok(()) => {
+                mail.status.published += 1;
+                mail.status.last_size = size_of(&anchored);
+                mail.status.failures = 0;
+                mail.status.last_error = None;
+            }
+            Err(error) => {
+                mail.status.failures += 1;
+                mail.status.last_error = Some(error.to_string());
+                // Tried again, unless a newer one has come meanwhile.
+                mail.newest.get_or_insert(anchored);
+                if closed {
+                    return;
+                }
+            }
+        }
+        mailbox.changed.notify_all();
+        let again = std::time::Instant::now() + parts.interval;
+        while !mail.closed && !mail.flush {
+            let Some(left) = again.checked_duration_since(std::time::Instant::now()) else { break };
+            if left.is_zero() {
+                break;
+            }
+            mail = mailbox.changed.wait_timeout(mail, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn size_of(anchored: &AnchoredCheckpoint) -> u64 {
+    let checkpoint = anchored.checkpoint().unverified_text().parse::<Checkpoint>();
+    checkpoint.map_or(0, |checkpoint| checkpoint.head().size)
+}
+
+fn publish(parts: &AnchoringParts, anchored: &AnchoredCheckpoint) -> Result<(), AnchorError> {
+    let size = size_of(anchored);
+    let prove = |old: u64| consistency(parts, old, size);
+    let cosign = |note: &Note| {
+        let signed = Note::sign(note.unverified_text(), &parts.witness);
+        signed.map_err(|error| AnchorError::new(error.to_string()))
+    };
+    let update = AnchorUpdate { anchored, prove: &prove, cosign: &cosign };
+    // All are told, then the first error is returned.
+    let outcomes: Vec<_> = parts.anchors.iter().map(|anchor| anchor.publish(&update)).collect();
+    outcomes.into_iter().collect()
+}
+
+fn consistency(parts: &AnchoringParts, old: u64, new: u64) -> Result<ConsistencyProof, AnchorError> {
+    let failed = |error: &dyn std::fmt::Display| AnchorError::new(error.to_string());
+    let mut tree = MemoryTree::new();
+    let mut each = |leaf| {
+        // A log of 2^64 leaves does not fit on a disk.
+        let _ = tree.append(leaf);
+    };
+    let walk = Walk::begin(&*parts.disk, &parts.path).map_err(|error| failed(&error))?;
+    let mut walk = walk.ok_or_else(|| AnchorError::new("the log is gone"))?.with_leaves(&mut each);
+    while !matches!(walk.step().map_err(|error| failed(&error))?, Step::End) {}
+    drop(walk);
+    ConsistencyProof::make(&tree, old, new).map_err(|error| failed(&error))
+}

@@ -1,0 +1,177 @@
+//! Where the files of a log are: behind a seam, so that tests can cut the power and make writes fail.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::PathBuf;
+
+use crate::files::{self, Locked};
+
+/// A directory of files, named by relative paths with `/`. Names that a writer makes last once
+/// [`sync_dir`](Self::sync_dir) of their directory has returned.
+pub(super) trait Disk: Send + Sync {
+    /// All bytes of a file; `None` when there is none.
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+    /// Bytes of a file from a place on, which must all be there.
+    fn read_at(&self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
+    /// The names in a directory, without it; empty when there is none.
+    fn list(&self, dir: &str) -> io::Result<Vec<String>>;
+    /// A new file, for its owner only. Fails where there is one.
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    /// A file that is there, to write to.
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes or replaces a file durably and all at once.
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes a directory, for its owner only, unless it is there.
+    fn make_dir(&self, dir: &str) -> io::Result<()>;
+    /// Makes names in a directory last.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+}
+
+/// A file that is open to be written.
+pub(super) trait DiskFile: Send {
+    /// Adds bytes at the end.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes at a place.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts to a length.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+    /// Makes all of it last. Fails where the file has been deleted, since it takes everything along.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A directory of the file system.
+pub(super) struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.path.clone() } else { self.path.join(name) }
+    }
+
+    /// Locks a file in it for this process; an error of kind `WouldBlock` when somebody else has.
+    pub(super) fn lock(&self, name: &str) -> io::Result<Locked> {
+        files::lock(files::open_to_append(&self.path(name), true)?)
+    }
+
+    fn open_regular(&self, name: &str) -> io::Result<File> {
+        let file = files::open_to_read(&self.path(name))?;
+        if file.metadata()?.is_file() {
+            return Ok(file);
+        }
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
+impl Disk for Directory {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        use std::io::Read;
+        match self.open_regular(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(mut file) => {
+                let mut bytes = Vec::new();
+                file.read_to_end(&mut bytes)?;
+                Ok(Some(bytes))
+            }
+        }
+    }
+
+    fn read_at(&self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        files::read_at(&self.open_regular(name)?, &mut bytes, offset)?;
+        Ok(bytes)
+    }
+
+    fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(self.path(dir)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let name = |entry: io::Result<std::fs::DirEntry>| {
+            entry?.file_name().into_string().map_err(|name| {
+                io::Error::other(format!("{name:?} stands among its files and is none of them; move it away"))
+            })
+        };
+        let mut names = entries.map(name).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = files::create_new_private(&self.path(name))?;
+        Ok(Box::new(OpenFile { file, end: 0 }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let file = files::open_to_write(&self.path(name))?;
+        let end = file.metadata()?.len();
+        Ok(Box::new(OpenFile { file, end }))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        files::replace(&self.path(name), bytes)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))
+    }
+
+    fn make_dir(&self, dir: &str) -> io::Result<()> {
+        files::create_private_dir(&self.path(dir))
+    }
+
+    fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        File::open(self.path(dir))?.sync_all()
+    }
+}
+
+struct OpenFile {
+    file: File,
+    end: u64,
+}
+
+impl DiskFile for OpenFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        use std::io::{Seek, SeekFrom};
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(bytes)?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        files::write_at(&self.file, bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)?;
+        self.end = len;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        still_there(&self.file)
+    }
+}
+
+#[cfg(unix)]
+fn still_there(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if file.metadata()?.nlink() == 0 {
+        return Err(io::Error::new(ErrorKind::NotFound, "the file was deleted"));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn still_there(_file: &File) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! The proof that one record is in a log, for somebody who has neither the log nor its keys.
+
+use std::fmt;
+use std::path::Path;
+
+use super::codec::{self, Input};
+use super::disk::Disk;
+use super::epoch::open_certificate;
+use super::error::{AuditLogError, FaultKind};
+use super::frame::{RecordFrame, commitment, record_entry};
+use super::keys::identity_name;
+use super::layout;
+use super::opened::{OpenedSegment, RecordOf};
+use super::reader::{StoredEvent, begin};
+use super::verify;
+use super::walk::Step;
+use crate::crypto::KeyWrapper;
+use crate::tlog::{
+    Checkpoint, InclusionProof, LoggedProof, LoggedProofError, MemoryTree, Note, NoteVerifier, leaf_hash,
+};
+
+const VERSION: u8 = 1;
+
+/// Why a proof of a record was not read, or not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordProofError {
+    /// The proof, or the checkpoint in it.
+    #[error(transparent)]
+    Logged(#[from] LoggedProofError),
+    /// What stands beside the proof is not of this format.
+    #[error("the data beside the proof is not that of a record of an audit log; get the proof again")]
+    Malformed,
+    /// The key that signed the checkpoint is not certified by the identity.
+    #[error(
+        "the checkpoint of the proof is not signed by a key that the log's identity certified; do not believe it"
+    )]
+    NotCertified,
+}
+
+/// The proof that a record is in a log.
+///
+/// Its text is a `c2sp.org/tlog-proof`. The extra data is `version u8 = 1 | epoch u64 | certificate, u16 and
+/// bytes | commitment 32`, and unless the record was shredded `sequence u64 | salt 32 | event`. The leaf is the hash of
+/// the entry `1 | commitment`, and the commitment is SHA-256 of the salt and the event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordProof {
+    logged: LoggedProof,
+    epoch: u64,
+    certificate: Note,
+    commitment: [u8; 32],
+    opening: Option<([u8; 32], StoredEvent, Vec<u8>)>,
+}
+
+impl RecordProof {
+    pub(super) fn make(
+        disk: &dyn Disk,
+        path: &Path,
+        key: &dyn KeyWrapper,
+        identity: Option<&NoteVerifier>,
+        sequence: u64,
+    ) -> Result<Self, AuditLogError> {
+        let checkpoint = verify::read_checkpoint(disk, path)?;
+        let mut tree = MemoryTree::new();
+        let mut each = |leaf| {
+            // A log of 2^64 leaves does not fit on a disk.
+            let _ = tree.append(leaf);
+        };
+        let mut walk = begin(disk, path, identity)?.with_leaves(&mut each);
+        if walk.pruned.is_some() {
+            let what = "a log of which retention removed a part: its tiles are needed for proofs".to_owned();
+            return Err(AuditLogError::UnknownVersion { path: path.to_owned(), what });
+        }
+        let claimed = checkpoint.as_ref().map(|checkpoint| checkpoint.claimed);
+        if let Some(claimed) = claimed {
+            walk.mark(claimed.size);
+        }
+        let (mut found, mut last, mut certificates) = (None, None, Vec::new());
+        loop {
+            let before = walk.records;
+            match walk.step()? {
+                Step::Segment(segment) => {
+                    certificates.push((segment.number, segment.header.certificate.clone()));
+                    if (before..walk.records).contains(&sequence) {
+                        let opened = OpenedSegment::open(path, *segment, key)?;
+                        found = Some(find(path, &opened, sequence)?);
+                        last = Some(Box::new(opened.segment));
+                    } else {
+                        last = Some(segment);
+                    }
+                }
+                Step::Unborn { .. } => {}
+                Step::End => break,
+            }
+        }
+        let records = walk.records;
+        let missing = || AuditLogError::NoSuchRecord { path: path.to_owned(), sequence, records };
+        let (Some((index, commitment, opening)), Some(last)) = (found, last) else { return Err(missing()) };
+        let note = checkpoint.as_ref().and_then(verify::ClaimedCheckpoint::note);
+        verify::judge_ending(&walk, &last, checkpoint)?;
+        let (Some(note), Some(claimed)) = (note, claimed) else {
+            return Err(walk.tampered(FaultKind::CheckpointMissing, layout::CHECKPOINT, 0));
+        };
+        let signed_by =
+            walk.signers.iter().rev().find(|(_, signer)| note.open(std::slice::from_ref(signer)).is_ok());
+        let epoch = signed_by.map(|(epoch, _)| *epoch);
+        let certificate = certificates.iter().find(|(number, _)| Some(*number) == epoch);
+        let certificate = certificate.and_then(|(_, bytes)| Note::parse(bytes).ok());
+        let (Some(epoch), Some(certificate)) = (epoch, certificate) else {
+            return Err(walk.tampered(FaultKind::CheckpointAltered, layout::CHECKPOINT, 0));
+        };
+        drop(walk);
+        // A record of a commit that is just being made is not signed yet.
+        let path = InclusionProof::make(&tree, claimed.size, index).map_err(|_| missing())?;
+        let mut proof =
+            Self { logged: LoggedProof::new(index, path, note), epoch, certificate, commitment, opening };
+        proof.logged = proof.logged.clone().extra_data(proof.extra());
+        Ok(proof)
+    }
+
+    fn extra(&self) -> Vec<u8> {
+        let certificate = self.certificate.to_string();
+        // A certificate is read from a header, where it has such a length.
+        let len = u16::try_from(certificate.len()).unwrap_or(0);
+        let mut extra = vec![VERSION];
+        extra.extend_from_slice(&self.epoch.to_le_bytes());
+        extra.extend_from_slice(&len.to_le_bytes());
+        extra.extend_from_slice(certificate.as_bytes());
+        extra.extend_from_slice(&self.commitment);
+        if let Some((salt, stored, event)) = &self.opening {
+            extra.extend_from_slice(&stored.sequence.to_le_bytes());
+            extra.extend_from_slice(salt);
+            extra.extend_from_slice(event);
+        }
+        extra
+    }
+
+    /// Reads a proof. Nothing is verified yet.
+    pub fn parse(bytes: &[u8]) -> Result<Self, RecordProofError> {
+        let logged = LoggedProof::parse(bytes)?;
+        Self::parsed(logged).ok_or(RecordProofError::Malformed)
+    }
+
+    fn parsed(logged: LoggedProof) -> Option<Self> {
+        let extra = logged.unverified_extra_data().to_vec();
+        let mut input = Input::new(&extra);
+        if input.byte()? != VERSION {
+            return None;
+        }
+        let epoch = u64::from_le_bytes(input.array()?);
+        let len = u16::from_le_bytes(input.array()?);
+        let certificate = Note::parse(input.bytes(len.into())?).ok()?;
+        let commitment = input.array()?;
+        let opening = match input.is_empty() {
+            true => None,
+            false => {
+                let (sequence, salt) = (u64::from_le_bytes(input.array()?), input.array()?);
+                let event = input.rest().to_vec();
+                Some((salt, StoredEvent { sequence, event: codec::decode(&event)? }, event))
+            }
+        };
+        Some(Self { logged, epoch, certificate, commitment, opening })
+    }
+
+    /// The record, if it was not shredded. Believe it after [`verify`](Self::verify), except its number, which is
+    /// the log's claim.
+    #[must_use]
+    pub fn event(&self) -> Option<&StoredEvent> {
+        self.opening.as_ref().map(|(_, stored, _)| stored)
+    }
+
+    /// The proof as any transparency log has it.
+    #[must_use]
+    pub fn logged(&self) -> &LoggedProof {
+        &self.logged
+    }
+
+    /// The leaf's entry: `1 | commitment`.
+    #[must_use]
+    pub fn entry(&self) -> [u8; 33] {
+        record_entry(&self.commitment)
+    }
+
+    /// The key that signed the checkpoint, if the identity certified it.
+    pub fn signer(&self, identity: &NoteVerifier) -> Result<NoteVerifier, RecordProofError> {
+        let checkpoint = self.logged.checkpoint().unverified_text();
+        let origin = checkpoint.lines().next().unwrap_or_default();
+        let certificate = self.certificate.to_string();
+        let signer = open_certificate(certificate.as_bytes(), identity, origin, self.epoch);
+        signer.filter(|_| identity.name() == identity_name(origin)).ok_or(RecordProofError::NotCertified)
+    }
+
+    /// The checkpoint that the record is under, if all holds: the event is what the log committed itself to, the
+    /// commitment is a leaf of the tree, and a key that the identity certified signed the tree.
+    pub fn verify(&self, identity: &NoteVerifier) -> Result<Checkpoint, RecordProofError> {
+        if let Some((salt, _, event)) = &self.opening
+            && commitment(salt, event) != self.commitment
+        {
+            return Err(RecordProofError::Malformed);
+        }
+        let signer = self.signer(identity)?;
+        Ok(self.logged.verify(&leaf_hash(&self.entry()), signer.name(), &signer)?)
+    }
+}
+
+/// The leaf of a record, its commitment, and what opens it.
+#[allow(clippy::type_complexity, reason = "used in one place")]
+fn find(
+    path: &Path,
+    opened: &OpenedSegment,
+    sequence: u64,
+) -> Result<(u64, [u8; 32], Option<([u8; 32], StoredEvent, Vec<u8>)>), AuditLogError> {
+    let segment = &opened.segment;
+    let name = layout::segment(segment.number);
+    let altered =
+        |kind, offset| super::walk::tampered(path, super::walk::fault(kind, &name, sequence, offset));
+    for (range, before) in segment.frames.iter().zip(&segment.leaves_before) {
+        let offset = range.start as u64;
+        let Some(frame) = RecordFrame::parse(range.bytes(&segment.bytes)) else { continue };
+        let place = sequence.checked_sub(frame.first).and_then(|place| usize::try_from(place).ok());
+        let commitment = place.and_then(|place| frame.commitments.get(place));
+        let (Some(place), Some(commitment)) = (place, commitment) else { continue };
+        let frame_opened = frame.open(&opened.keys.frames);
+        let (_, entries) = frame_opened.ok_or_else(|| altered(FaultKind::FrameOutOfPlace, offset))?;
+        let entry = entries.get(place).ok_or_else(|| altered(FaultKind::FrameAltered, offset))?;
+        let opening = match opened.keys.record(&frame, place, entry) {
+            RecordOf::Shredded => None,
+            RecordOf::Altered => return Err(altered(FaultKind::RecordAltered, offset)),
+            RecordOf::SubjectAltered => return Err(altered(FaultKind::SubjectAltered, offset)),
+            RecordOf::Event(record) => {
+                let event = codec::decode(&record.event);
+                let event = event.ok_or_else(|| altered(FaultKind::RecordAltered, offset))?;
+                Some((record.salt, StoredEvent { sequence, event }, record.event))
+            }
+        };
+        return Ok((before.saturating_add(place as u64), *commitment, opening));
+    }
+    Err(altered(FaultKind::FrameAltered, 0))
+}
+
+impl fmt::Display for RecordProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.logged.fmt(f)
+    }
+}

@@ -1,0 +1,331 @@
+//! Reading a log with a key: events in order, answers to queries, proofs, verdicts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::anchor::AnchoredCheckpoint;
+use super::codec;
+use super::disk::{Directory, Disk};
+use super::error::{AuditLogError, FaultKind, io_error};
+use super::frame::{self, PREFIX_LEN, RecordFrame};
+use super::header::Header;
+use super::index::{Columns, Filter, IndexBuilder, IndexFile};
+use super::keys::{KeyStore, default_dir};
+use super::layout;
+use super::meta::LogMeta;
+use super::opened::{OpenedSegment, RecordOf, SegmentKeys};
+use super::proof::RecordProof;
+use super::records::Records;
+use super::tiles;
+use super::verify::{self, Means, Verification};
+use super::walk::{Walk, fault, tampered};
+use crate::audit::AuditEvent;
+use crate::crypto::{KeyWrapper, SealingKey};
+use crate::query::{AuditPage, AuditQuery, AuditSummary};
+use crate::tlog::NoteVerifier;
+
+/// An event as the log holds it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StoredEvent {
+    /// Its place in the log, from 0.
+    pub sequence: u64,
+    /// What was recorded.
+    pub event: AuditEvent,
+}
+
+impl StoredEvent {
+    /// An event that is kept elsewhere, or is yet to be.
+    #[must_use]
+    pub fn new(sequence: u64, event: AuditEvent) -> Self {
+        Self { sequence, event }
+    }
+}
+
+/// Reads a log, also one that is being written: by the host, or by an auditor on another machine who has a copy.
+///
+/// ```
+/// use codegenie_security::{
+///     AuditEvent, AuditLog, AuditLogOptions, AuditQuery, AuditReader, AuditSink, EventClass, Identity, RecipientKind,
+///     SealingKey,
+/// };
+///
+/// let dir = tempfile::tempdir()?;
+/// let (path, key) = (dir.path().join("audit"), SealingKey::generate()?);
+/// let auditor = Identity::generate(RecipientKind::XWing)?;
+/// let log = AuditLogOptions::new().auditor(auditor.recipient_key()).open(&path, &key)?;
+/// log.record(&AuditEvent::new(EventClass::Command, "execute", "git status").actor("alice"))?;
+/// let identity = log.identity();
+/// drop(log);
+///
+/// let reader = AuditReader::with_key(&path, auditor, Some(identity));
+/// assert!(reader.verify(&[])?.is_intact());
+/// let page = reader.query(&AuditQuery::new().actor("alice"))?;
+/// assert_eq!(page.events[0].event.resource, "git status");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct AuditReader {
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    key: Arc<dyn KeyWrapper>,
+    identity: Option<NoteVerifier>,
+    /// Columns of segments that have no index file, which are made here, by number and length of the segment.
+    made: Mutex<HashMap<(u64, u64), Arc<Columns>>>,
+}
+
+impl AuditReader {
+    /// As the host that writes the log: by its key, with the directory of keys beside the log.
+    pub fn open(path: impl AsRef<Path>, key: &SealingKey) -> Result<Self, AuditLogError> {
+        let path = path.as_ref();
+        Self::open_with_keys(path, default_dir(path), key)
+    }
+
+    /// As [`open`](Self::open), with the directory of keys elsewhere.
+    pub fn open_with_keys(
+        path: impl AsRef<Path>,
+        keys: impl AsRef<Path>,
+        key: &SealingKey,
+    ) -> Result<Self, AuditLogError> {
+        let (path, keys) = (path.as_ref(), keys.as_ref());
+        let disk = Arc::new(Directory::new(path.to_owned()));
+        Self::open_on(path, disk, &KeyStore::at(keys, key), keys)
+    }
+
+    pub(super) fn open_on(
+        path: &Path,
+        disk: Arc<dyn Disk>,
+        keys: &KeyStore,
+        keys_path: &Path,
+    ) -> Result<Self, AuditLogError> {
+        let no_keys = || match disk.read(layout::LOG) {
+            Ok(None) => AuditLogError::Missing { path: path.to_owned() },
+            _ => AuditLogError::NoKeys { path: keys_path.to_owned() },
+        };
+        let identity = keys.identity()?.ok_or_else(no_keys)?;
+        let reader = keys.reader()?.ok_or_else(|| AuditLogError::NoKeys { path: keys_path.to_owned() })?;
+        let meta = LogMeta::of(&identity)?;
+        Ok(Self {
+            path: path.to_owned(),
+            disk,
+            key: Arc::new(reader),
+            identity: Some(meta.identity),
+            made: Mutex::default(),
+        })
+    }
+
+    /// As an auditor: by a key for which the log is sealed, and the identity that the log must have. Without
+    /// one, whoever replaces the whole log by another is not noticed.
+    pub fn with_key(
+        path: impl AsRef<Path>,
+        key: impl KeyWrapper + 'static,
+        identity: Option<NoteVerifier>,
+    ) -> Self {
+        let path = path.as_ref().to_owned();
+        let disk = Arc::new(Directory::new(path.clone()));
+        Self { path, disk, key: Arc::new(key), identity, made: Mutex::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn on_disk(path: &Path, disk: Arc<dyn Disk>, key: Arc<dyn KeyWrapper>) -> Self {
+        Self { path: path.to_owned(), disk, key, identity: None, made: Mutex::default() }
+    }
+
+    /// The identity that the log must have.
+    #[must_use]
+    pub fn identity(&self) -> Option<&NoteVerifier> {
+        self.identity.as_ref()
+    }
+
+    /// Verifies the whole log, and decrypts every record. An error means that no verdict was reached.
+    pub fn verify(&self, anchored: &[AnchoredCheckpoint]) -> Result<Verification, AuditLogError> {
+        let means = Means { identity: self.identity.as_ref(), reader: Some(&*self.key), anchored };
+        verify::verify(&*self.disk, &self.path, &means)
+    }
+
+    /// The events in order, each checked before it is given out.
+    pub fn records(&self) -> Result<Records, AuditLogError> {
+        Records::start(Arc::clone(&self.disk), &self.path, Arc::clone(&self.key), self.identity.as_ref())
+    }
+
+    /// One page of what a query finds. Only segments and frames that may hold an answer are decrypted.
+    ///
+    /// Every event is authentic. Whether none is missing, [`verify`](Self::verify) tells.
+    pub fn query(&self, query: &AuditQuery) -> Result<AuditPage, AuditLogError> {
+        let walk = self.begin()?;
+        let mut segments = walk.segments().to_vec();
+        drop(walk);
+        if !query.is_oldest_first() {
+            segments.reverse();
+        }
+        let mut page = query.page();
+        for number in segments {
+            if !self.query_segment(query, number, &mut page)? {
+                break;
+            }
+        }
+        Ok(page.finish())
+    }
+
+    /// Sums up what a query finds, whatever its limit.
+    pub fn summary(&self, query: &AuditQuery) -> Result<AuditSummary, AuditLogError> {
+        query.summarize(self.records()?)
+    }
+
+    /// The proof that a record is in the log, which anybody can check who knows the log's identity. It shows the
+    /// event, unless that was shredded.
+    pub fn prove(&self, sequence: u64) -> Result<RecordProof, AuditLogError> {
+        RecordProof::make(&*self.disk, &self.path, &*self.key, self.identity.as_ref(), sequence)
+    }
+
+    /// Writes the tiles of the tree into the log's directory (`tile/…`, `c2sp.org/tlog-tiles`), where a web server can
+    /// give them out beside `checkpoint`. Returns how many leaves they have.
+    pub fn write_tiles(&self) -> Result<u64, AuditLogError> {
+        tiles::write(&*self.disk, &self.path)
+    }
+
+    fn begin(&self) -> Result<Walk<'_>, AuditLogError> {
+        begin(&*self.disk, &self.path, self.identity.as_ref())
+    }
+
+    /// Adds to the page what a segment has. False when the page needs no more.
+    fn query_segment(
+        &self,
+        query: &AuditQuery,
+        number: u64,
+        page: &mut crate::query::PageBuilder<'_>,
+    ) -> Result<bool, AuditLogError> {
+        let name = layout::segment(number);
+        let Some(header) = self.header(&name)? else { return Ok(true) };
+        let slots = layout::subjects(number);
+        let slots_path = self.path.join(&slots);
+        let slots = self.disk.read(&slots).map_err(io_error("read", &slots_path))?.unwrap_or_default();
+        let keys = SegmentKeys::open(&self.path, &header, &slots, &*self.key)?;
+        let filter = Filter::new(query, &keys.read);
+        let index = IndexFile::open(&*self.disk, &keys.read, &header.log_id, number);
+        let columns = match index.and_then(|index| index.columns(&filter)) {
+            Some(columns) => Arc::new(columns),
+            None => self.make_columns(number, &name)?,
+        };
+        let mut rows = columns.candidates(&filter);
+        if !query.is_oldest_first() {
+            rows.reverse();
+        }
+        let mut current: Option<(u64, Vec<u8>)> = None;
+        for row in rows {
+            let sequence = columns.first.saturating_add(row as u64);
+            if !page.wants(sequence) {
+                if page.is_done(sequence) {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let bad = || {
+                tampered(&self.path, fault(FaultKind::DerivedAltered, &layout::index(number), sequence, 0))
+            };
+            let (offset, place) = columns.frame_of(row).ok_or_else(bad)?;
+            if current.as_ref().is_none_or(|(known, _)| *known != offset) {
+                current = Some((offset, self.frame(&name, offset)?));
+            }
+            let bytes = current.as_ref().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
+            let altered = |kind| tampered(&self.path, fault(kind, &name, sequence, offset));
+            let frame = RecordFrame::parse(bytes).ok_or_else(|| altered(FaultKind::FrameAltered))?;
+            if frame.first.checked_add(place as u64) != Some(sequence) {
+                return Err(bad());
+            }
+            let (_, entries) = frame.open(&keys.frames).ok_or_else(|| altered(FaultKind::FrameOutOfPlace))?;
+            let entry = entries.get(place).ok_or_else(bad)?;
+            let record = match keys.record(&frame, place, entry) {
+                RecordOf::Event(record) => record,
+                RecordOf::Shredded => continue,
+                RecordOf::Altered => return Err(altered(FaultKind::RecordAltered)),
+                RecordOf::SubjectAltered => return Err(altered(FaultKind::SubjectAltered)),
+            };
+            let event = codec::decode(&record.event).ok_or_else(|| altered(FaultKind::RecordAltered))?;
+            if !page.push(StoredEvent { sequence, event }) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn header(&self, name: &str) -> Result<Option<Header>, AuditLogError> {
+        // A segment that is just being begun has none yet, and no records.
+        let Ok(prefix) = self.disk.read_at(name, 0, PREFIX_LEN) else { return Ok(None) };
+        let _ = prefix;
+        let bytes = self.frame(name, 0)?;
+        let refused = || tampered(&self.path, fault(FaultKind::HeaderAltered, name, 0, 0));
+        Header::parse(&bytes).map(Some).ok_or_else(refused)
+    }
+
+    /// The bytes of the frame at a place.
+    fn frame(&self, name: &str, offset: u64) -> Result<Vec<u8>, AuditLogError> {
+        let path = self.path.join(name);
+        let read = |offset, len| self.disk.read_at(name, offset, len).map_err(io_error("read", &path));
+        let prefix = read(offset, PREFIX_LEN)?;
+        let altered = || tampered(&self.path, fault(FaultKind::FrameAltered, name, 0, offset));
+        let length = prefix.first_chunk::<4>().map(|length| u32::from_le_bytes(*length) as usize);
+        let length = length.filter(|length| *length <= frame::MAX_BODY).ok_or_else(altered)?;
+        let bytes = read(offset, PREFIX_LEN + length)?;
+        if frame::is_whole(&bytes) { Ok(bytes) } else { Err(altered()) }
+    }
+
+    /// The columns of a segment that has no index: the one that is being written, or one after a crash.
+    fn make_columns(&self, number: u64, name: &str) -> Result<Arc<Columns>, AuditLogError> {
+        let mut walk = self.begin()?;
+        walk.skip_to(number);
+        let super::walk::Step::Segment(segment) = walk.step()? else {
+            return Err(walk.tampered(FaultKind::HeaderAltered, name, 0));
+        };
+        let key = (number, segment.end as u64);
+        let known = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(columns) = known {
+            return Ok(columns);
+        }
+        let opened = OpenedSegment::open(&self.path, *segment, &*self.key)?;
+        let (segment, keys) = (&opened.segment, &opened.keys);
+        let mut builder = IndexBuilder::new(&keys.read, segment.header.first);
+        for range in &segment.frames {
+            let offset = range.start as u64;
+            let altered = |kind| tampered(&self.path, fault(kind, name, 0, offset));
+            let frame = RecordFrame::parse(range.bytes(&segment.bytes));
+            let frame = frame.ok_or_else(|| altered(FaultKind::FrameAltered))?;
+            let (_, entries) = frame.open(&keys.frames).ok_or_else(|| altered(FaultKind::FrameOutOfPlace))?;
+            let mut events = Vec::with_capacity(entries.len());
+            for (place, entry) in entries.iter().enumerate() {
+                match keys.record(&frame, place, entry) {
+                    RecordOf::Event(record) => events.push(Some(record.event)),
+                    RecordOf::Shredded => events.push(None),
+                    RecordOf::Altered => return Err(altered(FaultKind::RecordAltered)),
+                    RecordOf::SubjectAltered => return Err(altered(FaultKind::SubjectAltered)),
+                }
+            }
+            builder.add_frame(offset, frame.first, events.iter().map(Option::as_deref));
+        }
+        let columns = Arc::new(builder.into_columns());
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.retain(|(other, _), _| *other != number);
+        made.insert(key, Arc::clone(&columns));
+        Ok(columns)
+    }
+}
+
+/// Begins a walk over a log that has to be there, and of this identity.
+pub(super) fn begin<'a>(
+    disk: &'a dyn Disk,
+    path: &'a Path,
+    identity: Option<&NoteVerifier>,
+) -> Result<Walk<'a>, AuditLogError> {
+    let walk = Walk::begin(disk, path)?.ok_or_else(|| AuditLogError::Missing { path: path.to_owned() })?;
+    if identity.is_some_and(|expected| *expected != walk.meta.identity) {
+        return Err(walk.tampered(FaultKind::AnotherLog, layout::LOG, 0));
+    }
+    Ok(walk)
+}
+
+impl fmt::Debug for AuditReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditReader").field("path", &self.path).finish_non_exhaustive()
+    }
+}

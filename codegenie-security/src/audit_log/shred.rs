@@ -1,0 +1,133 @@
+//! Destroying the keys of a subject, so that what was recorded of it can be read by nobody any more.
+//!
+//! First the log says what it is about to destroy, then it does. So a key that is gone without a word of the log is
+//! a fault, and a crash in between is made good when the log is opened.
+
+use std::collections::BTreeSet;
+
+use super::codec;
+use super::error::{AuditLogError, io_error};
+use super::layout;
+use super::subjects::{self, SLOT_LEN, SubjectId};
+use super::writer::Writer;
+use crate::audit::{AuditEvent, AuditValue, EventClass};
+
+pub(super) const ACTION: &str = "shred_subject";
+const SLOTS: &str = "keys";
+/// How many keys one record names.
+const PER_RECORD: usize = 10_000;
+
+/// A key of a subject: its segment, and its number there.
+type KeyPlace = (u64, u32);
+
+/// What shredding destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shredded {
+    /// How many keys, one or more for each segment in which the subject acted.
+    pub keys: u64,
+}
+
+/// Destroys all keys of a subject.
+pub(super) fn shred(writer: &mut Writer, subject: &str) -> Result<Shredded, AuditLogError> {
+    let path = writer.base().path.clone();
+    writer.base().keys.begin_shredding(subject)?;
+    let places = find(writer, subject)?;
+    for part in places.chunks(PER_RECORD) {
+        let names: Vec<String> =
+            part.iter().map(|((segment, slot), _)| format!("{segment}/{slot}")).collect();
+        let pseudonym: String =
+            writer.base().names.id(u64::MAX, subject).iter().map(|byte| format!("{byte:02x}")).collect();
+        let event = AuditEvent::new(EventClass::Configuration, ACTION, format!("subject:{pseudonym}"));
+        let encoded = codec::encode(&event.detail(SLOTS, names)).unwrap_or_default();
+        writer.commit(&[encoded]).map_err(|failure| failure.into_log_error(&path))?;
+    }
+    erase(writer, &places)?;
+    writer.forget_subject(subject);
+    writer.base().keys.end_shredding()?;
+    Ok(Shredded { keys: places.len() as u64 })
+}
+
+/// Finishes what a crash interrupted.
+pub(super) fn finish(writer: &mut Writer) -> Result<bool, AuditLogError> {
+    let Some(subject) = writer.base().keys.shredding()? else { return Ok(false) };
+    shred(writer, &subject)?;
+    Ok(true)
+}
+
+fn find(writer: &Writer, subject: &str) -> Result<Vec<(KeyPlace, SubjectId)>, AuditLogError> {
+    let base = writer.base();
+    let mut places = Vec::new();
+    for segment in writer.segments() {
+        let name = layout::subjects(segment);
+        let bytes = base.disk.read(&name).map_err(io_error("read", &base.path.join(&name)))?;
+        let id = base.names.id(segment, subject);
+        let bytes = bytes.unwrap_or_default();
+        for (slot, number) in bytes.as_chunks::<SLOT_LEN>().0.iter().zip(0..) {
+            if subjects::id_of(slot) == id && !subjects::is_shredded(slot) {
+                places.push(((segment, number), id));
+            }
+        }
+    }
+    Ok(places)
+}
+
+fn erase(writer: &Writer, places: &[(KeyPlace, SubjectId)]) -> Result<(), AuditLogError> {
+    let base = writer.base();
+    for part in places.chunk_by(|((one, _), _), ((other, _), _)| one == other) {
+        let Some(((segment, _), _)) = part.first() else { continue };
+        let name = layout::subjects(*segment);
+        let path = base.path.join(&name);
+        let mut file = base.disk.open(&name).map_err(io_error("open", &path))?;
+        for ((_, number), id) in part {
+            let offset = u64::from(*number) * SLOT_LEN as u64;
+            file.write_at(&subjects::shredded(*number, id), offset).map_err(io_error("shred in", &path))?;
+        }
+        file.sync().map_err(io_error("sync", &path))?;
+        // It has a hash of the name. It can be made again, without.
+        match base.disk.remove(&layout::index(*segment)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io_error("remove", &base.path.join(layout::index(*segment)))(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Which keys are destroyed, and which the log said it would.
+#[derive(Default)]
+pub(super) struct Shreddings {
+    seen: BTreeSet<KeyPlace>,
+    told: BTreeSet<KeyPlace>,
+}
+
+impl Shreddings {
+    /// A key that is destroyed.
+    pub(super) fn see(&mut self, segment: u64, slot: u32) {
+        self.seen.insert((segment, slot));
+    }
+
+    /// An event, which may be the log's word.
+    pub(super) fn hear(&mut self, event: &AuditEvent) {
+        if event.class != EventClass::Configuration || event.action != ACTION {
+            return;
+        }
+        let Some(AuditValue::List(names)) = event.get_detail(SLOTS) else { return };
+        let place = |name: &String| {
+            let (segment, slot) = name.split_once('/')?;
+            Some((segment.parse().ok()?, slot.parse().ok()?))
+        };
+        self.told.extend(names.iter().filter_map(place));
+    }
+
+    pub(super) fn join(&mut self, mut other: Self) {
+        self.seen.append(&mut other.seen);
+        self.told.append(&mut other.told);
+    }
+
+    /// A destroyed key of which the log said nothing.
+    pub(super) fn unrecorded(&self) -> Option<KeyPlace> {
+        self.seen.difference(&self.told).next().copied()
+    }
+}

@@ -1,0 +1,115 @@
+//! Writes and syncs that fail without a crash.
+
+use std::io::ErrorKind;
+
+use super::super::*;
+use super::crash_disk::{CrashDisk, Dice};
+use super::power_cuts::{event, open, options, reader, resources};
+
+fn numbers(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
+    numbers.into_iter().map(|number| number.to_string()).collect()
+}
+
+/// Alone, so that the log's files are the only ones.
+fn started() -> (CrashDisk, CrashDisk, AuditLog, Dice) {
+    let (disk, keys, mut dice) = (CrashDisk::default(), CrashDisk::default(), Dice(1));
+    let log = open(&disk, &keys, options()).unwrap();
+    // All actors have their keys.
+    (0..20).for_each(|number| log.record(&event(number, &mut dice)).unwrap());
+    (disk, keys, log, dice)
+}
+
+#[test]
+fn a_sync_that_fails_ends_the_log_and_is_never_tried_again() {
+    for (operation, kind) in [
+        ("sync", ErrorKind::Other),
+        ("sync", ErrorKind::StorageFull),
+        ("append", ErrorKind::Other),
+        ("write at", ErrorKind::Other),
+    ] {
+        let (disk, keys, log, mut dice) = started();
+        disk.fail(operation, 0, kind);
+        let error = log.record(&event(20, &mut dice)).unwrap_err();
+        let poisoned = operation != "append";
+        let before = disk.operations();
+        let later = log.record(&event(21, &mut dice));
+        if poisoned {
+            let later = later.unwrap_err();
+            assert!(later.to_string().contains("stopped after an earlier write error"), "{later}");
+            assert_eq!(later.kind(), error.kind());
+            log.flush().unwrap_err();
+            log.rotate().unwrap_err();
+            log.shred("alice").unwrap_err();
+            assert_eq!(disk.operations(), before, "{operation}: nothing is tried again");
+        }
+        drop(log);
+        // Opened again, it has all that was acknowledged, and perhaps the one that was not.
+        drop(open(&disk, &keys, options()).unwrap());
+        let found = resources(&disk).unwrap();
+        assert_eq!(found[..20], numbers(0..20), "{operation}");
+        assert!(reader(&disk).verify(&[]).unwrap().is_intact());
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_log_goes_on_when_there_is_room() {
+    for operation in ["append", "create"] {
+        let (disk, keys, log, mut dice) = started();
+        disk.fail(operation, 0, ErrorKind::StorageFull);
+        let mut outcome = Ok(());
+        // A new actor needs a slot, and the first of a segment a file for it.
+        if operation == "create" {
+            log.rotate().unwrap_err();
+            drop(log);
+            // In the middle of a rotation there is no way back: it ends, and recovers at the next opening.
+            drop(open(&disk, &keys, options()).unwrap());
+            assert_eq!(resources(&disk).unwrap(), numbers(0..20));
+            continue;
+        }
+        for number in 20..22 {
+            outcome = log.record(&event(number, &mut dice));
+            if outcome.is_err() {
+                break;
+            }
+        }
+        assert_eq!(outcome.unwrap_err().kind(), AuditErrorKind::Full, "{operation}");
+        log.record(&event(30, &mut dice)).unwrap();
+        log.record(&event(31, &mut dice)).unwrap();
+        drop(log);
+        assert!(reader(&disk).verify(&[]).unwrap().is_intact());
+        assert_eq!(resources(&disk).unwrap(), numbers((0..20).chain([30, 31])));
+        drop(open(&disk, &keys, options()).unwrap());
+    }
+}
+
+/// The key of a new actor does not fit.
+#[test]
+fn a_disk_that_is_full_when_an_actor_is_new_loses_nothing() {
+    let (disk, keys, log, mut dice) = started();
+    let new = |number: u64| {
+        AuditEvent::new(EventClass::Command, "execute", number.to_string()).actor(format!("actor {number}"))
+    };
+    disk.fail("append", 0, ErrorKind::StorageFull);
+    assert_eq!(log.record(&new(20)).unwrap_err().kind(), AuditErrorKind::Full);
+    log.record(&new(21)).unwrap();
+    log.record(&event(22, &mut dice)).unwrap();
+    drop(log);
+    assert!(reader(&disk).verify(&[]).unwrap().is_intact());
+    drop(open(&disk, &keys, options()).unwrap());
+    assert_eq!(resources(&disk).unwrap(), numbers((0..20).chain([21, 22])));
+}
+
+/// No nonce is used for two frames: what is written after a failed commit differs from it from its first byte on.
+#[test]
+fn after_a_failed_commit_the_same_event_is_encrypted_otherwise() {
+    let (disk, _keys, log, mut dice) = started();
+    let event = event(20, &mut dice);
+    let before = disk.read("segments/0000000000").unwrap().unwrap().len();
+    disk.fail("append", 0, ErrorKind::StorageFull);
+    log.record(&event).unwrap_err();
+    log.record(&event).unwrap();
+    let bytes = disk.read("segments/0000000000").unwrap().unwrap();
+    // The count of failed commits stands behind the number of the first record.
+    let failed = before + 8 + 1 + 4 + 4 + 4 + 8;
+    assert_eq!(bytes[failed..failed + 4], 1_u32.to_le_bytes());
+}

@@ -1,0 +1,505 @@
+//! The judgement over a log, with a key or without.
+
+use std::fmt;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::anchor::AnchoredCheckpoint;
+use super::codec;
+use super::disk::Disk;
+use super::error::{AuditLogError, Fault, FaultKind, io_error};
+use super::frame::{RecordFrame, TableEntry};
+use super::index;
+use super::layout;
+use super::meta::LogMeta;
+use super::opened::{OpenedSegment, RecordOf};
+use super::shred::Shreddings;
+use super::subjects::{self, SLOT_LEN};
+use super::tiles;
+use super::walk::{Segment, Step, Walk, fault, open_checkpoint, tampered};
+use crate::crypto::KeyWrapper;
+use crate::tlog::{Checkpoint, Note, NoteVerifier, TreeHead};
+
+/// What verifying a log found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a log is verified to learn its verdict"]
+pub struct Verification {
+    pub(super) records: u64,
+    pub(super) first_record: u64,
+    pub(super) shredded: u64,
+    pub(super) unsigned: u64,
+    pub(super) torn: u64,
+    pub(super) decrypted: bool,
+    pub(super) identity: Option<NoteVerifier>,
+    pub(super) head: Option<TreeHead>,
+    pub(super) clock_regressions: u64,
+    pub(super) verdict: Verdict,
+}
+
+impl Verification {
+    /// How many records are intact, counted from the very first, also where retention has removed some.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The first record that retention has kept.
+    #[must_use]
+    pub fn first_record(&self) -> u64 {
+        self.first_record
+    }
+
+    /// How many records were shredded. Known with a key only.
+    #[must_use]
+    pub fn shredded_records(&self) -> u64 {
+        self.shredded
+    }
+
+    /// How many whole records at the end no checkpoint tells of: a commit that is being made at this moment, or
+    /// what a crash left. Opening the log signs them, if they are its own.
+    #[must_use]
+    pub fn unsigned_records(&self) -> u64 {
+        self.unsigned
+    }
+
+    /// Bytes at the end of a commit that was half written. Opening the log cuts them off.
+    #[must_use]
+    pub fn torn_bytes(&self) -> u64 {
+        self.torn
+    }
+
+    /// Was every record decrypted and compared with its commitment, or only the public part verified?
+    #[must_use]
+    pub fn was_decrypted(&self) -> bool {
+        self.decrypted
+    }
+
+    /// The identity that the log was verified against.
+    #[must_use]
+    pub fn identity(&self) -> Option<&NoteVerifier> {
+        self.identity.as_ref()
+    }
+
+    /// Size and root of the tree of what is there.
+    #[must_use]
+    pub fn head(&self) -> Option<TreeHead> {
+        self.head
+    }
+
+    /// How often the clock went back by more than a second between commits. Known with a key only.
+    #[must_use]
+    pub fn clock_regressions(&self) -> u64 {
+        self.clock_regressions
+    }
+
+    /// The judgement.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Is everything as it was written, to the last byte? False also where a commit was cut short, or is just being
+    /// made: [`unsigned_records`](Self::unsigned_records), [`torn_bytes`](Self::torn_bytes).
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        matches!(self.verdict, Verdict::Anchored | Verdict::Unanchored)
+            && self.unsigned == 0
+            && self.torn == 0
+    }
+
+    /// What is wrong, and where.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match &self.verdict {
+            Verdict::Corrupt(fault) => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Verification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} records", self.verdict.name(), self.records)?;
+        if self.first_record > 0 {
+            write!(f, ", kept from {} on", self.first_record)?;
+        }
+        if self.shredded > 0 {
+            write!(f, ", {} of them shredded", self.shredded)?;
+        }
+        if self.unsigned > 0 || self.torn > 0 {
+            let (unsigned, torn) = (self.unsigned, self.torn);
+            write!(f, ", then {unsigned} records and {torn} bytes that were not acknowledged, or just are")?;
+        }
+        if !self.decrypted {
+            f.write_str(", verified without a key")?;
+        }
+        match &self.verdict {
+            Verdict::Corrupt(fault) => write!(f, "; {fault}"),
+            Verdict::RolledBack { anchored } => write!(f, "; an anchor knows of {anchored} leaves"),
+            Verdict::Forked { anchored } => write!(f, "; an anchor has another root at {anchored} leaves"),
+            Verdict::Anchored | Verdict::Unanchored => Ok(()),
+        }
+    }
+}
+
+/// The judgement over a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Whole, and the beginning of it is what an anchor holds: it was not put back behind that.
+    Anchored,
+    /// Whole as far as can be told from itself. Whether all of it was put back to an earlier state, only an
+    /// anchor could tell.
+    Unanchored,
+    /// An anchor holds a later checkpoint of this log.
+    #[non_exhaustive]
+    RolledBack {
+        /// Leaves of the tree that the anchor knows.
+        anchored: u64,
+    },
+    /// An anchor holds a checkpoint of this log that is of another history.
+    #[non_exhaustive]
+    Forked {
+        /// Leaves of the tree that the anchor knows.
+        anchored: u64,
+    },
+    /// Something is not what was written.
+    Corrupt(Fault),
+}
+
+impl Verdict {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Anchored => "Anchored",
+            Self::Unanchored => "Unanchored",
+            Self::RolledBack { .. } => "RolledBack",
+            Self::Forked { .. } => "Forked",
+            Self::Corrupt(_) => "Corrupt",
+        }
+    }
+}
+
+/// The checkpoint in the directory, before anything is believed.
+pub(super) struct ClaimedCheckpoint {
+    bytes: Vec<u8>,
+    pub(super) claimed: TreeHead,
+}
+
+impl ClaimedCheckpoint {
+    /// The note, if it is one.
+    pub(super) fn note(&self) -> Option<Note> {
+        Note::parse(&self.bytes).ok()
+    }
+}
+
+/// `None` when the file is not there.
+pub(super) fn read_checkpoint(
+    disk: &dyn Disk,
+    path: &Path,
+) -> Result<Option<ClaimedCheckpoint>, AuditLogError> {
+    let file = path.join(layout::CHECKPOINT);
+    let Some(bytes) = disk.read(layout::CHECKPOINT).map_err(io_error("read", &file))? else {
+        return Ok(None);
+    };
+    let note = Note::parse(&bytes).ok();
+    let checkpoint = note.and_then(|note| note.unverified_text().parse::<Checkpoint>().ok());
+    let claimed = checkpoint.map(|checkpoint| checkpoint.head());
+    // What cannot be read is refused when it is judged.
+    let claimed = claimed.unwrap_or(TreeHead { size: u64::MAX, root: crate::tlog::Hash::EMPTY });
+    Ok(Some(ClaimedCheckpoint { bytes, claimed }))
+}
+
+/// What stands behind the last checkpoint.
+pub(super) struct Ending {
+    pub(super) unsigned_records: u64,
+    /// The size of the tree that is signed.
+    pub(super) unsigned_from: u64,
+    pub(super) torn_bytes: u64,
+}
+
+/// Does the end of the log fit its last checkpoint?
+pub(super) fn judge_ending(
+    walk: &Walk<'_>,
+    last: &Segment,
+    checkpoint: Option<ClaimedCheckpoint>,
+) -> Result<Ending, AuditLogError> {
+    let Some(checkpoint) = checkpoint else {
+        return Err(walk.tampered(FaultKind::CheckpointMissing, layout::CHECKPOINT, 0));
+    };
+    // Of the last epoch; or of an earlier one, if crashes came before the first checkpoint of those that follow. Up to the
+    // last segment, what the headers say is signed as well.
+    let mut signers = walk.signers.iter().rev();
+    let head = signers.find_map(|(_, signer)| open_checkpoint(&checkpoint.bytes, &walk.meta.origin, signer));
+    let Some(head) = head else {
+        return Err(walk.tampered(FaultKind::CheckpointAltered, layout::CHECKPOINT, 0));
+    };
+    let name = layout::segment(last.number);
+    if head.size > walk.tree.size() {
+        return Err(walk.tampered(FaultKind::RecordsMissing, &name, last.end as u64));
+    }
+    if walk.root_at(head.size) != Some(head.root) {
+        return Err(walk.tampered(FaultKind::RootDiffers, &name, 0));
+    }
+    let unsigned = last.frames.iter().zip(&last.leaves_before).filter(|(_, before)| **before >= head.size);
+    let unsigned_records = unsigned
+        .filter_map(|(range, _)| RecordFrame::parse(range.bytes(&last.bytes)))
+        .map(|frame| frame.commitments.len() as u64)
+        .sum();
+    let torn_bytes = (last.bytes.len() - last.end) as u64;
+    Ok(Ending { unsigned_records, unsigned_from: head.size, torn_bytes })
+}
+
+/// Before the walk: remember the root that an anchor asks about.
+pub(super) fn mark_anchor(walk: &mut Walk<'_>, anchor: &AnchoredCheckpoint) {
+    if let Some(head) = anchor.open(&walk.meta.origin, &walk.meta.identity) {
+        walk.mark(head.size);
+    }
+}
+
+/// Does the log have what an anchor knows? Without a walk there is no log.
+pub(super) fn judge_anchor(
+    meta: &LogMeta,
+    anchor: &AnchoredCheckpoint,
+    walk: Option<&Walk<'_>>,
+) -> Result<u64, FaultKind> {
+    let head = anchor.open(&meta.origin, &meta.identity).ok_or(FaultKind::Forked)?;
+    let Some(walk) = walk else { return Err(FaultKind::RolledBack) };
+    if head.size > walk.tree.size() {
+        return Err(FaultKind::RolledBack);
+    }
+    let first = walk.pruned.as_ref().map_or(0, |pruned| pruned.head.size);
+    match walk.root_at(head.size) {
+        Some(root) if root == head.root => Ok(head.size),
+        // Within what retention removed, nothing can be said; at its end it can.
+        None if head.size < first => Ok(head.size),
+        _ => Err(FaultKind::Forked),
+    }
+}
+
+/// What to verify with.
+#[derive(Default)]
+pub(super) struct Means<'a> {
+    /// The identity that the log must have; without one, that which it says it has.
+    pub(super) identity: Option<&'a NoteVerifier>,
+    pub(super) reader: Option<&'a dyn KeyWrapper>,
+    pub(super) anchored: &'a [AnchoredCheckpoint],
+}
+
+/// Verifies a log, also one that is being written: what looks unfinished is looked at again.
+pub(super) fn verify(disk: &dyn Disk, path: &Path, means: &Means<'_>) -> Result<Verification, AuditLogError> {
+    let mut verification = verify_once(disk, path, means)?;
+    for _ in 0..3 {
+        if verification.is_intact() || verification.unsigned + verification.torn == 0 {
+            // A fault that is a race with a writer is gone at the second look; one that is not, stays.
+            match verification.fault().map(Fault::kind) {
+                Some(FaultKind::CheckpointAltered | FaultKind::RecordsMissing | FaultKind::FrameAltered) => {}
+                _ => return Ok(verification),
+            }
+        }
+        let again = verify_once(disk, path, means)?;
+        let same = again == verification;
+        verification = again;
+        if same {
+            break;
+        }
+    }
+    Ok(verification)
+}
+
+fn verify_once(disk: &dyn Disk, path: &Path, means: &Means<'_>) -> Result<Verification, AuditLogError> {
+    let mut found = Verification {
+        records: 0,
+        first_record: 0,
+        shredded: 0,
+        unsigned: 0,
+        torn: 0,
+        decrypted: means.reader.is_some(),
+        identity: None,
+        head: None,
+        clock_regressions: 0,
+        verdict: Verdict::Unanchored,
+    };
+    match judge(disk, path, means, &mut found) {
+        Ok(()) => {}
+        Err(AuditLogError::Tampered { fault, .. }) => {
+            found.records = fault.sequence.max(found.records);
+            found.verdict = Verdict::Corrupt(fault);
+        }
+        Err(other) => return Err(other),
+    }
+    Ok(found)
+}
+
+fn judge(
+    disk: &dyn Disk,
+    path: &Path,
+    means: &Means<'_>,
+    found: &mut Verification,
+) -> Result<(), AuditLogError> {
+    let checkpoint = read_checkpoint(disk, path)?;
+    let mut tiles = tiles::Comparison::begin(disk, path)?;
+    let mut each = |leaf| tiles.leaf(leaf);
+    let walk = Walk::begin(disk, path)?.ok_or_else(|| AuditLogError::Missing { path: path.to_owned() })?;
+    let mut walk = walk.with_leaves(&mut each);
+    found.identity = Some(walk.meta.identity.clone());
+    found.first_record = walk.records;
+    if means.identity.is_some_and(|expected| *expected != walk.meta.identity) {
+        return Err(walk.tampered(FaultKind::AnotherLog, layout::LOG, 0));
+    }
+    if let Some(checkpoint) = &checkpoint {
+        walk.mark(checkpoint.claimed.size);
+    }
+    for anchor in means.anchored {
+        mark_anchor(&mut walk, anchor);
+    }
+    let mut last: Option<Box<Segment>> = None;
+    let mut shreddings = Shreddings::default();
+    let mut time = std::time::Duration::ZERO;
+    loop {
+        match walk.step()? {
+            Step::Segment(segment) => {
+                if let Some(reader) = means.reader {
+                    let segment = OpenedSegment::open(path, *segment, reader)?;
+                    let read = check_records(path, &segment, &mut shreddings, &mut time)?;
+                    found.shredded += read.shredded;
+                    found.clock_regressions += read.clock_regressions;
+                    last = Some(Box::new(segment.segment));
+                } else {
+                    last = Some(segment);
+                }
+                found.records = walk.records;
+            }
+            Step::Unborn { bytes, .. } => found.torn += bytes,
+            Step::End => break,
+        }
+    }
+    let Some(last) = last else {
+        let name = layout::segment(0);
+        return Err(walk.tampered(FaultKind::SegmentMissing, &name, 0));
+    };
+    if walk.pruned.as_ref().is_some_and(|pruned| !pruned.is_signed_by(&walk.signers)) {
+        return Err(walk.tampered(FaultKind::HeaderAltered, layout::PRUNED, 0));
+    }
+    let ending = judge_ending(&walk, &last, checkpoint)?;
+    found.unsigned = ending.unsigned_records;
+    found.torn += ending.torn_bytes;
+    found.head = Some(walk.tree.head());
+    if means.reader.is_some()
+        && let Some((segment, slot)) = shreddings.unrecorded()
+    {
+        let name = layout::subjects(segment);
+        return Err(walk.tampered(FaultKind::SubjectAltered, &name, u64::from(slot) * SLOT_LEN as u64));
+    }
+    check_indexes(disk, path, &walk)?;
+    let (meta, records) = (walk.meta.clone(), walk.records);
+    let verdict = judge_anchors(&walk, &meta, means.anchored);
+    let pruned = walk.pruned.is_some();
+    drop(walk);
+    if !pruned {
+        tiles.end().map_err(|name| tampered(path, fault(FaultKind::DerivedAltered, &name, records, 0)))?;
+    }
+    found.verdict = verdict;
+    Ok(())
+}
+
+fn judge_anchors(walk: &Walk<'_>, meta: &LogMeta, anchored: &[AnchoredCheckpoint]) -> Verdict {
+    let mut verdict = Verdict::Unanchored;
+    for anchor in anchored {
+        let size = anchor.open(&meta.origin, &meta.identity).map_or(0, |head| head.size);
+        match judge_anchor(meta, anchor, Some(walk)) {
+            Ok(_) => verdict = Verdict::Anchored,
+            Err(FaultKind::RolledBack) => return Verdict::RolledBack { anchored: size },
+            Err(_) => return Verdict::Forked { anchored: size },
+        }
+    }
+    verdict
+}
+
+/// Index files that are damaged, or of no segment.
+fn check_indexes(disk: &dyn Disk, path: &Path, walk: &Walk<'_>) -> Result<(), AuditLogError> {
+    let dir = path.join(layout::INDEXES);
+    let first = walk.segments().first().copied().unwrap_or(0);
+    for name in disk.list(layout::INDEXES).map_err(io_error("read", &dir))? {
+        if name.ends_with(".tmp") {
+            continue;
+        }
+        let number = layout::parse_number(&name);
+        let file = format!("{}/{name}", layout::INDEXES);
+        match number {
+            Some(number) if walk.segments().contains(&number) => {
+                let bytes =
+                    disk.read(&file).map_err(io_error("read", &path.join(&file)))?.unwrap_or_default();
+                if !index::is_whole(&bytes) {
+                    return Err(walk.tampered(FaultKind::DerivedAltered, &file, 0));
+                }
+            }
+            // Retention removes them as well, and may have been interrupted.
+            Some(number) if number < first => {}
+            _ => return Err(walk.tampered(FaultKind::StrangeFile, &file, 0)),
+        }
+    }
+    Ok(())
+}
+
+/// What decrypting a segment showed.
+struct Decrypted {
+    shredded: u64,
+    clock_regressions: u64,
+}
+
+/// Decrypts all records of a segment on all cores, and compares them with their commitments.
+fn check_records(
+    path: &Path,
+    opened: &OpenedSegment,
+    shreddings: &mut Shreddings,
+    time: &mut std::time::Duration,
+) -> Result<Decrypted, AuditLogError> {
+    let segment = &opened.segment;
+    let name = layout::segment(segment.number);
+    let frames = segment.frames.par_iter().map(|range| {
+        let out_of_place = |first| fault(FaultKind::FrameOutOfPlace, &name, first, range.start as u64);
+        let Some(frame) = RecordFrame::parse(range.bytes(&segment.bytes)) else {
+            return Err(out_of_place(opened.segment.header.first));
+        };
+        let (time, entries) = frame.open(&opened.keys.frames).ok_or_else(|| out_of_place(frame.first))?;
+        let (mut shredded, mut told) = (0, Shreddings::default());
+        for (number, entry) in entries.iter().enumerate() {
+            let sequence = frame.first + number as u64;
+            match opened.keys.record(&frame, number, entry) {
+                RecordOf::Event(record) => {
+                    let event = codec::decode(&record.event);
+                    let event = event.ok_or_else(|| {
+                        fault(FaultKind::RecordAltered, &name, sequence, range.start as u64)
+                    })?;
+                    told.hear(&event);
+                }
+                RecordOf::Shredded => shredded += 1,
+                RecordOf::Altered => {
+                    return Err(fault(FaultKind::RecordAltered, &name, sequence, range.start as u64));
+                }
+                RecordOf::SubjectAltered => return Err(subject_fault(segment.number, sequence, entry)),
+            }
+        }
+        Ok((time, shredded, told))
+    });
+    let mut decrypted = Decrypted { shredded: 0, clock_regressions: 0 };
+    for frame in frames.collect::<Vec<_>>() {
+        let (commit, shredded, told) = frame.map_err(|fault| tampered(path, fault))?;
+        decrypted.shredded += shredded;
+        decrypted.clock_regressions += u64::from(commit + std::time::Duration::from_secs(1) < *time);
+        *time = commit;
+        shreddings.join(told);
+    }
+    for (slot, number) in segment.slots.as_chunks::<SLOT_LEN>().0.iter().zip(0..) {
+        if subjects::is_shredded(slot) {
+            shreddings.see(segment.number, number);
+        }
+    }
+    Ok(decrypted)
+}
+
+fn subject_fault(segment: u64, sequence: u64, entry: &TableEntry) -> Fault {
+    let offset = u64::from(entry.subject) * SLOT_LEN as u64;
+    fault(FaultKind::SubjectAltered, &layout::subjects(segment), sequence, offset)
+}

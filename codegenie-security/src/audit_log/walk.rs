@@ -1,0 +1,396 @@
+//! Goes through a log from its first segment to its last, and believes nothing that no signature leads to.
+//!
+//! No key is needed. Opening, verifying, reading and proving share it.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::disk::Disk;
+use super::epoch::open_certificate;
+use super::error::{AuditLogError, Fault, FaultKind, io_error};
+use super::frame::{self, FrameRange, RecordFrame};
+use super::header::Header;
+use super::layout::{self, SegmentFile};
+use super::meta::LogMeta;
+use super::pruned::Pruned;
+use super::subjects::{self, SLOT_LEN};
+use crate::tlog::{Checkpoint, Hash, Note, NoteVerifier, Tree, TreeHead};
+
+/// The walk, between two segments.
+pub(super) struct Walk<'a> {
+    disk: &'a dyn Disk,
+    path: &'a Path,
+    pub(super) meta: LogMeta,
+    pub(super) pruned: Option<Pruned>,
+    /// Those that are there and not pruned, in order.
+    segments: Vec<u64>,
+    done: usize,
+    pub(super) tree: Tree,
+    /// How many records came before.
+    pub(super) records: u64,
+    /// Keys that were certified on the way.
+    pub(super) signers: Vec<(u64, NoteVerifier)>,
+    /// At which sizes the root shall be remembered, and the root where it was.
+    pub(super) marks: Vec<(u64, Option<Hash>)>,
+    /// Is given every leaf, with what is in it.
+    each_leaf: Option<&'a mut dyn FnMut(Hash)>,
+}
+
+/// A walk between two segments, without the disk.
+pub(super) struct Paused {
+    tree: Tree,
+    records: u64,
+    signers: Vec<(u64, NoteVerifier)>,
+    marks: Vec<(u64, Option<Hash>)>,
+}
+
+/// A segment whose header was believed and whose frames are in the tree.
+pub(super) struct Segment {
+    pub(super) number: u64,
+    pub(super) header: Header,
+    pub(super) bytes: Vec<u8>,
+    /// Its frames of records.
+    pub(super) frames: Vec<FrameRange>,
+    /// Where the last whole frame ends. In the last segment, a torn frame may follow.
+    pub(super) end: usize,
+    pub(super) slots: Vec<u8>,
+    /// The size of the tree before each frame.
+    pub(super) leaves_before: Vec<u64>,
+}
+
+/// What comes next.
+pub(super) enum Step {
+    Segment(Box<Segment>),
+    /// The last segment was never finished: so many bytes of its header are there.
+    Unborn {
+        number: u64,
+        bytes: u64,
+    },
+    End,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at the first segment. `None` when there is no log.
+    pub(super) fn begin(disk: &'a dyn Disk, path: &'a Path) -> Result<Option<Self>, AuditLogError> {
+        let read = |name: &str| disk.read(name).map_err(io_error("read", &path.join(name)));
+        let segments_dir = path.join(layout::SEGMENTS);
+        let files = disk.list(layout::SEGMENTS).map_err(io_error("read", &segments_dir))?;
+        let Some(bytes) = read(layout::LOG)? else {
+            if files.is_empty() && read(layout::CHECKPOINT)?.is_none() {
+                return Ok(None);
+            }
+            return Err(tampered(path, fault(FaultKind::LogAltered, layout::LOG, 0, 0)));
+        };
+        let log_fault = || tampered(path, fault(FaultKind::LogAltered, layout::LOG, 0, 0));
+        let meta = LogMeta::read(&bytes, path)?.ok_or_else(log_fault)?;
+
+        let pruned_fault = || tampered(path, fault(FaultKind::HeaderAltered, layout::PRUNED, 0, 0));
+        let pruned = read(layout::PRUNED)?
+            .map(|bytes| Pruned::parse(&bytes, &meta.origin).ok_or_else(pruned_fault))
+            .transpose()?;
+        let first = pruned.as_ref().map_or(0, |pruned| pruned.first);
+        let records = pruned.as_ref().map_or(0, |pruned| pruned.sequence);
+
+        let (mut segments, mut subjects) = (Vec::new(), Vec::new());
+        for name in files {
+            match layout::parse_segment_file(&name) {
+                Some(SegmentFile::Segment(number)) => segments.push(number),
+                Some(SegmentFile::Subjects(number)) => subjects.push(number),
+                None => {
+                    let name = format!("{}/{name}", layout::SEGMENTS);
+                    return Err(tampered(path, fault(FaultKind::StrangeFile, &name, records, 0)));
+                }
+            }
+        }
+        // What retention was about to remove when a crash came.
+        segments.retain(|number| *number >= first);
+        segments.sort_unstable();
+        for (number, expected) in segments.iter().zip(first..) {
+            if *number != expected {
+                let name = layout::segment(expected);
+                return Err(tampered(path, fault(FaultKind::SegmentMissing, &name, records, 0)));
+            }
+        }
+        if let Some(number) = subjects.iter().find(|number| **number >= first && !segments.contains(number)) {
+            let name = layout::segment(*number);
+            return Err(tampered(path, fault(FaultKind::SegmentMissing, &name, records, 0)));
+        }
+        Ok(Some(Self {
+            disk,
+            path,
+            meta,
+            pruned,
+            segments,
+            done: 0,
+            tree: Tree::new(),
+            records,
+            signers: Vec::new(),
+            marks: Vec::new(),
+            each_leaf: None,
+        }))
+    }
+
+    /// Remembers the root when the tree is of this size.
+    pub(super) fn mark(&mut self, size: u64) {
+        self.marks.push((size, (size == 0).then_some(Hash::EMPTY)));
+    }
+
+    /// Hands out each leaf in order.
+    pub(super) fn with_leaves(mut self, each: &'a mut dyn FnMut(Hash)) -> Self {
+        self.each_leaf = Some(each);
+        self
+    }
+
+    pub(super) fn root_at(&self, size: u64) -> Option<Hash> {
+        self.marks.iter().find(|(marked, _)| *marked == size).and_then(|(_, root)| *root)
+    }
+
+    /// The directory of the log.
+    pub(super) fn path(&self) -> &'a Path {
+        self.path
+    }
+
+    /// The numbers of the segments, pruned ones excepted.
+    pub(super) fn segments(&self) -> &[u64] {
+        &self.segments
+    }
+
+    /// Goes straight to a segment, believing what its header says of those before: for looking, not for judging.
+    pub(super) fn skip_to(&mut self, number: u64) {
+        self.done = self.segments.iter().position(|known| *known == number).unwrap_or(self.segments.len());
+        self.signers.clear();
+    }
+
+    /// What it takes to go on from here.
+    pub(super) fn pause(self) -> Paused {
+        Paused { tree: self.tree, records: self.records, signers: self.signers, marks: self.marks }
+    }
+
+    /// Goes on before a segment.
+    pub(super) fn resume(&mut self, number: u64, paused: Paused) {
+        self.skip_to(number);
+        let Paused { tree, records, signers, marks } = paused;
+        (self.tree, self.records, self.signers, self.marks) = (tree, records, signers, marks);
+    }
+
+    pub(super) fn step(&mut self) -> Result<Step, AuditLogError> {
+        let Some(number) = self.segments.get(self.done).copied() else { return Ok(Step::End) };
+        let is_last = self.done + 1 == self.segments.len();
+        let name = layout::segment(number);
+        let file = self.path.join(&name);
+        let bytes = self.disk.read(&name).map_err(io_error("read", &file))?.unwrap_or_default();
+
+        let header = frame::frame_at(&bytes, 0).filter(|range| frame::is_whole(range.bytes(&bytes)));
+        let Some(range) = header else {
+            self.done += 1;
+            if is_last && bytes.len() <= MAX_HEADER {
+                return Ok(Step::Unborn { number, bytes: bytes.len() as u64 });
+            }
+            return Err(self.tampered(FaultKind::HeaderAltered, &name, 0));
+        };
+        let Some(header) = Header::parse(range.bytes(&bytes)) else {
+            if Header::is_of_another_version(range.bytes(&bytes)) {
+                let what = format!("segment {number}");
+                return Err(AuditLogError::UnknownVersion { path: self.path.to_owned(), what });
+            }
+            return Err(self.tampered(FaultKind::HeaderAltered, &name, 0));
+        };
+        let signer = self.check_header(number, &header)?;
+        if self.signers.is_empty() {
+            (self.tree, self.records) = (header.tree.clone(), header.first);
+        }
+        self.signers.push((number, signer));
+        self.append(frame::leaves(&[], range.bytes(&bytes)));
+        self.remember();
+
+        let (frames, end) = self.frames(&name, &bytes, range.end, is_last)?;
+        let leaves_before = self.absorb(&bytes, &frames);
+        let slots = self.slots(number, &bytes, &frames)?;
+        self.done += 1;
+        Ok(Step::Segment(Box::new(Segment { number, header, bytes, frames, end, slots, leaves_before })))
+    }
+
+    /// Does the header follow from what came before? Returns the key that signs in its epoch.
+    fn check_header(&self, number: u64, header: &Header) -> Result<NoteVerifier, AuditLogError> {
+        let name = layout::segment(number);
+        let refuse = |kind| Err(self.tampered(kind, &name, 0));
+        if header.log_id != self.meta.log_id {
+            return refuse(FaultKind::AnotherLog);
+        }
+        if header.segment != number {
+            return refuse(FaultKind::HeaderAltered);
+        }
+        let (identity, origin) = (&self.meta.identity, &self.meta.origin);
+        let Some(signer) = open_certificate(&header.certificate, identity, origin, number) else {
+            return refuse(FaultKind::CertificateRefused);
+        };
+        match (self.signers.last(), &self.pruned) {
+            (Some((_, before)), _) => {
+                let closing = open_checkpoint(&header.closing, origin, before);
+                let Some(closing) = closing else { return refuse(FaultKind::HeaderAltered) };
+                if closing != self.tree.head() {
+                    let before = layout::segment(number.saturating_sub(1));
+                    return Err(self.tampered(FaultKind::RootDiffers, &before, 0));
+                }
+                if header.tree != self.tree || header.first != self.records {
+                    return refuse(FaultKind::HeaderAltered);
+                }
+            }
+            (None, Some(pruned)) if number == pruned.first => {
+                if header.tree.head() != pruned.head || header.first != pruned.sequence {
+                    return refuse(FaultKind::HeaderAltered);
+                }
+            }
+            (None, None) if number == 0 => {
+                if header.tree.size() != 0 || header.first != 0 || !header.closing.is_empty() {
+                    return refuse(FaultKind::HeaderAltered);
+                }
+            }
+            // After `skip_to`.
+            (None, _) => {}
+        }
+        Ok(signer)
+    }
+
+    /// The frames of a segment from `start` on, and where the last one ends.
+    fn frames(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        start: usize,
+        is_last: bool,
+    ) -> Result<(Vec<FrameRange>, usize), AuditLogError> {
+        let (mut frames, mut end, mut records) = (Vec::new(), start, self.records);
+        let mut out_of_place = false;
+        while let Some(range) = frame::frame_at(bytes, end) {
+            let Some(parsed) = RecordFrame::parse(range.bytes(bytes)) else { break };
+            if parsed.first != records {
+                out_of_place = true;
+                break;
+            }
+            records = records.saturating_add(parsed.commitments.len() as u64);
+            end = range.end;
+            frames.push(range);
+        }
+        let bad = frames.par_iter().position_first(|range| !frame::is_whole(range.bytes(bytes)));
+        if let Some(bad) = bad {
+            let before = frames.iter().take(bad);
+            let count = |range: &FrameRange| {
+                RecordFrame::parse(range.bytes(bytes)).map_or(0, |frame| frame.commitments.len() as u64)
+            };
+            records = self.records.saturating_add(before.map(count).sum());
+            end = frames.get(bad).map_or(start, |range| range.start);
+            frames.truncate(bad);
+            out_of_place = false;
+        }
+        let rest = bytes.get(end..).unwrap_or_default();
+        let whole = frame::frame_at(bytes, end).is_some_and(|range| frame::is_whole(range.bytes(bytes)));
+        let torn = is_last && !out_of_place && !whole && may_be_torn(rest, records);
+        if rest.is_empty() || torn {
+            return Ok((frames, end));
+        }
+        let kind = if whole { FaultKind::FrameOutOfPlace } else { FaultKind::FrameAltered };
+        Err(tampered(self.path, fault(kind, name, records, end as u64)))
+    }
+
+    /// Takes the frames into the tree. Their leaves are computed on all cores.
+    fn absorb(&mut self, bytes: &[u8], frames: &[FrameRange]) -> Vec<u64> {
+        let leaves: Vec<Vec<Hash>> = frames
+            .par_iter()
+            .map(|range| {
+                let frame = range.bytes(bytes);
+                let commitments = RecordFrame::parse(frame).map_or(&[][..], |frame| frame.commitments);
+                frame::leaves(commitments, frame).collect()
+            })
+            .collect();
+        let mut before = Vec::with_capacity(frames.len());
+        for leaves in leaves {
+            before.push(self.tree.size());
+            self.records = self.records.saturating_add(leaves.len() as u64 - 1);
+            self.append(leaves.into_iter());
+            self.remember();
+        }
+        before
+    }
+
+    fn append(&mut self, leaves: impl Iterator<Item = Hash>) {
+        for leaf in leaves {
+            if let Some(each) = &mut self.each_leaf {
+                each(leaf);
+            }
+            // A log of 2^64 leaves does not fit on a disk.
+            let _ = self.tree.append(leaf);
+        }
+    }
+
+    fn remember(&mut self) {
+        let size = self.tree.size();
+        if self.marks.iter().any(|(marked, root)| *marked == size && root.is_none()) {
+            let root = self.tree.root();
+            self.marks
+                .iter_mut()
+                .filter(|(marked, _)| *marked == size)
+                .for_each(|(_, mark)| *mark = Some(root));
+        }
+    }
+
+    /// The file of the keys of the segment's subjects, with each slot in order.
+    fn slots(&self, number: u64, bytes: &[u8], frames: &[FrameRange]) -> Result<Vec<u8>, AuditLogError> {
+        let name = layout::subjects(number);
+        let slots =
+            self.disk.read(&name).map_err(io_error("read", &self.path.join(&name)))?.unwrap_or_default();
+        let needed = frames.last().and_then(|range| RecordFrame::parse(range.bytes(bytes)));
+        let needed = needed.map_or(0, |frame| frame.subjects) as usize * SLOT_LEN;
+        let (whole, rest) = slots.as_chunks::<SLOT_LEN>();
+        let bad = whole.iter().zip(0..).find(|(slot, number)| !subjects::is_whole(*number, slot));
+        let offset = match bad {
+            Some((_, number)) => Some(number as usize * SLOT_LEN),
+            None if slots.len() < needed => Some(slots.len()),
+            // A slot that no frame counts may be torn, or flipped: nothing depends on it.
+            None if !rest.is_empty() => Some(whole.len() * SLOT_LEN),
+            None => None,
+        };
+        match offset {
+            Some(offset) if offset < needed || self.done + 1 < self.segments.len() => {
+                let first = self.records;
+                Err(tampered(self.path, fault(FaultKind::SubjectAltered, &name, first, offset as u64)))
+            }
+            _ => Ok(slots),
+        }
+    }
+
+    pub(super) fn tampered(&self, kind: FaultKind, file: &str, offset: u64) -> AuditLogError {
+        tampered(self.path, fault(kind, file, self.records, offset))
+    }
+}
+
+/// The largest header: three parts of 2^16 bytes and 255 readers.
+const MAX_HEADER: usize = 4 * (1 << 16);
+
+/// Is this what a crash leaves of the one frame that was being written? Then no whole frame follows it.
+fn may_be_torn(rest: &[u8], records: u64) -> bool {
+    if rest.len() > frame::PREFIX_LEN + frame::MAX_BODY {
+        return false;
+    }
+    // A later frame was written after this one was synced, so this one was not torn by a crash.
+    (1..rest.len()).all(|start| {
+        let Some(range) = frame::frame_at(rest, start) else { return true };
+        let later = RecordFrame::parse(range.bytes(rest)).is_some_and(|frame| frame.first > records);
+        !(later && frame::is_whole(range.bytes(rest)))
+    })
+}
+
+/// The head in a checkpoint that a key of this log signed.
+pub(super) fn open_checkpoint(bytes: &[u8], origin: &str, signer: &NoteVerifier) -> Option<TreeHead> {
+    let checkpoint = Checkpoint::open(&Note::parse(bytes).ok()?, origin, signer).ok()?;
+    checkpoint.extensions().is_empty().then(|| checkpoint.head())
+}
+
+pub(super) fn fault(kind: FaultKind, file: &str, sequence: u64, offset: u64) -> Fault {
+    Fault { kind, file: file.to_owned(), sequence, offset }
+}
+
+pub(super) fn tampered(path: &Path, fault: Fault) -> AuditLogError {
+    AuditLogError::Tampered { path: path.to_owned(), fault }
+}
