@@ -20,7 +20,7 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let (token, session) = access.open_session(SessionRequest::new("dana").agent("coder"))?;
     println!("session  {} of {}", session.id(), session.user());
 
-    // Where it is recorded: sealed, chained, on disk before the command runs.
+    // Where it is recorded: sealed, signed, on disk before the command runs.
     let key = KeyFile::load_or_create(home.path().join("audit.key"))?;
     let log_path = home.path().join("audit");
     let executor =

@@ -17,6 +17,8 @@ mod basics;
 mod commits;
 #[path = "audit_log/epochs.rs"]
 mod epochs;
+#[path = "audit_log/go.rs"]
+mod go;
 #[path = "audit_log/proofs.rs"]
 mod proofs;
 #[path = "audit_log/reading.rs"]

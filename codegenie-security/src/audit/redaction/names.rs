@@ -22,18 +22,26 @@ pub(super) fn is_secret(name: &str) -> bool {
     const ENDS: &[&str] = &["token", "pwd", "authtoken", "authkey", "sessionkey"];
     // Of a very long name the end tells.
     let start = name.len().saturating_sub(LONGEST);
-    let end = name.get(start..).unwrap_or(name);
-    let plain: String =
-        end.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let end = name.as_bytes().get(start..).unwrap_or_default();
+    let mut buffer = [0; LONGEST];
+    let letters = end.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    let len = buffer.iter_mut().zip(letters).map(|(to, from)| *to = from.to_ascii_lowercase()).count();
+    let plain = buffer.get(..len).unwrap_or_default();
     // Where somebody is, and not what they know.
-    if matches!(plain.as_str(), "pwd" | "oldpwd") && name.chars().all(|c| c.is_ascii_uppercase()) {
+    if matches!(plain, b"pwd" | b"oldpwd") && name.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return false;
     }
     let of_a_place = ["file", "path", "dir", "name", "id", "url", "prompt", "policy", "length"];
-    if of_a_place.iter().any(|end| plain.ends_with(end)) && !plain.ends_with("sessionid") {
+    if of_a_place.iter().any(|end| plain.ends_with(end.as_bytes())) && !plain.ends_with(b"sessionid") {
         return false;
     }
-    PARTS.iter().any(|part| plain.contains(part))
-        || WHOLE.contains(&plain.as_str())
-        || ENDS.iter().any(|end| plain.ends_with(end))
+    let begins_a_part = |byte: &u8| PARTS.iter().any(|part| part.as_bytes().first() == Some(byte));
+    let mut places = plain.iter().zip(0..).filter(|(byte, _)| begins_a_part(byte)).map(|(_, place)| place);
+    let has_part = |place: usize| {
+        let rest = plain.get(place..).unwrap_or_default();
+        PARTS.iter().any(|part| rest.starts_with(part.as_bytes()))
+    };
+    places.any(has_part)
+        || WHOLE.iter().any(|whole| plain == whole.as_bytes())
+        || ENDS.iter().any(|end| plain.ends_with(end.as_bytes()))
 }

@@ -124,7 +124,7 @@ impl<'t> Scan<'t> {
         let start = self.at;
         let end = start + word.len();
         self.at = end;
-        if let Some(begin) = word.find(PEM_BEGIN)
+        if let Some(begin) = find(word, PEM_BEGIN)
             && let Some((from, to)) = private_key(self.rest(start + begin))
         {
             self.expected = Expected::Nothing;
@@ -213,6 +213,11 @@ fn private_key(rest: &str) -> Option<(usize, usize)> {
     (end > start).then_some((start, end))
 }
 
+/// Where a short part begins in a short text. `str::find` prepares for long ones, which takes longer than to look.
+fn find(text: &str, part: &str) -> Option<usize> {
+    text.as_bytes().windows(part.len()).position(|window| window == part.as_bytes())
+}
+
 fn is_header(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "authorization",
@@ -228,7 +233,7 @@ fn is_header(name: &str) -> bool {
 
 /// `scheme://user:password@host`: where the password stands.
 fn password_in_address(word: &str) -> Option<(usize, usize)> {
-    let start = word.find("://")? + 3;
+    let start = find(word, "://")? + 3;
     let rest = word.get(start..)?;
     let authority = rest.get(..rest.find(['/', '?', '#']).unwrap_or(rest.len()))?;
     let login = authority.get(..authority.rfind('@')?)?;
@@ -266,9 +271,17 @@ fn known_token(word: &str) -> Option<(usize, usize)> {
         ("AGE-SECRET-KEY-1", 40),
         ("eyJ", 40),
     ];
+    // The shortest has 20 characters, and most words of a command are shorter.
+    if word.len() < 20 {
+        return None;
+    }
     let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '/');
-    BEGINNINGS.iter().find_map(|(beginning, least)| {
-        let start = word.find(beginning)?;
+    // Which bytes there are at all: most beginnings are thereby out of question.
+    let there = word.bytes().fold(0_u128, |set, byte| set | 1_u128.checked_shl(byte.into()).unwrap_or(0));
+    let possible = |beginning: &str| beginning.bytes().all(|byte| there >> byte & 1 == 1);
+    BEGINNINGS.iter().filter(|(beginning, _)| possible(beginning)).find_map(|(beginning, least)| {
+        // Of each the first alone, so that it takes time that is proportional to the word.
+        let start = find(word, beginning)?;
         let inside = word.get(..start)?.ends_with(|c: char| c.is_ascii_alphanumeric());
         let rest = word.get(start + beginning.len()..)?;
         let length = rest.find(|c| !of_token(c)).unwrap_or(rest.len());
