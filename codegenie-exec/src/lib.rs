@@ -114,7 +114,7 @@ pub use sandbox::{
     Access, Attempt, Denial, DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus,
     Limits, Network, OutputChunk, OutputStream, Overlay, Requirement, ResourceUsage, RunOutput, Running,
     Sandbox, SandboxError, SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess,
-    SandboxRequest, SandboxStatus, Signal, Stdio, TerminalSize,
+    SandboxRequest, SandboxStatus, Shell, Signal, Stdio, TerminalSize,
 };
 pub use sandbox::{ConnectionEvent, ConnectionObserver, ConnectionStage, DomainRule, HostName, Observed};
 #[cfg(all(feature = "native", not(codegenie_native)))]

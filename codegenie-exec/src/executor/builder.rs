@@ -15,6 +15,7 @@ use codegenie_security::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// Stands where an audit sink is still missing: an executor cannot be built over it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -271,6 +272,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             access: self.access,
             policy: self.policy,
             confinements: Confinements::new(confinement),
+            shell: OnceCell::new(),
             workspace,
             approver: self.approver,
             approval_deadline: self.approval_deadline,

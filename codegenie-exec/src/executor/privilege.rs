@@ -69,6 +69,11 @@ impl Confinements {
         &self.full
     }
 
+    /// The least that a command gets.
+    pub(super) fn least(&self) -> &Arc<SandboxPolicy> {
+        &self.read_only
+    }
+
     pub(super) fn of(&self, privileges: &Privileges) -> Arc<SandboxPolicy> {
         Arc::clone(match (privileges.writes, privileges.network) {
             (true, true) => &self.full,

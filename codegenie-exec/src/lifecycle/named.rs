@@ -5,7 +5,7 @@ use super::snapshot::SandboxSnapshot;
 use super::state::Outcome;
 use crate::sandbox::{
     Denial, EndReason, EnforcementReport, OutputChunk, Running, Sandbox, SandboxError, SandboxErrorKind,
-    SandboxPolicy, SandboxProcess, SandboxRequest, SandboxStatus, Signal, TerminalSize,
+    SandboxPolicy, SandboxProcess, SandboxRequest, SandboxStatus, Shell, Signal, TerminalSize,
 };
 use std::fmt;
 use std::io;
@@ -77,6 +77,11 @@ impl<S: Sandbox + 'static> Sandbox for NamedSandbox<S> {
 
     async fn enforcement(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
         self.shared.sandbox.enforcement(policy).await
+    }
+
+    /// As the sandbox below says: looking for it is no run of the owner's.
+    async fn shell(&self, policy: &SandboxPolicy) -> Result<Option<Shell>, SandboxError> {
+        self.shared.sandbox.shell(policy).await
     }
 
     fn name(&self) -> &str {
