@@ -1,6 +1,12 @@
 //! Containers as sandboxes, with a real Podman service of root's: `.ci/podman cargo test -p codegenie-exec --features
 //! container,testing --test podman -- --ignored`. The tests are those of container.rs.
-#![cfg(all(target_os = "linux", feature = "container", feature = "native", feature = "testing"))]
+#![cfg(all(
+    target_os = "linux",
+    feature = "container",
+    feature = "native",
+    feature = "executor",
+    feature = "testing"
+))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +23,8 @@ mod attempts;
 mod confinement;
 #[path = "container/conformance.rs"]
 mod conformance;
+#[path = "container/executor.rs"]
+mod executor;
 #[path = "container/groups.rs"]
 mod groups;
 #[path = "container/host.rs"]
