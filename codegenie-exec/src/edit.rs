@@ -5,6 +5,8 @@ mod coming;
 #[cfg(target_os = "linux")]
 mod commit;
 #[cfg(target_os = "linux")]
+mod confined;
+#[cfg(target_os = "linux")]
 mod editor;
 mod error;
 mod limits;

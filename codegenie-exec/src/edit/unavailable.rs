@@ -5,6 +5,7 @@ use super::limits::EditLimits;
 use super::outcome::{Applied, Preview, UndoId};
 use super::request::Edit;
 use crate::gate::{ContentGate, GateSeverity};
+use crate::sandbox::{SandboxPolicy, SandboxPolicyError};
 use std::path::{Path, PathBuf};
 
 /// What became of a transaction whose process had ended in the middle.
@@ -53,6 +54,11 @@ impl Editor {
     /// Has `gate` look at new content.
     #[must_use]
     pub fn gate(self, _gate: impl ContentGate + 'static, _threshold: GateSeverity) -> Self {
+        match self.never {}
+    }
+
+    /// Refuses whatever commands under `policy` could not write.
+    pub fn confined_to(self, _policy: &SandboxPolicy) -> Result<Self, SandboxPolicyError> {
         match self.never {}
     }
 

@@ -76,7 +76,7 @@ pub struct ExecutorBuilder<S, A, C> {
     asks_about_unseen: bool,
     grants: Grants,
     #[cfg(feature = "edit")]
-    editor: Option<Arc<crate::edit::Editor>>,
+    editor: Option<crate::edit::Editor>,
 }
 
 impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
@@ -184,11 +184,11 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
     }
 
     /// Sets what edits files for agents: [`SecureExecutor::edit`]. Its root must lie in a path that the confinement lets
-    /// be written.
+    /// be written. What the confinement makes read-only or hides below it is not edited.
     #[cfg(feature = "edit")]
     #[must_use]
     pub fn editor(mut self, editor: crate::edit::Editor) -> Self {
-        self.editor = Some(Arc::new(editor));
+        self.editor = Some(editor);
         self
     }
 
@@ -265,6 +265,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
                 return Err(BuildError::WritableByCommands { what, path });
             }
         }
+        #[cfg(feature = "edit")]
+        let editor = self.editor.map(|editor| editor.confined_to(&confinement)).transpose()?.map(Arc::new);
         Ok(SecureExecutor {
             sandbox: self.sandbox,
             audit: self.audit,
@@ -281,7 +283,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             grants: self.grants,
             activity: Activity::default(),
             #[cfg(feature = "edit")]
-            editor: self.editor,
+            editor,
         })
     }
 }
