@@ -31,6 +31,8 @@ mod groups;
 mod host;
 #[path = "container/lifetime.rs"]
 mod lifetime;
+#[path = "container/lost.rs"]
+mod lost;
 
 use codegenie_exec::{ContainerSandbox, EndReason, Layer, LayerStatus, Sandbox};
 

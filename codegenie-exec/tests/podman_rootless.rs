@@ -30,6 +30,8 @@ mod executor;
 mod host;
 #[path = "container/lifetime.rs"]
 mod lifetime;
+#[path = "container/lost.rs"]
+mod lost;
 
 use codegenie_exec::{Layer, LayerStatus, Sandbox, SandboxErrorKind, Signal};
 
