@@ -64,7 +64,7 @@ mod xattr;
 #[cfg(feature = "executor")]
 pub use approval::{
     Approval, ApprovalQueue, ApprovalRequest, ApproveWith, Approver, Binding, Grant, GrantScope, Grants,
-    GrantsError, NoSuchQuestion, PendingApproval, PromptApprover, RefuseAll, approve_with,
+    GrantsError, NoSuchQuestion, PendingApproval, PromptApprover, RefuseAll, RevokeError, approve_with,
 };
 #[cfg(feature = "native")]
 pub use background::Background;
