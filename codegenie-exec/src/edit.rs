@@ -29,6 +29,7 @@ mod repository;
 mod request;
 #[cfg(target_os = "linux")]
 mod store;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "edits are made on Linux only"))]
 mod text;
 #[cfg(target_os = "linux")]
 mod told;

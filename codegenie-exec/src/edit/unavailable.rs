@@ -74,6 +74,12 @@ impl Editor {
         match self.never {}
     }
 
+    /// Where its journal of this root is kept.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        match self.never {}
+    }
+
     /// What became of transactions that were found interrupted when it was opened.
     #[must_use]
     pub fn recovered(&self) -> &[Recovery] {
