@@ -368,9 +368,11 @@ impl CommandPolicy {
     fn with_rules_checked(self, origin: &str) -> Result<Self, PolicyFileError> {
         for (index, rule) in self.rules.iter().enumerate() {
             let number = index + 1;
+            let words = rule.prefix.join(" ").escape_debug().to_string();
+            let words = if words.is_empty() { words } else { format!(" ({words})") };
             let error = |problem: String| PolicyFileError {
                 origin: origin.to_owned(),
-                problem: format!("rule {number} ({}): {problem}", rule.prefix.join(" ").escape_debug()),
+                problem: format!("rule {number}{words}: {problem}"),
                 until: BLOCKED,
             };
             if rule.prefix.iter().all(String::is_empty) {
