@@ -7,7 +7,7 @@ mod seen;
 mod socket;
 mod terminal;
 
-pub use grant::{Binding, Grant, GrantScope, Grants, GrantsError};
+pub use grant::{Binding, Grant, GrantScope, Grants, GrantsError, RevokeError};
 pub use queue::{ApprovalQueue, NoSuchQuestion, PendingApproval};
 pub(crate) use seen::seen;
 pub use terminal::PromptApprover;

@@ -10,6 +10,7 @@ mod confinement;
 mod daemon;
 mod docker;
 mod http;
+mod owned;
 mod owner;
 mod podman;
 mod process;
@@ -22,8 +23,9 @@ mod witness;
 use self::attach::Attached;
 use self::confinement::{Confinement, Settings, is_terminal};
 use self::daemon::{Daemon, Engine, Image, of_daemon, status};
+use self::owned::{NotMade, Owned};
 use self::owner::Owner;
-use self::process::{ContainerProcess, Owned};
+use self::process::ContainerProcess;
 use self::program::Programs;
 use crate::sandbox::{
     EnforcementReport, Running, Sandbox, SandboxError, SandboxErrorKind, SandboxPolicy, SandboxRequest, Stdio,
@@ -80,8 +82,9 @@ const WITNESS_TIME: Duration = Duration::from_secs(30);
 /// Whoever may use a daemon's socket is root of the machine, or the user whose rootless daemon it is: the host is, and a
 /// command must never be. Policies that show the socket of a known daemon are refused.
 ///
-/// A container ends and is removed when its [`Running`] is dropped, also outside of a runtime. Those of a host that
-/// was killed stay until another one connects: see [`sweep`](Self::sweep).
+/// A container ends and is removed when its [`Running`] is dropped, also outside of a runtime: by a thread, for which the
+/// drop waits until the daemon has the request, a tenth of a second at the most. What a daemon does not remove then, and
+/// the containers of a host that was killed, stay until another host connects: see [`sweep`](Self::sweep).
 ///
 /// Cloning shares the connection. Its futures need a tokio runtime with I/O and time enabled.
 #[derive(Clone, Debug)]
@@ -209,14 +212,17 @@ impl ContainerSandbox {
     }
 
     /// The container of that name, when it has been made. By a task: when the caller gives up meanwhile, it is made all
-    /// the same, and removed here.
+    /// the same, and removed here. Owned from before the daemon is asked, whose answer may be lost.
     async fn own(
         &self,
         name: &str,
-        making: impl Future<Output = Result<(), SandboxError>> + Send + 'static,
+        making: impl Future<Output = Result<(), NotMade>> + Send + 'static,
     ) -> Result<Owned, SandboxError> {
-        let remover = self.daemon.remover(name);
-        let making = tokio::spawn(async move { making.await.map(|()| Owned::new(remover)) });
+        let owned = Owned::coming(self.daemon.remover(name));
+        let making = tokio::spawn(async move {
+            let made = making.await;
+            owned.made(made)
+        });
         making
             .await
             .map_err(|error| SandboxError::system("the making task ended", io::Error::other(error)))?

@@ -5,6 +5,8 @@ mod coming;
 #[cfg(target_os = "linux")]
 mod commit;
 #[cfg(target_os = "linux")]
+mod confined;
+#[cfg(target_os = "linux")]
 mod editor;
 mod error;
 mod limits;
@@ -27,6 +29,7 @@ mod repository;
 mod request;
 #[cfg(target_os = "linux")]
 mod store;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "edits are made on Linux only"))]
 mod text;
 #[cfg(target_os = "linux")]
 mod told;

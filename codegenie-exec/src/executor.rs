@@ -9,6 +9,7 @@ mod permission;
 mod privilege;
 mod record;
 mod results;
+mod shell;
 mod status;
 
 pub use builder::{BuildError, ExecutorBuilder, NoAuditYet};
@@ -24,16 +25,19 @@ use self::record::{Outcome, Recorder};
 use self::results::ResultCache;
 use self::status::{Activity, Watch};
 use crate::approval::{Approval, ApprovalRequest, Binding, DynApprover, Grants, seen};
-use crate::command::{CommandLine, CommandRequest, ParsedCommand};
+use crate::command::{CommandRequest, ParsedCommand};
 use crate::sandbox::{
     DynSandbox, EnforcementReport, Network, RunOutput, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
+    Shell,
 };
 use crate::validate::{self, CommandPolicy, Decision, PolicyFile, Verdict};
 use codegenie_perf::{CacheBackend, CacheStats, NoCache};
 use codegenie_security::{AccessControl, AuditSink, OperationId, Session};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 
 /// Runs the commands of agents: nothing unchecked, nothing unconfined, nothing unrecorded.
 ///
@@ -54,6 +58,8 @@ pub struct SecureExecutor<S, A, C = NoCache> {
     access: Arc<AccessControl>,
     policy: PolicySource,
     confinements: Confinements,
+    /// Of the sandbox, once it was asked.
+    shell: OnceCell<Option<Shell>>,
     workspace: PathBuf,
     approver: DynApprover,
     approval_deadline: Duration,
@@ -118,6 +124,7 @@ where
             access: self.access,
             policy: self.policy,
             confinements: self.confinements,
+            shell: self.shell,
             workspace: self.workspace,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
@@ -172,9 +179,12 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         let policy = self.policy(&recorder)?;
         let mut verdict = validate::judge(&policy, request, &parsed, Some(&self.workspace));
         recorder.verdict(&verdict);
+        if verdict.decision == Decision::Deny {
+            return Err(recorder.refuse_by_policy(verdict));
+        }
+        let shell = self.shell_for(&recorder, request, &parsed).await?;
         let approval = match verdict.decision {
-            Decision::Allow => None,
-            Decision::Deny => return Err(recorder.refuse_by_policy(verdict)),
+            Decision::Allow | Decision::Deny => None,
             Decision::Ask => {
                 let binding = Binding::new(request, &cwd, &session);
                 let held = self.grants.find(&binding);
@@ -210,7 +220,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         }
 
         let privileges = Privileges::needed(&verdict);
-        let mut to_run = self.sandbox_request(request, &parsed, cwd, &privileges);
+        let mut to_run = self.sandbox_request(request, &parsed, shell.as_ref(), cwd, &privileges);
         let connections = match to_run.policy.network {
             Network::Domains(_) => Some(Connections::observe(&mut to_run)),
             _ => None,
@@ -377,16 +387,18 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         &self,
         request: &CommandRequest,
         parsed: &ParsedCommand,
+        shell: Option<&Shell>,
         cwd: PathBuf,
         privileges: &Privileges,
     ) -> SandboxRequest {
-        let simple = parsed.commands.first().and_then(|command| command.literal_words());
-        let (program, args) = match (&request.line, simple) {
-            (_, Some(words)) if !parsed.needs_shell => {
-                let mut words = words.into_iter().map(str::to_owned);
-                (words.next().unwrap_or_default(), words.collect())
+        let (program, args) = match shell {
+            Some(shell) => (shell.path().into(), vec!["-c".to_owned(), request.line.display()]),
+            None => {
+                let simple = parsed.commands.first().and_then(|command| command.literal_words());
+                let mut words = simple.unwrap_or_default().into_iter().map(str::to_owned);
+                // Without words there is no program, which a sandbox refuses.
+                (OsString::from(words.next().unwrap_or_default()), words.collect())
             }
-            (line, _) => (shell(), vec!["-c".to_owned(), text_of(line)]),
         };
         let mut to_run = SandboxRequest::new(program, self.confinements.of(privileges))
             .args(args)
@@ -412,17 +424,4 @@ fn agreed_still<A: AuditSink>(
         }
         Decision::Ask | Decision::Allow => Ok(now),
     }
-}
-
-fn text_of(line: &CommandLine) -> String {
-    match line {
-        CommandLine::Shell(text) => text.clone(),
-        argv @ CommandLine::Argv(_) => argv.display(),
-    }
-}
-
-/// The text was parsed as bash reads it; where there is no bash, sh is the nearest.
-fn shell() -> String {
-    let bash = ["/bin/bash", "/usr/bin/bash"].into_iter().find(|path| Path::new(path).exists());
-    bash.unwrap_or("/bin/sh").to_owned()
 }

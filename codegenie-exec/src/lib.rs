@@ -64,7 +64,7 @@ mod xattr;
 #[cfg(feature = "executor")]
 pub use approval::{
     Approval, ApprovalQueue, ApprovalRequest, ApproveWith, Approver, Binding, Grant, GrantScope, Grants,
-    GrantsError, NoSuchQuestion, PendingApproval, PromptApprover, RefuseAll, approve_with,
+    GrantsError, NoSuchQuestion, PendingApproval, PromptApprover, RefuseAll, RevokeError, approve_with,
 };
 #[cfg(feature = "native")]
 pub use background::Background;
@@ -114,7 +114,7 @@ pub use sandbox::{
     Access, Attempt, Denial, DynSandbox, EndReason, EnforcementReport, Layer, LayerReport, LayerStatus,
     Limits, Network, OutputChunk, OutputStream, Overlay, Requirement, ResourceUsage, RunOutput, Running,
     Sandbox, SandboxError, SandboxErrorKind, SandboxPolicy, SandboxPolicyError, SandboxProcess,
-    SandboxRequest, SandboxStatus, Signal, Stdio, TerminalSize,
+    SandboxRequest, SandboxStatus, Shell, Signal, Stdio, TerminalSize,
 };
 pub use sandbox::{ConnectionEvent, ConnectionObserver, ConnectionStage, DomainRule, HostName, Observed};
 #[cfg(all(feature = "native", not(codegenie_native)))]

@@ -13,6 +13,7 @@ mod overlay;
 mod policy;
 mod process;
 mod report;
+mod shell;
 
 pub use connection::{ConnectionEvent, ConnectionObserver, ConnectionStage, Observed};
 pub use denial::{Access, Denial};
@@ -28,6 +29,7 @@ pub use process::{
     Signal, TerminalSize,
 };
 pub use report::{Attempt, EnforcementReport, Layer, LayerReport, LayerStatus, Requirement};
+pub use shell::Shell;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -59,6 +61,16 @@ pub trait Sandbox: Send + Sync {
     /// Runs a command to its end and collects what it printed, up to the policy's output limit.
     fn run(&self, request: &SandboxRequest) -> impl Future<Output = Result<RunOutput, SandboxError>> + Send {
         async { self.start(request).await?.collect().await }
+    }
+
+    /// The shell by which a command that takes one is executed under `policy`. `None`: none is known, and such
+    /// commands are refused. Without an implementation of its own, the sandbox's `/bin/sh` is run once and looks for
+    /// bash at the usual places; an executor asks once.
+    fn shell(
+        &self,
+        policy: &SandboxPolicy,
+    ) -> impl Future<Output = Result<Option<Shell>, SandboxError>> + Send {
+        shell::ask(self, policy)
     }
 
     /// The sandbox's name in reports, audit events and messages.
@@ -207,6 +219,12 @@ macro_rules! forward_to_pointee {
             }
             fn run(&self, request: &SandboxRequest) -> impl Future<Output = Result<RunOutput, SandboxError>> + Send {
                 (**self).run(request)
+            }
+            fn shell(
+                &self,
+                policy: &SandboxPolicy,
+            ) -> impl Future<Output = Result<Option<Shell>, SandboxError>> + Send {
+                (**self).shell(policy)
             }
             fn name(&self) -> &str {
                 (**self).name()

@@ -17,6 +17,7 @@
 //! | `environment` | exactly the policy's variables and the request's, which are stronger; what is added is reported |
 //! | `cwd` | where the request says; a directory that is missing is an error |
 //! | `not run` | a program that is missing or not executable is `ProgramNotRun` |
+//! | `shell` | the shell that it names is there, and reads what one of its kind reads |
 //! | `nul` | a NUL byte in program, argument or variable is an error |
 //! | `report` | named like the sandbox, every layer once, the same each time; what is required is full |
 //! | `timeout` | the command ends, is flagged, and its output so far is there |

@@ -72,8 +72,8 @@ pub(crate) enum Kind {
     Copy(Arc<[u8]>),
     /// A symbolic link with this target.
     Link(PathBuf),
-    /// The host's directory, writable, with these layers' directory taking the writes.
-    Overlay { layers: PathBuf },
+    /// The host's directory with these layers' directory, which takes the writes, over it.
+    Overlay { layers: PathBuf, writable: bool },
     /// A directory of an overlay as a mount of its own, so that it cannot be renamed.
     Pin,
     /// Something empty over what would be seen.
@@ -88,7 +88,7 @@ impl Kind {
 
     /// Something that a command can write to.
     fn is_writable(&self) -> bool {
-        matches!(self, Self::Bind { writable: true, .. } | Self::Overlay { .. } | Self::Pin)
+        matches!(self, Self::Bind { writable: true, .. } | Self::Overlay { writable: true, .. } | Self::Pin)
     }
 }
 
@@ -131,7 +131,10 @@ impl View {
         for overlay in &policy.overlays {
             // What other grants show of the layers is not for the command.
             let kinds = [
-                (&overlay.workspace, Kind::Overlay { layers: overlay.layers() }),
+                (
+                    &overlay.workspace,
+                    Kind::Overlay { layers: overlay.layers(), writable: !overlay.read_only },
+                ),
                 (&overlay.state, Kind::Mask { dir: true }),
             ];
             for (path, kind) in kinds {

@@ -12,7 +12,7 @@
 use codegenie_exec::testing::{self, ConformanceError, Options};
 use codegenie_exec::{
     DangerousNoSandbox, DynSandbox, EnforcementReport, Layer, LayerStatus, NativeSandbox, Requirement,
-    RunOutput, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest,
+    RunOutput, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest, Shell,
 };
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -87,6 +87,7 @@ enum Fault {
     IgnoresTimeout,
     IgnoresOutputLimit,
     LeavesRunning,
+    NamesAnotherShell,
 }
 
 /// A sandbox that runs by another one, and breaks a law.
@@ -152,6 +153,13 @@ impl<S: Sandbox> Sandbox for Broken<S> {
         Ok(output)
     }
 
+    async fn shell(&self, policy: &SandboxPolicy) -> Result<Option<Shell>, SandboxError> {
+        match self.1 {
+            Fault::NamesAnotherShell => Ok(Some(Shell::Bash("/bin/true".into()))),
+            _ => self.0.shell(policy).await,
+        }
+    }
+
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -196,6 +204,7 @@ async fn broken_sandboxes_are_caught() {
     assert_eq!(broken_law(Fault::ForgetsStdin, false).await, "stdin");
     assert_eq!(broken_law(Fault::JoinsArguments, false).await, "argv");
     assert_eq!(broken_law(Fault::HidesFailure, false).await, "exit");
+    assert_eq!(broken_law(Fault::NamesAnotherShell, false).await, "shell");
 }
 
 #[tokio::test]

@@ -1,6 +1,12 @@
 //! Containers as sandboxes, with a real Docker daemon: `.ci/dockerd cargo test -p codegenie-exec --features
 //! container,testing --test container -- --ignored`. The same tests are Podman's: podman.rs, podman_rootless.rs.
-#![cfg(all(target_os = "linux", feature = "container", feature = "native", feature = "testing"))]
+#![cfg(all(
+    target_os = "linux",
+    feature = "container",
+    feature = "native",
+    feature = "executor",
+    feature = "testing"
+))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,12 +23,16 @@ mod attempts;
 mod confinement;
 #[path = "container/conformance.rs"]
 mod conformance;
+#[path = "container/executor.rs"]
+mod executor;
 #[path = "container/groups.rs"]
 mod groups;
 #[path = "container/host.rs"]
 mod host;
 #[path = "container/lifetime.rs"]
 mod lifetime;
+#[path = "container/lost.rs"]
+mod lost;
 
 use codegenie_exec::{ContainerSandbox, EndReason, Layer, LayerStatus, Sandbox};
 

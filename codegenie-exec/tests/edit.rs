@@ -8,6 +8,8 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+#[path = "edit/confined.rs"]
+mod confined;
 #[path = "edit/dress.rs"]
 mod dress;
 #[path = "edit/gate.rs"]

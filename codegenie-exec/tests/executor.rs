@@ -13,7 +13,7 @@ use codegenie_exec::{
     AccessControl, Approval, ApprovalRequest, Approver, AuditSink, BuildError, CacheBackend, CommandPolicy,
     CommandRequest, CommandRule, Decision, EndReason, EnforcementReport, ExecError, OutputChunk,
     OutputStream, ResourceUsage, Running, Sandbox, SandboxError, SandboxErrorKind, SandboxPolicy,
-    SandboxProcess, SandboxRequest, SandboxStatus, SecureExecutor, approve_with,
+    SandboxProcess, SandboxRequest, SandboxStatus, SecureExecutor, Shell, approve_with,
 };
 use codegenie_perf::MemoryCache;
 use codegenie_security::{
@@ -46,6 +46,9 @@ mod native;
 mod recording;
 #[path = "executor/refusals.rs"]
 mod refusals;
+#[cfg(all(feature = "native", target_os = "linux"))]
+#[path = "executor/shells.rs"]
+mod shells;
 
 /// A sandbox that runs nothing, and remembers what it was asked. `block` never ends, `fail` exits
 /// with 1, `missing` is not there; everything else prints how many commands were started.
@@ -109,6 +112,9 @@ impl Sandbox for Fake {
     }
     async fn enforcement(&self, _: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
         Ok(EnforcementReport::new("fake", "none"))
+    }
+    async fn shell(&self, _: &SandboxPolicy) -> Result<Option<Shell>, SandboxError> {
+        Ok(Some(Shell::Bash("/bin/bash".into())))
     }
     fn name(&self) -> &str {
         "fake"

@@ -438,6 +438,37 @@ fn an_editor_elsewhere_is_not_wired_in() {
     assert!(matches!(built, Err(BuildError::EditorOutside { .. })));
 }
 
+/// The same policy confines commands and edits.
+#[tokio::test]
+async fn what_commands_may_not_write_or_see_is_not_edited() {
+    let world = World::new();
+    let free = world.executor("{}", yes());
+    let edited = free.edit(&world.token, &two_becomes("2")).await.unwrap();
+    free.undo_edit(&world.token, &edited.applied.undo).await.unwrap();
+    let place = |name: &str| world.workspace.path().join(name);
+    fs::write(place("hidden"), "two\n").unwrap();
+
+    let confinement =
+        SandboxPolicy::workspace_write(world.workspace.path()).read(place("src")).hide(place("hidden"));
+    let executor = SecureExecutor::builder(DangerousNoSandbox, world.access.clone(), confinement)
+        .audit(world.audit.clone())
+        .command_policy(CommandPolicy::from_json(ASKS).unwrap())
+        .approver(approve_with(|_: &ApprovalRequest| panic!("nobody is asked about it")))
+        .editor(world.editor())
+        .build()
+        .unwrap();
+    for edit in [Edit::replace("src/lib.rs", "two", "2"), Edit::replace("hidden", "two", "2")] {
+        let error = executor.edit(&world.token, &[edit]).await.unwrap_err();
+        let ExecError::Edit { error: refused, .. } = &error else { panic!("{error}") };
+        assert_eq!(refused.refusal(), Some(Refusal::Confined), "{error}");
+        assert_eq!(world.audit.last().result, AuditResult::Denied);
+    }
+    assert_eq!(
+        (world.content().as_str(), fs::read_to_string(place("hidden")).unwrap().as_str()),
+        ("one\ntwo\n", "two\n")
+    );
+}
+
 #[tokio::test]
 async fn without_an_editor_there_are_no_edits() {
     let world = World::new();

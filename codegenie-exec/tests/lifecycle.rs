@@ -124,6 +124,11 @@ async fn is_found_by_name_until_it_is_closed() {
     // The name is free, and the old handle does not reach the new sandbox.
     let second = named(&registry, "build", "other");
     assert_refused(begin(&first, "end").await, "gone");
+    assert!(second.enforcement(&policy()).await.is_ok());
+    for error in [first.enforcement(&policy()).await.unwrap_err(), first.shell(&policy()).await.unwrap_err()]
+    {
+        assert!(error.kind() == SandboxErrorKind::Refused && error.to_string().contains("gone"), "{error}");
+    }
     assert!(begin(&second, "end").await.is_ok());
 }
 
@@ -348,7 +353,9 @@ fn what_a_host_left_is_removed_and_what_another_has_is_not() {
     std::fs::create_dir(below.join("1-1")).unwrap();
     assert!(below.join("1-0/workspace/deep/er/file").exists());
 
-    let next = open();
+    // Another host at the same moment: each takes what the other has not.
+    let next =
+        std::thread::scope(|scope| [scope.spawn(open), scope.spawn(open)].map(|host| host.join().unwrap()));
     assert!(!below.join("1-0").exists() && !below.join("1-1").exists());
     assert!(kept.join("deep/er/file").exists() && below.join("the-hosts-own").exists());
     living.close("kept").unwrap();

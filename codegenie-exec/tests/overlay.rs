@@ -9,8 +9,8 @@
 )]
 
 use codegenie_exec::{
-    Change, ChangeKind, CowErrorKind, CowLimits, CowWorkspace, DangerousNoSandbox, NativeSandbox, RunOutput,
-    Sandbox, SandboxErrorKind, SandboxPolicy, SandboxRequest,
+    Change, ChangeKind, CowErrorKind, CowLimits, CowWorkspace, DangerousNoSandbox, Layer, NativeSandbox,
+    Requirement, RunOutput, Sandbox, SandboxErrorKind, SandboxPolicy, SandboxRequest,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
@@ -697,4 +697,96 @@ fn a_killed_commit_is_recovered_to_before_or_after() {
         assert_eq!(bench.left_behind(), 0, "round {round}");
     }
     assert!(outcomes[0] > 0 && outcomes[1] > 0, "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_policy_without_writing_shows_the_layer_and_keeps_it_as_it_is() {
+    let bench = Bench::new();
+    bench.put("old", "old");
+    bench.put("dir/inner", "inner");
+    bench.put(".git/config", "[core]\n");
+    let cow = bench.begin();
+    bench.must_run(&cow, "echo new > new; echo more >> old; mkdir made").await;
+    let writes = [
+        "echo x > x",
+        "echo x >> old",
+        "echo x >> new",
+        "echo x > dir/inner",
+        "mkdir y",
+        "rm new",
+        "mv dir d",
+        "chmod 777 old",
+        "ln -s /tmp link",
+        "ln old hard",
+        "touch -d 2001-01-01 old",
+        "truncate -s 0 new",
+        "rmdir made",
+    ];
+    let sandbox = NativeSandbox::new().unwrap();
+    for relaxed in [false, true] {
+        let mut policy = bench.policy(&cow);
+        if relaxed {
+            // The mount alone.
+            policy = policy.dangerous_relax(Layer::Landlock, Requirement::Off);
+        }
+        let policy = std::sync::Arc::new(policy.without_writing());
+        let run = |script: &str| {
+            let request =
+                SandboxRequest::new("bash", policy.clone()).cwd(bench.workspace()).args(["-c", script]);
+            let sandbox = sandbox.clone();
+            async move { sandbox.run(&request).await.unwrap() }
+        };
+        assert_eq!(text(&run("cat new old dir/inner .git/config").await), "new\noldmore\ninner[core]\n");
+        for write in writes {
+            let output = run(write).await;
+            assert!(!output.status.reason.is_success(), "{write} was done");
+        }
+        let detail =
+            run("true").await.report.layers.iter().map(|layer| layer.detail.clone()).collect::<String>();
+        assert!(detail.contains("1 copy-on-write (1 of them read-only)"), "{detail}");
+    }
+    let changed = |cow: &CowWorkspace| {
+        cow.diff().unwrap().changes.iter().map(|change| change.path.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(&cow), ["made", "new", "old"].map(PathBuf::from));
+    // Where it may write, each of them succeeds.
+    for write in writes {
+        bench.must_run(&cow, write).await;
+    }
+    cow.rollback().unwrap();
+}
+
+/// What the executor says that a command may write is what it may.
+#[cfg(feature = "executor")]
+#[tokio::test]
+async fn an_executor_over_it_gives_commands_that_read_no_layer_to_write() {
+    use codegenie_exec::{AccessControl, CommandRequest, Privileges, SecureExecutor};
+    use codegenie_security::{Policy, Role, SessionRequest};
+
+    let bench = Bench::new();
+    bench.put("old", "old\n");
+    let mut cow = bench.begin();
+    let role = Role::new("developer").allow("execute:**");
+    let policy = Policy::builder().role(role).user("alice", ["developer"]).build().unwrap();
+    let access = std::sync::Arc::new(AccessControl::new(policy));
+    let (token, _) = access.open_session(SessionRequest::new("alice")).unwrap();
+    let executor = SecureExecutor::builder(NativeSandbox::new().unwrap(), access, bench.policy(&cow))
+        .dangerous_without_audit()
+        .build()
+        .unwrap();
+    let run = async |line: &str| executor.execute(&token, &CommandRequest::shell(line)).await.unwrap();
+    let writable = |privileges: &Privileges| privileges.writes;
+
+    let writes = run("cat old | tee new").await;
+    assert!(writable(&writes.privileges) && writes.output.status.reason.is_success(), "{writes:?}");
+    let reads = run("cat new | head -n 1").await;
+    assert_eq!((writable(&reads.privileges), reads.output.stdout.as_slice()), (false, &b"old\n"[..]));
+    let detail = |report: &codegenie_exec::EnforcementReport| {
+        report.layers.iter().map(|layer| layer.detail.clone()).collect::<String>()
+    };
+    assert!(detail(&reads.output.report).contains("(1 of them read-only)"), "{reads:?}");
+    assert!(detail(&writes.output.report).contains("(0 of them read-only)"), "{writes:?}");
+    assert_eq!(bench.get("new"), None);
+    cow.commit().unwrap();
+    assert_eq!(bench.get("new").as_deref(), Some("old\n"));
 }

@@ -1,6 +1,12 @@
 //! Containers as sandboxes, with a real Podman service of root's: `.ci/podman cargo test -p codegenie-exec --features
 //! container,testing --test podman -- --ignored`. The tests are those of container.rs.
-#![cfg(all(target_os = "linux", feature = "container", feature = "native", feature = "testing"))]
+#![cfg(all(
+    target_os = "linux",
+    feature = "container",
+    feature = "native",
+    feature = "executor",
+    feature = "testing"
+))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,12 +23,16 @@ mod attempts;
 mod confinement;
 #[path = "container/conformance.rs"]
 mod conformance;
+#[path = "container/executor.rs"]
+mod executor;
 #[path = "container/groups.rs"]
 mod groups;
 #[path = "container/host.rs"]
 mod host;
 #[path = "container/lifetime.rs"]
 mod lifetime;
+#[path = "container/lost.rs"]
+mod lost;
 
 use codegenie_exec::{ContainerSandbox, EndReason, Layer, LayerStatus, Sandbox, Stdio, TerminalSize};
 
@@ -91,4 +101,31 @@ async fn no_keys_leave_a_terminal() {
     }
     let seen = String::from_utf8_lossy(&seen).into_owned();
     assert!(seen.contains("10 11 78"), "{seen:?}");
+}
+
+/// A host that is killed while it makes a container leaves its profile; the next one removes it.
+#[tokio::test]
+#[ignore = "needs a daemon: run by .ci/podman"]
+async fn profiles_of_killed_hosts_are_swept_and_others_are_not() {
+    let host = host::Host::new();
+    let sandbox = host::sandbox().await;
+    let mut running = sandbox.start(&host.shell("echo up; exec sleep 300")).await.unwrap();
+    running.next_output().await.unwrap();
+    // This process, as the label of its containers names it, and one that has ended.
+    let listed = host::containers_of(std::process::id());
+    let own = listed[0].split(' ').nth(1).unwrap().to_owned();
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let mut fields: Vec<String> = own.split(':').map(str::to_owned).collect();
+    fields[3] = ended.id().to_string();
+    let [left, kept] = [fields.join(":"), own].map(|label| {
+        let name = format!("codegenie-profile:{label}:{}.json", ended.id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, "{}").unwrap();
+        path
+    });
+    sandbox.sweep().await.unwrap();
+    let found = (left.exists(), kept.exists());
+    std::fs::remove_file(kept).unwrap();
+    assert_eq!(found, (false, true));
 }

@@ -1,7 +1,13 @@
 //! Containers as sandboxes, with a real Podman service of an ordinary user's: `.ci/podman cargo test -p codegenie-exec
 //! --features container,testing --test podman_rootless -- --ignored`. The tests are those of container.rs, but for what
 //! control groups bound: the service of the tests has none, as the reports must say.
-#![cfg(all(target_os = "linux", feature = "container", feature = "native", feature = "testing"))]
+#![cfg(all(
+    target_os = "linux",
+    feature = "container",
+    feature = "native",
+    feature = "executor",
+    feature = "testing"
+))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,10 +24,14 @@ mod attempts;
 mod confinement;
 #[path = "container/conformance.rs"]
 mod conformance;
+#[path = "container/executor.rs"]
+mod executor;
 #[path = "container/host.rs"]
 mod host;
 #[path = "container/lifetime.rs"]
 mod lifetime;
+#[path = "container/lost.rs"]
+mod lost;
 
 use codegenie_exec::{Layer, LayerStatus, Sandbox, SandboxErrorKind, Signal};
 

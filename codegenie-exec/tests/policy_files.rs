@@ -358,7 +358,9 @@ fn a_change_that_does_not_load_leaves_the_rules_as_they_were() {
     assert!(!file.refresh().unwrap());
     std::fs::write(&path, rule("refuse it")).unwrap();
     let error = file.refresh().unwrap_err().to_string();
-    assert!(error.contains("line 3"), "{error}");
+    assert!(error.contains("line 3") && error.contains(&path.display().to_string()), "{error}");
+    assert!(error.contains("loaded before holds") && !error.contains("blocked"), "{error}");
+    assert_eq!(file.problem(), Some(error));
     assert_eq!(decide(&file.current(), "make"), Decision::Allow);
     assert!(!file.refresh().unwrap(), "told once");
     std::fs::write(&path, rule("deny") + "\n").unwrap();
@@ -367,7 +369,7 @@ fn a_change_that_does_not_load_leaves_the_rules_as_they_were() {
     std::fs::remove_file(&path).unwrap();
     assert!(file.refresh().is_err());
     assert_eq!(decide(&file.current(), "make"), Decision::Deny);
-    assert!(PolicyFile::open(&path).is_err());
+    assert!(PolicyFile::open(&path).unwrap_err().to_string().contains("commands stay blocked"));
 }
 
 #[test]

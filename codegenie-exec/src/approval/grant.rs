@@ -5,7 +5,7 @@ use super::seen::hex;
 use crate::command::CommandRequest;
 use crate::real_path::in_real_folder;
 use crate::stamp::Stamp;
-use codegenie_security::Session;
+use codegenie_security::{AuditError, AuditEvent, AuditResult, AuditSink, EventClass, Session};
 use sha2::{Digest, Sha256};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,24 @@ pub struct GrantsError {
     problem: String,
 }
 
+/// Why ending grants was not kept or recorded. In this process they have ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// The file still has them.
+    #[error("the grants have ended in this process only: {0}")]
+    NotKept(#[from] GrantsError),
+    /// They have ended, which is on no record.
+    #[error("{ended} grants have ended, and the audit sink did not record it: {error}")]
+    #[non_exhaustive]
+    NotRecorded {
+        /// How many.
+        ended: usize,
+        /// Why it is not on record.
+        error: AuditError,
+    },
+}
+
 const MOST: usize = 10_000;
 /// More than so many grants take.
 const MOST_BYTES: u64 = 64 << 20;
@@ -138,13 +156,31 @@ impl Grants {
         self.held().grants.iter().filter(|grant| grant.expires > now).cloned().collect()
     }
 
-    /// Ends every grant of a user.
-    pub fn revoke_user(&self, user: &str) -> Result<usize, GrantsError> {
-        let mut held = self.held();
-        let before = held.grants.len();
-        held.grants.retain(|grant| grant.binding.user != user);
-        self.keep(&mut held)?;
-        Ok(before - held.grants.len())
+    /// Ends every grant of a user, and puts on record who ended how many. They end here whether that can be kept and
+    /// recorded or not: the error says what is missing.
+    pub fn revoke_user(
+        &self,
+        user: &str,
+        revoked_by: &str,
+        audit: &impl AuditSink,
+    ) -> Result<usize, RevokeError> {
+        let (ended, kept) = {
+            let mut held = self.held();
+            let before = held.grants.len();
+            held.grants.retain(|grant| grant.binding.user != user);
+            (before - held.grants.len(), self.keep(&mut held))
+        };
+        let event = AuditEvent::new(EventClass::Approval, "revoke grants", format!("user:{user}"))
+            .actor(revoked_by)
+            .detail("ended", ended as u64);
+        let event = match &kept {
+            Ok(()) => event,
+            Err(error) => event.result(AuditResult::Failure).detail("problem", error.to_string()),
+        };
+        let recorded = audit.record(&event);
+        kept?;
+        recorded.map_err(|error| RevokeError::NotRecorded { ended, error })?;
+        Ok(ended)
     }
 
     /// The approval that holds for a command, if there is one.

@@ -256,13 +256,17 @@ fn check_links(view: &View) -> Result<(), SandboxError> {
     }
 }
 
-/// Whoever reaches a daemon's socket is root of the machine.
+/// Whoever reaches a daemon's socket is root of the machine. One that is not there yet comes into what is granted while a
+/// command runs.
 fn check_sockets(view: &View, sockets: &[PathBuf]) -> Result<(), SandboxError> {
     match sockets.iter().find(|socket| view.grants(socket)) {
         None => Ok(()),
         Some(socket) => Err(SandboxError::invalid_policy(format!(
-            "the policy shows {}, by which a command becomes who runs that daemon, mostly root of this machine: hide it, or grant less; nothing was run",
-            socket.display()
+            "the policy shows {}{}, by which a command becomes who runs that daemon, mostly root of this machine: {}; nothing \
+             was run",
+            socket.display(),
+            if socket.exists() { "" } else { " when it comes there" },
+            if socket.exists() { "hide it, or grant less" } else { "grant less, or hide its directory" },
         ))),
     }
 }

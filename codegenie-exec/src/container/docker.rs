@@ -4,20 +4,19 @@ mod body;
 mod verify;
 
 pub(super) use self::body::body;
-use super::daemon::{Daemon, of_daemon};
+use super::daemon::{Daemon, of_daemon, status};
+use super::owned::NotMade;
 use crate::sandbox::SandboxError;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptions, InspectContainerOptions};
 
-pub(super) async fn create(
-    daemon: Daemon,
-    name: String,
-    body: ContainerCreateBody,
-) -> Result<(), SandboxError> {
+pub(super) async fn create(daemon: Daemon, name: String, body: ContainerCreateBody) -> Result<(), NotMade> {
     let options = CreateContainerOptions { name: Some(name), ..Default::default() };
     let made = daemon.docker.create_container(Some(options), body).await;
-    made.map(|_| ())
-        .map_err(|error| of_daemon("the daemon did not make the container; nothing was run", error))
+    made.map(|_| ()).map_err(|error| {
+        let status = status(&error);
+        NotMade::answered(of_daemon("the daemon did not make the container; nothing was run", error), status)
+    })
 }
 
 /// Fails where the container that was made is not the one that was asked for.

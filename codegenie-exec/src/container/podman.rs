@@ -9,9 +9,12 @@ mod spec;
 mod verify;
 
 use self::profile::ProfileFile;
+pub(super) use self::profile::sweep as sweep_profiles;
 pub(super) use self::spec::spec;
 use super::daemon::{Daemon, End, Engine, Facts};
 use super::http;
+use super::owned::NotMade;
+use super::owner::LABEL;
 use crate::sandbox::SandboxError;
 use bollard::models::SystemInfo;
 use serde_json::Value;
@@ -103,21 +106,24 @@ pub(super) async fn end(socket: &Path, name: &str) -> io::Result<End> {
 }
 
 /// Makes a container. The seccomp profile, where there is one, is put into its specification.
-pub(super) async fn create(
-    daemon: Daemon,
-    mut spec: Value,
-    profile: Option<String>,
-) -> Result<(), SandboxError> {
+pub(super) async fn create(daemon: Daemon, mut spec: Value, profile: Option<String>) -> Result<(), NotMade> {
     // Podman takes a profile by its file's name, and reads the file before it answers.
-    let file = profile.map(|profile| ProfileFile::new(&profile)).transpose().map_err(|error| {
-        SandboxError::system("cannot write the seccomp profile for the daemon; nothing was run", error)
+    let failed = |what: &str, error| SandboxError::system(&format!("{what}; nothing was run"), error);
+    let owner = spec.get("labels").and_then(|labels| labels.get(LABEL)).and_then(Value::as_str);
+    let owner = owner.unwrap_or_default().to_owned();
+    let file = profile.map(|profile| ProfileFile::new(&profile, &owner)).transpose().map_err(|error| {
+        NotMade { error: failed("cannot write the seccomp profile for the daemon", error), is_certain: true }
     })?;
     if let (Some(file), Some(fields)) = (&file, spec.as_object_mut()) {
         fields.insert("seccomp_profile_path".to_owned(), Value::from(file.path()));
     }
-    ask(&daemon.socket, "POST", &format!("{API}/containers/create"), Some(&spec)).await.map(drop).map_err(
-        |error| SandboxError::system("the daemon did not make the container; nothing was run", error),
-    )
+    let not_made =
+        |error, status| NotMade::answered(failed("the daemon did not make the container", error), status);
+    let answer =
+        http::exchange(&daemon.socket, "POST", &format!("{API}/containers/create"), Some(&spec)).await;
+    let answer = answer.map_err(|error| not_made(error, None))?;
+    let status = answer.status;
+    answer.success().map(drop).map_err(|error| not_made(error, Some(status)))
 }
 
 /// Sets a container up, and fails where it is not the one that was asked for.

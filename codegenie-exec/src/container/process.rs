@@ -1,7 +1,8 @@
 //! A running container as the host sees it: output, input, limits, end.
 
 use super::attach::{Attached, Output};
-use super::daemon::{Daemon, End, of_daemon, status};
+use super::daemon::{Daemon, End, of_daemon};
+use super::owned::Owned;
 use super::removal::Remover;
 use crate::sandbox::{
     EndReason, Limits, OutputChunk, ResourceUsage, SandboxError, SandboxProcess, SandboxStatus, Signal,
@@ -9,8 +10,7 @@ use crate::sandbox::{
 };
 use bollard::errors::Error;
 use bollard::query_parameters::{
-    KillContainerOptions, RemoveContainerOptions, ResizeContainerTTYOptions, StatsOptions,
-    WaitContainerOptions,
+    KillContainerOptions, ResizeContainerTTYOptions, StatsOptions, WaitContainerOptions,
 };
 use futures_util::{Stream, StreamExt};
 use std::future::poll_fn;
@@ -41,40 +41,6 @@ const BY_CPU: u8 = 5;
 
 const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
-
-/// A container that is removed when the value is dropped.
-#[derive(Debug)]
-pub(super) struct Owned {
-    remover: Remover,
-    is_removed: bool,
-}
-
-impl Owned {
-    pub(super) fn new(remover: Remover) -> Self {
-        Self { remover, is_removed: false }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.remover.name
-    }
-
-    /// Removes it by the client, which does not block.
-    pub(super) async fn remove(mut self, daemon: &Daemon) {
-        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        let removed = daemon.docker.remove_container(self.name(), Some(options)).await;
-        // Otherwise the drop tries, and after that the next host's sweep.
-        self.is_removed = removed.is_ok() || removed.is_err_and(|error| status(&error) == Some(404));
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        if !self.is_removed {
-            // A runtime that shuts down: nobody comes after this, so it is waited for, for a bounded time.
-            let _ = self.remover.remove();
-        }
-    }
-}
 
 /// What the supervising task and the host's handle share.
 #[derive(Debug)]
@@ -161,7 +127,7 @@ impl ContainerProcess {
         }
         let (orders, ordered) = mpsc::unbounded_channel();
         let (sender, end) = oneshot::channel();
-        let remover = owned.remover.clone();
+        let remover = owned.remover().clone();
         let can_stop = daemon.facts.has_groups();
         let supervisor = Supervisor { owned, daemon, shared: Arc::clone(&shared), limits: limits.clone() };
         tokio::spawn(supervisor.run(ordered, sender));
@@ -272,7 +238,7 @@ impl Drop for ContainerProcess {
         if self.shared.has_ended.load(Ordering::Acquire) == 0 {
             self.shared.end(BY_HOST);
             // The task may never run again, where its runtime is not driven any more.
-            self.remover.end_in_background();
+            self.remover.end();
         }
     }
 }

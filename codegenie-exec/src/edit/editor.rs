@@ -12,6 +12,7 @@ use super::request::Edit;
 use super::store::{Entry, Store};
 use crate::beneath;
 use crate::gate::{ContentGate, GateSeverity};
+use crate::sandbox::{SandboxPolicy, SandboxPolicyError};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -66,6 +67,7 @@ pub struct Editor {
     root_id: (u64, u64),
     store: Store,
     pub(super) protected: Protected,
+    pub(super) confinements: Vec<SandboxPolicy>,
     pub(super) gate: Option<(Box<dyn ContentGate>, GateSeverity)>,
     pub(super) limits: EditLimits,
     recovered: Vec<Recovery>,
@@ -87,8 +89,17 @@ impl Editor {
     ) -> Result<Self, EditError> {
         let (root, root_fd, root_id, store) = open(root.as_ref(), state.as_ref())?;
         let protected = Protected::below(&root);
-        let mut editor =
-            Self { root, root_fd, root_id, store, protected, gate: None, limits, recovered: Vec::new() };
+        let mut editor = Self {
+            root,
+            root_fd,
+            root_id,
+            store,
+            protected,
+            confinements: Vec::new(),
+            gate: None,
+            limits,
+            recovered: Vec::new(),
+        };
         editor.recovered = editor.recover()?;
         Ok(editor)
     }
@@ -120,6 +131,14 @@ impl Editor {
     pub fn dangerously_allow_protected(mut self, path: impl Into<PathBuf>) -> Self {
         self.protected.allowed.push(path.into());
         self
+    }
+
+    /// Refuses whatever commands under `policy` could not write: what it makes read-only, hides, has copy-on-write or
+    /// does not grant, also where [`dangerously_allow_protected`](Self::dangerously_allow_protected) names it. Each
+    /// call narrows. An executor confines its editor to its own policy.
+    pub fn confined_to(mut self, policy: &SandboxPolicy) -> Result<Self, SandboxPolicyError> {
+        self.confinements.push(policy.resolve()?);
+        Ok(self)
     }
 
     /// The directory beneath which it edits, without links in its path.
@@ -259,7 +278,7 @@ impl Editor {
                 Ok(()) => {}
                 // It is not what it was made, whatever it is.
                 Err(EditError::Refused { refusal, .. })
-                    if !matches!(refusal, Refusal::Protected | Refusal::TooLarge) =>
+                    if !matches!(refusal, Refusal::Protected | Refusal::Confined | Refusal::TooLarge) =>
                 {
                     drifted.push(step.path.clone());
                     continue;

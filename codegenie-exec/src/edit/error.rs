@@ -129,6 +129,8 @@ pub enum Refusal {
     LookAlike,
     /// A host runs or trusts the file on its own behalf.
     Protected,
+    /// The sandbox policy that the editor is confined to makes it read-only, hides it, or does not grant it.
+    Confined,
     /// It is there already.
     Exists,
     /// It is not there.

@@ -1,6 +1,7 @@
 //! Works out, without writing, what a list of edits makes of the files.
 
 use super::coming::{Coming, Named};
+use super::confined::Confined;
 use super::editor::Editor;
 use super::error::{EditError, Refusal};
 use super::name;
@@ -66,6 +67,7 @@ pub(super) struct Planner<'a> {
     directories: BTreeMap<PathBuf, Option<Directory>>,
     coming: Coming,
     repositories: Repositories,
+    confinements: Vec<Confined>,
     bytes: u64,
 }
 
@@ -77,6 +79,7 @@ impl<'a> Planner<'a> {
             directories: BTreeMap::new(),
             coming: Coming::default(),
             repositories: Repositories::default(),
+            confinements: editor.confinements.iter().map(Confined::to).collect(),
             bytes: 0,
         }
     }
@@ -167,6 +170,7 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         self.editor.protected.check(path)?;
+        self.confinements.iter().try_for_each(|confined| confined.check(&self.editor.root, path))?;
         self.check_repositories(path)?;
         let limits = &self.editor.limits;
         let name = path.file_name().unwrap_or_default();

@@ -5,6 +5,7 @@ use super::limits::EditLimits;
 use super::outcome::{Applied, Preview, UndoId};
 use super::request::Edit;
 use crate::gate::{ContentGate, GateSeverity};
+use crate::sandbox::{SandboxPolicy, SandboxPolicyError};
 use std::path::{Path, PathBuf};
 
 /// What became of a transaction whose process had ended in the middle.
@@ -56,6 +57,11 @@ impl Editor {
         match self.never {}
     }
 
+    /// Refuses whatever commands under `policy` could not write.
+    pub fn confined_to(self, _policy: &SandboxPolicy) -> Result<Self, SandboxPolicyError> {
+        match self.never {}
+    }
+
     /// Lets `path` be edited though programs of the host run or trust it.
     #[must_use]
     pub fn dangerously_allow_protected(self, _path: impl Into<PathBuf>) -> Self {
@@ -65,6 +71,12 @@ impl Editor {
     /// The directory beneath which it edits.
     #[must_use]
     pub fn root(&self) -> &Path {
+        match self.never {}
+    }
+
+    /// Where its journal of this root is kept.
+    #[must_use]
+    pub fn state(&self) -> &Path {
         match self.never {}
     }
 

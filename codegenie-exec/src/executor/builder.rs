@@ -15,6 +15,7 @@ use codegenie_security::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// Stands where an audit sink is still missing: an executor cannot be built over it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub struct ExecutorBuilder<S, A, C> {
     asks_about_unseen: bool,
     grants: Grants,
     #[cfg(feature = "edit")]
-    editor: Option<Arc<crate::edit::Editor>>,
+    editor: Option<crate::edit::Editor>,
 }
 
 impl<S> ExecutorBuilder<S, NoAuditYet, NoCache> {
@@ -183,11 +184,11 @@ impl<S, A, C> ExecutorBuilder<S, A, C> {
     }
 
     /// Sets what edits files for agents: [`SecureExecutor::edit`]. Its root must lie in a path that the confinement lets
-    /// be written.
+    /// be written. What the confinement makes read-only or hides below it is not edited.
     #[cfg(feature = "edit")]
     #[must_use]
     pub fn editor(mut self, editor: crate::edit::Editor) -> Self {
-        self.editor = Some(Arc::new(editor));
+        self.editor = Some(editor);
         self
     }
 
@@ -264,6 +265,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
                 return Err(BuildError::WritableByCommands { what, path });
             }
         }
+        #[cfg(feature = "edit")]
+        let editor = self.editor.map(|editor| editor.confined_to(&confinement)).transpose()?.map(Arc::new);
         Ok(SecureExecutor {
             sandbox: self.sandbox,
             audit: self.audit,
@@ -271,6 +274,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             access: self.access,
             policy: self.policy,
             confinements: Confinements::new(confinement),
+            shell: OnceCell::new(),
             workspace,
             approver: self.approver,
             approval_deadline: self.approval_deadline,
@@ -279,7 +283,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             grants: self.grants,
             activity: Activity::default(),
             #[cfg(feature = "edit")]
-            editor: self.editor,
+            editor,
         })
     }
 }

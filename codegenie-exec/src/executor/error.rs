@@ -41,6 +41,15 @@ pub enum ExecError {
         /// Why.
         error: ParseError,
     },
+    /// It takes a shell, and the sandbox has none that would execute what was judged.
+    #[error("{problem}; nothing was done")]
+    #[non_exhaustive]
+    NoShell {
+        /// Joins the audit events.
+        operation: OperationId,
+        /// What is missing, and what to do.
+        problem: String,
+    },
     /// The policy denies it.
     #[error("denied by {}: {}; nothing was done", verdict.rule, verdict.reason)]
     #[non_exhaustive]

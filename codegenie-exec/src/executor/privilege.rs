@@ -8,7 +8,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Privileges {
-    /// It may write what the confinement lets be written. Without, all of that is read-only.
+    /// It may write what the confinement lets be written: on the host, or copy-on-write. Without, all of that is
+    /// read-only.
     pub writes: bool,
     /// It may reach what the confinement lets be reached. Without, nothing.
     pub network: bool,
@@ -55,7 +56,7 @@ impl Confinements {
         let shared = |policy: Option<SandboxPolicy>, otherwise: &Arc<SandboxPolicy>| {
             policy.map_or_else(|| Arc::clone(otherwise), Arc::new)
         };
-        let reads_remote = shared((!full.write.is_empty()).then(|| full.without_writing()), &full);
+        let reads_remote = shared(full.writable().next().is_some().then(|| full.without_writing()), &full);
         Self {
             offline: shared(offline(&full), &full),
             read_only: shared(offline(&reads_remote), &reads_remote),
@@ -67,6 +68,11 @@ impl Confinements {
     /// All that the host gives.
     pub(super) fn full(&self) -> &Arc<SandboxPolicy> {
         &self.full
+    }
+
+    /// The least that a command gets.
+    pub(super) fn least(&self) -> &Arc<SandboxPolicy> {
+        &self.read_only
     }
 
     pub(super) fn of(&self, privileges: &Privileges) -> Arc<SandboxPolicy> {

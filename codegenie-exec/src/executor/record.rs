@@ -124,6 +124,19 @@ impl<'a, A: AuditSink> Recorder<'a, A> {
         self.refuse(event.threat(ThreatLevel::Low), refusal)
     }
 
+    pub(super) fn refuse_without_shell(&self, problem: String) -> ExecError {
+        let event = self.own_event(AuditResult::Denied);
+        let refusal = ExecError::NoShell { operation: self.operation, problem };
+        self.refuse(event.threat(ThreatLevel::Low), refusal)
+    }
+
+    /// The sandbox failed before there was anything to intend.
+    pub(super) fn sandbox_failed(&self, error: SandboxError) -> ExecError {
+        let event = self.own_event(AuditResult::Failure).detail("refusal", error.to_string());
+        let unrecorded = self.audit.record(&event).err();
+        ExecError::Sandbox { operation: self.operation, error, unrecorded }
+    }
+
     pub(super) fn refuse_permission(
         &self,
         action: &'static str,
@@ -293,12 +306,7 @@ impl<A: AuditSink> Intent<'_, '_, A> {
     /// The sandbox did not run it.
     pub(super) fn not_run(mut self, error: SandboxError) -> ExecError {
         self.open = false;
-        let event = self
-            .recorder
-            .event(EventClass::Command, "execute", AuditResult::Failure)
-            .detail("refusal", error.to_string());
-        let unrecorded = self.recorder.audit.record(&event).err();
-        ExecError::Sandbox { operation: self.recorder.operation, error, unrecorded }
+        self.recorder.sandbox_failed(error)
     }
 }
 

@@ -5,7 +5,7 @@ use super::snapshot::SandboxSnapshot;
 use super::state::Outcome;
 use crate::sandbox::{
     Denial, EndReason, EnforcementReport, OutputChunk, Running, Sandbox, SandboxError, SandboxErrorKind,
-    SandboxPolicy, SandboxProcess, SandboxRequest, SandboxStatus, Signal, TerminalSize,
+    SandboxPolicy, SandboxProcess, SandboxRequest, SandboxStatus, Shell, Signal, TerminalSize,
 };
 use std::fmt;
 use std::io;
@@ -49,6 +49,12 @@ impl<S> NamedSandbox<S> {
         Some(self.shared.state().entry(self.id)?.snapshot(now))
     }
 
+    fn check_open(&self) -> Result<(), SandboxError> {
+        let now = self.shared.now();
+        let why = self.shared.state().why_not_open(self.id, now);
+        why.map_or(Ok(()), |why| Err(self.refused(why)))
+    }
+
     fn refused(&self, why: &str) -> SandboxError {
         let message = format!("the sandbox {:?} runs nothing: {why}; nothing was run", self.name);
         SandboxError::new(SandboxErrorKind::Refused, message)
@@ -75,8 +81,16 @@ impl<S: Sandbox + 'static> Sandbox for NamedSandbox<S> {
         Ok(Running::new(Counted { ending, place: Some(place) }, report))
     }
 
+    /// What the sandbox below enforces. One that has ended enforces nothing any more, and is refused.
     async fn enforcement(&self, policy: &SandboxPolicy) -> Result<EnforcementReport, SandboxError> {
+        self.check_open()?;
         self.shared.sandbox.enforcement(policy).await
+    }
+
+    /// As the sandbox below says: looking for it is no run of the owner's.
+    async fn shell(&self, policy: &SandboxPolicy) -> Result<Option<Shell>, SandboxError> {
+        self.check_open()?;
+        self.shared.sandbox.shell(policy).await
     }
 
     fn name(&self) -> &str {

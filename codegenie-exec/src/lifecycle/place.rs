@@ -129,9 +129,21 @@ impl PrivateRoot {
         }
     }
 
-    /// Removes what hosts have left that ended without tidying up.
+    /// Removes what hosts have left that ended without tidying up. There may be much of it: others make theirs meanwhile.
     fn remove_left(&self) -> io::Result<()> {
+        for (own, lock) in self.take_left()? {
+            let emptied = remove_tree(&own).and_then(|()| gone(std::fs::remove_file(own.join(LOCK))));
+            // Another host that looks now finds an empty directory, and may be the one that removes it.
+            drop(lock);
+            gone(emptied.and_then(|()| std::fs::remove_dir(&own)))?;
+        }
+        Ok(())
+    }
+
+    /// What was left, and is this process's from now on.
+    fn take_left(&self) -> io::Result<Vec<(PathBuf, Locked)>> {
         let _looking = self.lock_root()?;
+        let mut taken = Vec::new();
         for entry in std::fs::read_dir(&self.root)? {
             let entry = entry?;
             let ours =
@@ -144,21 +156,26 @@ impl PrivateRoot {
                 continue;
             }
             let own = entry.path();
-            let left = match File::open(own.join(LOCK)) {
-                Ok(file) => Locked::at_once(file.into())?.is_some(),
-                // Its host ended while it was made, was one that locked nothing, or is just removing it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-                Err(error) => return Err(error),
-            };
-            if left {
-                let removed = remove_tree(&own).and_then(|()| self.let_go(&own));
-                match removed.and_then(|()| std::fs::remove_dir(&own)) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
+            match File::open(own.join(LOCK)) {
+                Ok(file) => taken.extend(Locked::at_once(file.into())?.map(|lock| (own, lock))),
+                // Its host ended while it was made, was one that locked nothing, or is just removing it: there is no more
+                // than a directory, unless somebody else has put something there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    gone(remove_tree(&own).and_then(|()| std::fs::remove_dir(&own)))?;
                 }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(taken)
+    }
+}
+
+/// What another host has removed meanwhile is gone too.
+#[cfg(codegenie_native)]
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

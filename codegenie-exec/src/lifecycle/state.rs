@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+const GONE: &str = "it is gone";
+
 /// One sandbox.
 pub(super) struct Entry {
     options: SandboxOptions,
@@ -169,6 +171,17 @@ impl State {
         id
     }
 
+    /// Why nothing may begin in a sandbox any more, if so.
+    pub(super) fn why_not_open(&self, id: u64, now: Duration) -> Option<&'static str> {
+        match self.entries.get(&id).map(|entry| entry.state_at(now)) {
+            None => Some(GONE),
+            Some(SandboxState::Open) => None,
+            Some(SandboxState::Closed) => Some("it is closed"),
+            Some(SandboxState::Idle) => Some("it has expired: nothing ran in it for too long"),
+            Some(SandboxState::Expired) => Some("it has expired: its lifetime is over"),
+        }
+    }
+
     /// Lets a run begin in a sandbox, or says why not.
     pub(super) fn begin(
         &mut self,
@@ -176,13 +189,10 @@ impl State {
         wanted: &SandboxPolicy,
         now: Duration,
     ) -> Result<(u64, Arc<Ending>), String> {
-        let Some(entry) = self.entries.get(&id) else { return Err("it is gone".to_owned()) };
-        match entry.state_at(now) {
-            SandboxState::Open => {}
-            SandboxState::Closed => return Err("it is closed".to_owned()),
-            SandboxState::Idle => return Err("it has expired: nothing ran in it for too long".to_owned()),
-            SandboxState::Expired => return Err("it has expired: its lifetime is over".to_owned()),
+        if let Some(why) = self.why_not_open(id, now) {
+            return Err(why.to_owned());
         }
+        let Some(entry) = self.entries.get(&id) else { return Err(GONE.to_owned()) };
         if !narrows(wanted, &entry.policy) {
             return Err("the request's policy is not the sandbox's own, nor that without writing or network"
                 .to_owned());

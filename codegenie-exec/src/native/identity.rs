@@ -90,7 +90,7 @@ impl OwnerMaps {
                 Kind::Bind { writable, .. } => {
                     prepared.push(self.prepare_one(&entry.path, *writable, identity)?);
                 }
-                Kind::Overlay { layers } => {
+                Kind::Overlay { layers, .. } => {
                     prepared.push(self.prepare_one(&entry.path, false, identity)?);
                     prepared.push(self.prepare_one(layers, true, identity)?);
                 }

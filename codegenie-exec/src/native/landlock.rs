@@ -107,7 +107,7 @@ pub(super) fn restrict(plan: &mut Plan, view: &View, abi: i64, tcp: Tcp, optiona
     for entry in view.entries.iter().filter(|entry| !in_etc(entry)) {
         let (writable, dir) = match entry.kind {
             Kind::Bind { writable, dir } => (writable, dir),
-            Kind::Overlay { .. } => (true, true),
+            Kind::Overlay { writable, .. } => (writable, true),
             // A pin is below an overlay, whose rule covers it.
             _ => continue,
         };

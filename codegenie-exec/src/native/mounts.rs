@@ -191,12 +191,15 @@ impl Builder<'_> {
                 }
                 self.show_host(path, path, *writable, prepared, view.under_overlay(path));
             }
-            Kind::Overlay { layers } => {
+            Kind::Overlay { layers, writable } => {
                 if !inside_host {
                     self.parents(path);
                     self.directory(path, 0o755);
                 }
                 self.overlay(path, layers, prepared);
+                if !writable {
+                    self.set_attributes(path, &attributes(false));
+                }
             }
             Kind::Pin => {
                 let shown = path.display().to_string();

@@ -104,10 +104,11 @@ fn detail(policy: &SandboxPolicy, setting: &Setting<'_>, layer: Layer) -> String
         Layer::UserNamespace => format!("uid {}; no nested namespaces", setting.identity.uid_outside),
         Layer::PidNamespace => "own /proc; the tree ends with its init".to_owned(),
         Layer::MountNamespace => format!(
-            "{} readable, {} writable, {} copy-on-write, {} hidden; system read-only",
+            "{} readable, {} writable, {} copy-on-write ({} of them read-only), {} hidden; system read-only",
             policy.read.len(),
             policy.write.len(),
             policy.overlays.len(),
+            policy.overlays.iter().filter(|overlay| overlay.read_only).count(),
             policy.hide.len()
         ),
         Layer::NetworkNamespace => match &policy.network {

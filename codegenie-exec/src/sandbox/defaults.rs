@@ -267,7 +267,7 @@ pub(super) fn nested_repositories(workspace: &Path) -> Vec<PathBuf> {
 
 /// What `policy`, whose paths are real, would show at this moment and is hidden by default.
 pub(super) fn hidden(policy: &SandboxPolicy) -> Vec<PathBuf> {
-    let granted: Vec<&PathBuf> = policy.read.iter().chain(policy.writable()).collect();
+    let granted: Vec<&PathBuf> = policy.readable().chain(policy.writable()).collect();
     let mut hidden = Vec::new();
     let own = own_home();
     for home in homes(own.as_deref()) {

@@ -64,7 +64,8 @@ impl SandboxPolicy {
             paths.iter().filter(|root| path.starts_with(root)).map(|root| root.components().count()).max()
         };
         let hidden: Vec<PathBuf> = self.hide.iter().cloned().chain(self.hidden_by_default()).collect();
-        let (read, hide) = (deepest(&self.read), deepest(&hidden));
+        let read = deepest(&self.readable().cloned().collect::<Vec<_>>());
+        let hide = deepest(&hidden);
         let write = deepest(&self.writable().cloned().collect::<Vec<_>>());
         let layer = Layer::MountNamespace;
         if hide.is_some() && hide >= read.max(write) {
@@ -285,7 +286,7 @@ fn of_loopback(line: &str, text: &str, policy: &SandboxPolicy) -> Option<Denial>
 /// The host has the path, but the sandbox has a directory of its own there.
 fn in_private(policy: &SandboxPolicy, path: &Path) -> Option<Denial> {
     let is_private = PRIVATE.iter().any(|root| path.starts_with(root));
-    let is_granted = policy.read.iter().chain(policy.writable()).any(|root| path.starts_with(root));
+    let is_granted = policy.readable().chain(policy.writable()).any(|root| path.starts_with(root));
     let shown = path.display().to_string();
     let rule = format!(".read({shown:?})");
     (is_private && !is_granted).then(|| {

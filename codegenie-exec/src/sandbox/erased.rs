@@ -1,6 +1,8 @@
 //! The erased mirror of [`Sandbox`]: one type for sandboxes that are chosen at run time.
 
-use super::{EnforcementReport, RunOutput, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest};
+use super::{
+    EnforcementReport, RunOutput, Running, Sandbox, SandboxError, SandboxPolicy, SandboxRequest, Shell,
+};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +14,7 @@ trait ErasedSandbox: Send + Sync {
     fn start<'a>(&'a self, request: &'a SandboxRequest) -> BoxFuture<'a, Running>;
     fn enforcement<'a>(&'a self, policy: &'a SandboxPolicy) -> BoxFuture<'a, EnforcementReport>;
     fn run<'a>(&'a self, request: &'a SandboxRequest) -> BoxFuture<'a, RunOutput>;
+    fn shell<'a>(&'a self, policy: &'a SandboxPolicy) -> BoxFuture<'a, Option<Shell>>;
     fn name(&self) -> &str;
 }
 
@@ -24,6 +27,9 @@ impl<T: Sandbox> ErasedSandbox for T {
     }
     fn run<'a>(&'a self, request: &'a SandboxRequest) -> BoxFuture<'a, RunOutput> {
         Box::pin(Sandbox::run(self, request))
+    }
+    fn shell<'a>(&'a self, policy: &'a SandboxPolicy) -> BoxFuture<'a, Option<Shell>> {
+        Box::pin(Sandbox::shell(self, policy))
     }
     fn name(&self) -> &str {
         Sandbox::name(self)
@@ -57,6 +63,9 @@ impl Sandbox for DynSandbox {
     }
     async fn run(&self, request: &SandboxRequest) -> Result<RunOutput, SandboxError> {
         self.0.run(request).await
+    }
+    async fn shell(&self, policy: &SandboxPolicy) -> Result<Option<Shell>, SandboxError> {
+        self.0.shell(policy).await
     }
     fn name(&self) -> &str {
         self.0.name()

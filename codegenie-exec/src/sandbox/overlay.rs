@@ -15,13 +15,17 @@ pub struct Overlay {
     pub workspace: PathBuf,
     /// The directory of the transaction: it holds the layer that is written to.
     pub state: PathBuf,
+    /// Commands see it, with what earlier ones wrote, and cannot write to it: as after
+    /// [`SandboxPolicy::without_writing`](super::SandboxPolicy::without_writing).
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "std::ops::Not::not"))]
+    pub read_only: bool,
 }
 
 impl Overlay {
     /// The overlay of `workspace` whose layers are in `state`, a directory that a copy-on-write
     /// workspace has made.
     pub fn new(workspace: impl Into<PathBuf>, state: impl Into<PathBuf>) -> Self {
-        Self { workspace: workspace.into(), state: state.into() }
+        Self { workspace: workspace.into(), state: state.into(), read_only: false }
     }
 
     /// The directory of the two layers that the kernel writes to.

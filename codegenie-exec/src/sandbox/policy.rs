@@ -214,7 +214,14 @@ impl SandboxPolicy {
 
     /// What a command can write to: on the host or in a layer.
     pub(crate) fn writable(&self) -> impl Iterator<Item = &PathBuf> {
-        self.write.iter().chain(self.overlays.iter().map(|overlay| &overlay.workspace))
+        let overlays = self.overlays.iter().filter(|overlay| !overlay.read_only);
+        self.write.iter().chain(overlays.map(|overlay| &overlay.workspace))
+    }
+
+    /// What a command can read and not write.
+    pub(super) fn readable(&self) -> impl Iterator<Item = &PathBuf> {
+        let overlays = self.overlays.iter().filter(|overlay| overlay.read_only);
+        self.read.iter().chain(overlays.map(|overlay| &overlay.workspace))
     }
 
     /// Whether a command could write to a path, or put something else in its place, as a host should know of its own
@@ -234,12 +241,13 @@ impl SandboxPolicy {
         kept.is_none_or(|kept| kept == path || kept.parent() != Some(writable.as_path()))
     }
 
-    /// The same policy with nothing writable: what was, can be read. Copy-on-write paths stay, since what
-    /// is written there goes to a layer of its own.
+    /// The same policy with nothing writable: what was, can be read. Of copy-on-write directories that is what
+    /// earlier commands made of them.
     #[must_use]
     pub fn without_writing(&self) -> Self {
         let mut policy = self.clone();
         policy.read.append(&mut policy.write);
+        policy.overlays.iter_mut().for_each(|overlay| overlay.read_only = true);
         policy
     }
 

@@ -2,7 +2,9 @@
 
 use super::place::{Place, run, text};
 use super::{ConformanceError, Options, ensure};
-use crate::sandbox::{EndReason, Layer, LayerStatus, Requirement, Sandbox, SandboxErrorKind, SandboxRequest};
+use crate::sandbox::{
+    EndReason, Layer, LayerStatus, Requirement, Sandbox, SandboxErrorKind, SandboxRequest, Shell,
+};
 use std::ffi::OsString;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ pub(super) async fn check(
     environment(sandbox, place, &options.added_variables).await?;
     cwd(sandbox, place).await?;
     not_run(sandbox, place).await?;
+    shell(sandbox, place).await?;
     nul(sandbox, place).await?;
     report(sandbox, place).await
 }
@@ -35,6 +38,23 @@ async fn exit(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceEr
         ensure("exit", ended == reason, || format!("`{script}` was told as {ended}, not {reason}"))?;
     }
     Ok(())
+}
+
+/// None is an answer: then lines are refused.
+async fn shell(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceError> {
+    let policy = place.policy();
+    let named = sandbox.shell(&policy).await;
+    let named = named.map_err(|error| ConformanceError::new("shell", format!("none is told: {error}")))?;
+    let Some(shell) = named else { return Ok(()) };
+    let (script, expected) = match &shell {
+        Shell::Bash(_) => ("(( BASH_VERSINFO[0] >= 4 )) && [[ a < b ]] && printf '%s ' {1..3}", "1 2 3 "),
+        Shell::Posix(_) => ("[ a = a ] && printf '%s\\n' one two | cat", "one\ntwo\n"),
+    };
+    let output =
+        run("shell", sandbox, &SandboxRequest::new(shell.path(), policy).args(["-c", script])).await?;
+    ensure("shell", shell.path().is_absolute() && output.stdout == expected.as_bytes(), || {
+        format!("{} made {} of {script:?}", shell.path().display(), text(&output.stdout))
+    })
 }
 
 async fn output(sandbox: &impl Sandbox, place: &Place) -> Result<(), ConformanceError> {

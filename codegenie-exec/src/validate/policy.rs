@@ -203,15 +203,25 @@ impl CommandRule {
 
 /// A policy file that cannot be used. Nothing of it is applied.
 #[derive(Debug, thiserror::Error)]
-#[error("{origin}: {problem}; correct the file, commands stay blocked until it loads")]
+#[error("{origin}: {problem}; correct the file, {until} until it loads")]
 pub struct PolicyFileError {
     origin: String,
     problem: String,
+    until: &'static str,
 }
+
+/// What is so as long as a file does not load.
+const BLOCKED: &str = "commands stay blocked";
+const AS_BEFORE: &str = "the policy that was loaded before holds";
 
 impl PolicyFileError {
     pub(super) fn new(origin: &str, problem: impl Into<String>) -> Self {
-        Self { origin: origin.to_owned(), problem: one_line(&problem.into()) }
+        Self { origin: origin.to_owned(), problem: one_line(&problem.into()), until: BLOCKED }
+    }
+
+    /// Of a file that was loaded before.
+    pub(super) fn of_a_change(self) -> Self {
+        Self { until: AS_BEFORE, ..self }
     }
 }
 
@@ -274,7 +284,7 @@ impl CommandPolicy {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, PolicyFileError> {
         let path = path.as_ref();
         let origin = path.display().to_string();
-        let error = |problem: String| PolicyFileError { origin: origin.clone(), problem };
+        let error = |problem: String| PolicyFileError { origin: origin.clone(), problem, until: BLOCKED };
         let text = std::fs::read_to_string(path).map_err(|e| error(format!("cannot be read: {e}")))?;
         match path.extension().and_then(std::ffi::OsStr::to_str) {
             Some("toml") => Self::parse_toml(&text, &origin),
@@ -300,6 +310,7 @@ impl CommandPolicy {
         audit.record(&event).map_err(|error| PolicyFileError {
             origin: path.display().to_string(),
             problem: format!("loading it could not be recorded: {error}"),
+            until: BLOCKED,
         })?;
         loaded
     }
@@ -325,6 +336,7 @@ impl CommandPolicy {
             PolicyFileError {
                 origin: origin.to_owned(),
                 problem: format!("{place}{}", one_line(error.message())),
+                until: BLOCKED,
             }
         })?;
         policy.checked(origin)
@@ -334,6 +346,7 @@ impl CommandPolicy {
         let policy = serde_json::from_str::<Self>(text).map_err(|error| PolicyFileError {
             origin: origin.to_owned(),
             problem: one_line(&error.to_string()),
+            until: BLOCKED,
         })?;
         policy.checked(origin)
     }
@@ -355,9 +368,12 @@ impl CommandPolicy {
     fn with_rules_checked(self, origin: &str) -> Result<Self, PolicyFileError> {
         for (index, rule) in self.rules.iter().enumerate() {
             let number = index + 1;
+            let words = rule.prefix.join(" ").escape_debug().to_string();
+            let words = if words.is_empty() { words } else { format!(" ({words})") };
             let error = |problem: String| PolicyFileError {
                 origin: origin.to_owned(),
-                problem: format!("rule {number}: {problem}"),
+                problem: format!("rule {number}{words}: {problem}"),
+                until: BLOCKED,
             };
             if rule.prefix.iter().all(String::is_empty) {
                 return Err(error("the prefix is empty, so that it would match everything".into()));

@@ -102,7 +102,7 @@ impl PolicyFile {
     }
 
     fn take_over(&self) -> Result<bool, PolicyFileError> {
-        let loaded = CommandPolicy::load(&self.path);
+        let loaded = CommandPolicy::load(&self.path).map_err(PolicyFileError::of_a_change);
         let mut state = self.state();
         state.problem = loaded.as_ref().err().map(ToString::to_string);
         let policy = loaded?;

@@ -145,6 +145,9 @@ async fn the_daemons_socket_is_never_shown() {
     std::os::unix::fs::symlink(&directory, host.path("alias")).unwrap();
     let policy = host.policy().read(host.path("alias"));
     assert!(sandbox.run(&host.shell_under(policy, &check)).await.is_err());
+    // Where one of a known daemon comes, if there is none yet.
+    let error = sandbox.run(&host.shell_under(host.policy().read("/run"), &check)).await.unwrap_err();
+    assert!(error.to_string().contains(".sock"), "{error}");
     let hidden = host.policy().read(&directory).hide(socket());
     let output = sandbox.run(&host.shell_under(hidden, &check)).await.unwrap();
     assert_eq!(text(&output), "");

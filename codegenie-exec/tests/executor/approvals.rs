@@ -1,7 +1,7 @@
 //! Who is asked, over which channel, and what an approval is worth afterwards.
 
 use super::*;
-use codegenie_exec::{ApprovalQueue, GrantScope, Grants, Privileges, PromptApprover};
+use codegenie_exec::{ApprovalQueue, GrantScope, Grants, Privileges, PromptApprover, RevokeError};
 use std::io::{BufReader, Read, Write};
 
 /// Says yes for the session, and counts how often it was asked.
@@ -102,7 +102,12 @@ async fn grants_in_a_file_outlive_the_host_and_can_be_revoked() {
     second.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     assert_eq!(second.grants().list().len(), 1);
-    assert_eq!(second.grants().revoke_user("alice").unwrap(), 1);
+    assert_eq!(second.grants().revoke_user("alice", "carol", second.audit()).unwrap(), 1);
+    let event = world.audit.events().pop().unwrap();
+    assert_eq!((event.class, event.result), (EventClass::Approval, AuditResult::Success));
+    assert_eq!((event.actor.as_str(), event.action.as_str()), ("carol", "revoke grants"));
+    assert_eq!(event.resource, "user:alice");
+    assert_eq!(event.get_detail("ended"), Some(&AuditValue::from(1_u64)));
     assert!(second.execute(&world.token, &shell("unknown-tool a")).await.is_err());
     assert!(Grants::open(&path).unwrap().list().is_empty());
 
@@ -368,7 +373,7 @@ async fn a_grant_that_another_process_ended_holds_nowhere() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     // Another handle on the file, as another process has it.
     let other = Grants::open(&path).unwrap();
-    assert_eq!(other.revoke_user("alice").unwrap(), 1);
+    assert_eq!(other.revoke_user("alice", "carol", &world.audit).unwrap(), 1);
     assert_eq!(executor.grants().list().len(), 0);
     executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 2);
@@ -378,4 +383,56 @@ async fn a_grant_that_another_process_ended_holds_nowhere() {
     std::fs::write(&path, "nonsense").unwrap();
     executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
     assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn grants_end_also_where_that_cannot_be_recorded() {
+    let world = World::with_sink(Memory::new(|event| event.action == "revoke grants"));
+    let (asked, approver) = counting(GrantScope::User(Duration::from_secs(600)));
+    let executor = executor(&world, approver, Grants::in_memory());
+    executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    let error = executor.grants().revoke_user("alice", "carol", executor.audit()).unwrap_err();
+    assert!(matches!(&error, RevokeError::NotRecorded { ended: 1, .. }), "{error}");
+    executor.execute(&world.token, &shell("unknown-tool a")).await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+/// The path of the socket may be another's by now; this process is its own still.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn who_owns_the_path_of_the_socket_answers_nothing() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    const STRANGER: u32 = 65_534;
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return; // Only root can be somebody else, and give files away.
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let [path, moved] = ["approvals", "moved"].map(|name| directory.path().join(name));
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    std::fs::rename(&path, &moved).unwrap();
+    std::fs::write(&path, "").unwrap();
+    chown(&path, Some(STRANGER), Some(STRANGER)).unwrap();
+    for (path, mode) in [(directory.path(), 0o755), (&moved, 0o777)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let queue = ApprovalQueue::new(2);
+    let serving = tokio::spawn(async move { queue.serve(listener).await });
+    let asked = async |user: u32| {
+        let place = moved.clone();
+        // A thread of its own, which is that user to its end.
+        let thread = std::thread::spawn(move || {
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(user)).unwrap();
+            let mut stream = std::os::unix::net::UnixStream::connect(place).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            let _ = stream.write_all(b"\"list\"\n");
+            let mut answer = [0; 3];
+            // Whoever is turned away reads the end, or that the connection was reset.
+            let read = stream.read(&mut answer).unwrap_or(0);
+            String::from_utf8_lossy(&answer[..read]).into_owned()
+        });
+        tokio::task::spawn_blocking(move || thread.join().unwrap()).await.unwrap()
+    };
+    assert_eq!(asked(0).await, "[]\n");
+    assert_eq!(asked(STRANGER).await, "");
+    serving.abort();
 }

@@ -192,9 +192,19 @@ fn of_kernel(asked: &Value, profile: Option<&str>, made: &Value) -> Option<Strin
     difference("linux.resources", resources, at(linux, &["resources"]))
         .or_else(|| unless(is_empty(resources) || !is_empty(at(linux, &["cgroupsPath"])), "control groups"))
         .or_else(|| unless(is_empty(at(linux, &["devices"])), "devices that nobody asked for"))
+        .or_else(|| of_parameters(at(linux, &["sysctl"])))
         .or_else(|| names("maskedPaths", &MASKED))
         .or_else(|| names("readonlyPaths", &READ_ONLY))
         .or_else(|| of_seccomp(asked, profile, at(linux, &["seccomp"])))
+}
+
+/// Of the kernel's parameters, Podman's own default is known: a group may send echo requests, in the network namespace
+/// that is the container's.
+fn of_parameters(made: &Value) -> Option<String> {
+    let is_known = |(name, value): (&String, &Value)| name == "net.ipv4.ping_group_range" && *value == "0 0";
+    let extra = made.as_object().into_iter().flatten().find(|parameter| !is_known(*parameter));
+    let what = extra.map(|(name, _)| format!("the kernel parameter {name}, which nobody asked for"));
+    what.or_else(|| unless(is_empty(made) || made.is_object(), "linux.sysctl"))
 }
 
 fn of_seccomp(asked: &Value, profile: Option<&str>, made: &Value) -> Option<String> {
@@ -219,7 +229,12 @@ fn of_seccomp(asked: &Value, profile: Option<&str>, made: &Value) -> Option<Stri
     let same = |name: &str| at(&profile, &[name]) == at(made, &[name]);
     // Another process that decides in the kernel's place.
     let alone = is_empty(at(made, &["listenerPath"]));
-    unless(alone && same("defaultAction") && same("architectures") && rules(&profile) == rules(made), what)
+    // Flags log less, or allow speculation that the kernel's defence against it forbids.
+    let plain = is_empty(at(made, &["flags"])) && same("defaultErrnoRet");
+    unless(
+        alone && plain && same("defaultAction") && same("architectures") && rules(&profile) == rules(made),
+        what,
+    )
 }
 
 fn of_mounts(asked: &Value, told: &Value, made: &Value) -> Option<String> {

@@ -87,6 +87,8 @@ fn with(mut value: Value, place: &str, other: Value) -> Value {
 #[test]
 fn what_was_asked_for_is_taken() {
     verify(&asked(), Some(PROFILE), &told(), &made()).unwrap();
+    let default = with(made(), "/linux/sysctl", json!({ "net.ipv4.ping_group_range": "0 0" }));
+    verify(&asked(), Some(PROFILE), &told(), &default).unwrap();
 }
 
 #[test]
@@ -126,6 +128,12 @@ fn what_the_runtime_was_told_otherwise_is_refused() {
         ("/linux/seccomp", Value::Null),
         ("/linux/seccomp/defaultAction", json!("SCMP_ACT_LOG")),
         ("/linux/seccomp/architectures/-", json!("SCMP_ARCH_X32")),
+        ("/linux/seccomp/flags", json!(["SECCOMP_FILTER_FLAG_SPEC_ALLOW"])),
+        ("/linux/seccomp/defaultErrnoRet", json!(38)),
+        ("/linux/seccomp/listenerPath", json!("/run/listener")),
+        ("/linux/sysctl", json!({ "kernel.msgmax": "65536" })),
+        ("/linux/sysctl", json!({ "net.ipv4.ping_group_range": "0 2147483647" })),
+        ("/linux/sysctl", json!("kernel.msgmax")),
         ("/linux/seccomp/syscalls/0/errnoRet", json!(2)),
         ("/linux/seccomp/syscalls/1/args", json!([])),
         ("/linux/seccomp/syscalls/-", json!({ "names": ["ptrace"], "action": "SCMP_ACT_ALLOW" })),
