@@ -4,6 +4,7 @@ mod arguments;
 mod arithmetic;
 mod class;
 mod context;
+mod deceptive;
 #[cfg(feature = "edit")]
 mod file;
 mod foreign;
@@ -21,16 +22,18 @@ mod reload;
 mod secrets;
 mod shape;
 mod shell;
+mod verdict;
 mod word;
 
 pub use class::Class;
-pub use judge::{Decision, Judgement, Verdict};
+
 pub use lint::PolicyLint;
 pub use permissions::Permissions;
 pub use policy::{
     ApprovalPolicy, CommandPolicy, CommandRule, PolicyFileError, PolicyProfile, SandboxMode, UnknownCommand,
 };
 pub use reload::PolicyFile;
+pub use verdict::{Decision, Judgement, Verdict};
 
 #[cfg(feature = "edit")]
 pub(crate) use file::judge_edit;

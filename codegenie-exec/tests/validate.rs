@@ -33,6 +33,8 @@ mod parsed;
 mod secrets;
 #[path = "validate/told.rs"]
 mod told;
+#[path = "validate/within.rs"]
+mod within;
 
 fn judge(policy: &CommandPolicy, text: &str) -> Result<Verdict, ParseError> {
     policy.judge(&CommandRequest::shell(text))
@@ -136,7 +138,7 @@ fn what_is_not_known_is_asked() {
         "default",
         &["./ls", "unknown-program", "unknown-program --version", "/opt/ls"],
     );
-    assert_asked(&["make", "python3 x.py", "eval ls", "exec ls", "alias ls=rm; ls", ". x", "cargo build"]);
+    assert_asked(&["make", "python3 x.py", "alias ls=rm; ls", ". x", "cargo build"]);
     assert_asked(&["env rm x", "xargs rm", "sh -c 'rm x'", "rm x", "git push", "npm test", "curl x"]);
     assert_all(Decision::Ask, "program", &["$x", "$'ls'", "$\"ls\"", "l?", "{ls,-l}", "~/ls", "*"]);
 }

@@ -42,11 +42,28 @@ pub(super) struct Program {
     pub(super) project: bool,
     /// For a wrapper: how many operands of its own come before the command.
     pub(super) skip: usize,
+    /// After so many operands of its own comes a command, which it runs elsewhere or in another way.
+    pub(super) command: Option<Within>,
+    /// With at most so many operands its input holds command lines.
+    pub(super) lines: Option<usize>,
+    /// The shell itself runs its command lines: they may change what follows.
+    pub(super) here: bool,
+    /// It connects to other machines, whatever else it does.
+    pub(super) connects: bool,
     pub(super) operands: Option<Role>,
     pub(super) last: Option<Role>,
     pub(super) nth: Vec<(usize, Role)>,
     pub(super) language: Option<Language>,
     pub(super) subcommands: Vec<(&'static str, Program)>,
+}
+
+/// A command within the operands of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Within {
+    /// How many operands come before it.
+    pub(super) after: usize,
+    /// Its words are joined to a line for a shell.
+    pub(super) joined: bool,
 }
 
 /// What a line of the table says of a use.
@@ -124,6 +141,10 @@ impl Program {
             most: usize::MAX,
             least: 0,
             skip: 0,
+            command: None,
+            lines: None,
+            here: false,
+            connects: false,
             operands: None,
             last: None,
             nth: Vec::new(),
@@ -173,15 +194,19 @@ pub(super) fn program(name: &str) -> Option<&'static Program> {
 /// Whether a program may run what its arguments name: one that is not known may.
 pub(crate) fn may_run_others(name: &str) -> bool {
     /// Whose effect in the tables is another, and which run commands all the same.
-    const ALSO: &[&str] = &["chrt", "taskset", "fd", "fdfind", "ssh", "rsh"];
+    const ALSO: &[&str] = &["chrt", "taskset", "fd", "fdfind"];
     let runs = |program: &Program| {
         let by_option = || program.options.iter().any(|(_, role)| matches!(role, Role::Command));
+        let within = program.here
+            || program.command.is_some()
+            || program.subcommands.iter().any(|(_, subcommand)| subcommand.command.is_some());
         matches!(
             program.effect,
             Effect::Wraps
                 | Effect::Joins
                 | Effect::Is(Class::Unknown | Class::ExecutesCode | Class::Escalates)
         ) || program.language == Some(Language::Find)
+            || within
             || by_option()
     };
     ALSO.contains(&name) || program(name).is_none_or(runs)
@@ -240,6 +265,8 @@ fn entry(line: &'static str) -> Result<(&'static str, Program), &'static str> {
             "discovery" => program.discovery = true,
             "bundled" => program.bundled = true,
             "project" => program.project = true,
+            "here" => program.here = true,
+            "connects" => program.connects = true,
             "lang:awk" => program.language = Some(Language::Awk),
             "lang:find" => program.language = Some(Language::Find),
             "lang:jq" => program.language = Some(Language::Jq),
@@ -262,6 +289,18 @@ fn attribute(program: &mut Program, word: &'static str) -> Result<(), &'static s
     }
     if let Some(skip) = word.strip_prefix("skip=") {
         program.skip = number(skip)?;
+        return Ok(());
+    }
+    if let Some(after) = word.strip_prefix("command=") {
+        program.command = Some(Within { after: number(after)?, joined: false });
+        return Ok(());
+    }
+    if let Some(after) = word.strip_prefix("line=") {
+        program.command = Some(Within { after: number(after)?, joined: true });
+        return Ok(());
+    }
+    if let Some(most) = word.strip_prefix("lines<=") {
+        program.lines = Some(number(most)?);
         return Ok(());
     }
     let (what, name) = word.rsplit_once(':').ok_or("an attribute is not understood")?;

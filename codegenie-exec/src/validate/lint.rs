@@ -1,8 +1,8 @@
 //! Rules that can never decide anything, named before somebody relies on them.
 
-use super::judge::Decision;
 use super::permissions::{self, Tool};
 use super::policy::CommandPolicy;
+use super::verdict::Decision;
 use std::fmt;
 
 /// A rule that has no effect, or another one than it seems to have.

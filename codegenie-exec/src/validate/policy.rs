@@ -1,10 +1,10 @@
 //! The host's own rules about commands, as a value and as a file.
 
 use super::class::Class;
-use super::judge::Decision;
 use super::knowledge;
 use super::permissions::Permissions;
 use super::shell;
+use super::verdict::Decision;
 use crate::command::{CommandLine, Word};
 use codegenie_security::{AuditEvent, AuditResult, AuditSink, EventClass, ThreatLevel};
 use std::collections::BTreeMap;

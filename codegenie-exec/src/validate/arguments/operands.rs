@@ -30,10 +30,12 @@ impl<'a> Reader<'a, '_> {
             Role::Plus => {
                 self.found(Class::WritesOutside, format!("{}: it changes the system", word.as_written()));
             }
-            Role::Command => match word.literal() {
-                Some(text) => self.runs.push(Run::Text(text)),
-                None => self.found(Class::ExecutesCode, "its command is not known before it runs"),
-            },
+            Role::Command => {
+                if word.literal().is_none() {
+                    self.found(Class::ExecutesCode, "its command is not known before it runs");
+                }
+                self.runs.push(Run::Text(word.as_line()));
+            }
             Role::Is(class) => {
                 self.found(class, format!("operand {number}, {}: {}", word.as_written(), class.described()))
             }
@@ -52,6 +54,10 @@ impl<'a> Reader<'a, '_> {
             // A pattern is as many words as it finds files.
             let several = operands.len() > 1 || is_a_pattern(word);
             let last = (at + 1 == operands.len() && several).then_some(listed.last).flatten();
+            // `trap - EXIT`, `trap EXIT`
+            if listed.here && (operands.len() == 1 || word.literal() == Some("-")) {
+                continue;
+            }
             let nth = listed.nth.iter().find(|(number, _)| *number == at + 1).map(|(_, role)| *role);
             if let Some(role) = nth.or(last).or(listed.operands) {
                 self.operand(at + 1, word, role);
@@ -146,7 +152,7 @@ impl<'a> Reader<'a, '_> {
                 .into_iter()
                 .for_each(|(class, why)| self.found(class, why));
         }
-        let mut remote = self.remote;
+        let mut remote = self.remote || (!self.reads && self.chain.iter().any(|program| program.connects));
         let discovery = self.chain.iter().any(|program| program.discovery);
         let harmless = matches!(
             program.effect,
@@ -203,7 +209,16 @@ impl<'a> Reader<'a, '_> {
             Some((worst, why)) if worst > class => (worst, why),
             _ => (class, reason),
         };
-        Use { class, reason, name: self.name, remote, runs: self.runs, assignments: self.assignments }
+        Use {
+            class,
+            reason,
+            name: self.name,
+            remote,
+            runs: self.runs,
+            here: self.first.here,
+            reads_lines: false,
+            assignments: self.assignments,
+        }
     }
 }
 

@@ -242,15 +242,18 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Command) => {
-                match (attached, next.and_then(Word::literal)) {
-                    (None, Some(text)) => {
-                        self.reads = true;
-                        self.runs.push(Run::Text(text));
-                    }
-                    _ => self.found(
+                let known = attached.is_none() && next.is_some_and(|word| word.literal().is_some());
+                match known {
+                    true => self.reads = true,
+                    false => self.found(
                         Class::ExecutesCode,
                         format!("{name}: the command is not known before it runs"),
                     ),
+                }
+                match (attached, next) {
+                    (None, Some(word)) => self.runs.push(Run::Text(word.as_line())),
+                    (Some(Value::Attached(text)), _) => self.runs.push(Run::Joined(text.to_owned())),
+                    (None, None) => {}
                 }
                 takes_next
             }
