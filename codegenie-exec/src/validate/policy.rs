@@ -445,7 +445,7 @@ fn stricter(strictest: Matched, other: Matched) -> Matched {
 
 /// The words without options before a subcommand, which may take the word after them for their values. `None`: there are more
 /// of them than are looked at.
-fn without_leading_options(words: &[Word]) -> Option<Vec<Vec<Word>>> {
+pub(super) fn without_leading_options(words: &[Word]) -> Option<Vec<Vec<Word>>> {
     const MOST: usize = 64;
     let known = words
         .first()
