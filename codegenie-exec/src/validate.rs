@@ -17,6 +17,7 @@ mod permissions;
 mod place;
 mod policy;
 mod programs;
+mod project_secrets;
 mod reach;
 mod reload;
 mod secrets;

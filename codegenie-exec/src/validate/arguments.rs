@@ -1,8 +1,11 @@
 //! What one use of a known program does: its options and operands against the table.
 
 mod derived;
+mod directory;
+mod mode;
 mod operands;
 mod options;
+mod secrets;
 mod suspicious;
 mod within;
 mod wrapper;
@@ -61,6 +64,8 @@ struct Reader<'a, 'c> {
     scripted: bool,
     /// Its operands are changed where they are.
     in_place: bool,
+    /// What it copies has the permissions that it had.
+    keeps: bool,
     /// Its operands are patterns of what is listed.
     lists: bool,
     /// Where it is told to work.
@@ -95,6 +100,7 @@ pub(super) fn examine<'a>(
         remote: false,
         scripted: false,
         in_place: false,
+        keeps: false,
         lists: false,
         directory: None,
         secret: None,

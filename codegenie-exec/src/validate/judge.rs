@@ -290,6 +290,7 @@ impl Judge<'_> {
             // A shell connects to the network where it reads certain names.
             let class = match self.context.known_texts(&redirect.target) {
                 _ if self.context.sensitive(&redirect.target).is_some() => Class::Escalates,
+                _ if self.context.kept_secret(&redirect.target).is_some() => Class::Escalates,
                 Some(paths) if paths.iter().any(|path| place::sensitive(path).is_some()) => Class::Escalates,
                 Some(paths) if paths.iter().all(|path| is_a_file(path)) => Class::ReadOnly,
                 _ => Class::Unknown,

@@ -102,6 +102,8 @@ pub(super) enum Role {
     Directory,
     /// It is the permissions of what is made.
     Mode,
+    /// What is copied keeps its permissions.
+    Keeps,
     /// It is the beginning of the names of files that are written.
     Prefix,
     /// What the operands name is listed: any number of them.
@@ -356,6 +358,7 @@ fn role(name: &str) -> Option<Role> {
         "inplace" => Role::InPlace,
         "dir" => Role::Directory,
         "mode" => Role::Mode,
+        "keeps" => Role::Keeps,
         "prefix" => Role::Prefix,
         "lists" => Role::Lists,
         "reads" => Role::Reads,

@@ -12,6 +12,7 @@ impl<'a> Reader<'a, '_> {
     fn operand(&mut self, number: usize, word: &'a Word, role: Role) {
         match role {
             Role::Flag
+            | Role::Keeps
             | Role::Lists
             | Role::Value
             | Role::Reads
@@ -49,15 +50,14 @@ impl<'a> Reader<'a, '_> {
             self.chain.iter().rev().copied().find(|program| {
                 program.operands.is_some() || program.last.is_some() || !program.nth.is_empty()
             });
+        if listed.is_some_and(|listed| listed.here) {
+            self.trapped(&operands);
+        }
         for (at, word) in operands.iter().copied().enumerate() {
             let Some(listed) = listed else { break };
             // A pattern is as many words as it finds files.
             let several = operands.len() > 1 || is_a_pattern(word);
             let last = (at + 1 == operands.len() && several).then_some(listed.last).flatten();
-            // `trap - EXIT`, `trap EXIT`
-            if listed.here && (operands.len() == 1 || word.literal() == Some("-")) {
-                continue;
-            }
             let nth = listed.nth.iter().find(|(number, _)| *number == at + 1).map(|(_, role)| *role);
             if let Some(role) = nth.or(last).or(listed.operands) {
                 self.operand(at + 1, word, role);
@@ -76,6 +76,7 @@ impl<'a> Reader<'a, '_> {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }
         }
+        self.shown_secrets(&operands);
         // Many a reader of files also reads what another machine serves.
         let read = matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote)
             && !program.any
@@ -140,6 +141,8 @@ impl<'a> Reader<'a, '_> {
             self.found(Class::ExecutesCode, "without operands it takes commands from its input");
         }
         self.derived(&operands);
+        self.works(&operands);
+        self.kept(&operands);
         let script = usize::from(program.language.is_some() && !self.scripted);
         if self.in_place {
             for word in operands.iter().skip(script) {

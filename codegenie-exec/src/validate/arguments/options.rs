@@ -46,7 +46,9 @@ impl<'a> Reader<'a, '_> {
             let role = self.exact_role(&option);
             let takes = !matches!(
                 role,
-                None | Some(Role::Flag | Role::Lists | Role::Reads | Role::Remote | Role::InPlace)
+                None | Some(
+                    Role::Flag | Role::Keeps | Role::Lists | Role::Reads | Role::Remote | Role::InPlace
+                )
             );
             if role == Some(Role::InPlace) && !rest.is_empty() {
                 // `-i.bak`: the rest is how the copy's name ends.
@@ -71,7 +73,10 @@ impl<'a> Reader<'a, '_> {
     fn long_with_one_dash(&mut self, letters: &str) {
         let takes = |letter: char| {
             let role = self.exact_role(&format!("-{letter}"));
-            (role.is_some(), !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote)))
+            (
+                role.is_some(),
+                !matches!(role, None | Some(Role::Flag | Role::Keeps | Role::Reads | Role::Remote)),
+            )
         };
         let mut unknown = false;
         for letter in letters.chars() {
@@ -149,6 +154,10 @@ impl<'a> Reader<'a, '_> {
                 false
             }
             Some(Role::Flag) => false,
+            Some(Role::Keeps) => {
+                self.keeps(name, attached);
+                false
+            }
             Some(Role::Lists) => {
                 self.lists = true;
                 false

@@ -25,6 +25,23 @@ impl<'a> Reader<'a, '_> {
         self.runs.push(Run::Joined(words.iter().map(Word::as_line).collect::<Vec<_>>().join(" ")));
     }
 
+    /// The signals for which the shell runs a line later. Without a line it changes what they do.
+    pub(super) fn trapped(&mut self, operands: &[&'a Word]) {
+        /// Once, when the command ends or is ended: not with every command, as for DEBUG.
+        const ENDS: &[&str] = &["EXIT", "INT", "TERM", "HUP", "QUIT", "0", "1", "2", "3", "15"];
+        let Some((line, signals)) = operands.split_first() else { return };
+        if signals.is_empty() || matches!(line.literal(), Some("" | "-")) {
+            return self.found(Class::Unknown, "changes what signals do");
+        }
+        let ends = |word: &&Word| {
+            word.literal().is_some_and(|name| ENDS.contains(&name.strip_prefix("SIG").unwrap_or(name)))
+        };
+        if let Some(signal) = signals.iter().copied().find(|word| !ends(word)) {
+            let why = format!("{}: how often it runs its line is not known", signal.as_written());
+            self.found(Class::ExecutesCode, why);
+        }
+    }
+
     /// Whether its standard input holds command lines.
     pub(super) fn reads_lines(&self, arguments: &[Word]) -> bool {
         let Some(most) = self.current().lines else { return false };
