@@ -309,6 +309,7 @@ impl<'a> Reader<'a, '_> {
 
     fn is_option(&self, word: &Word) -> bool {
         !self.ended
+            && !(self.current().ordered && !self.operands.is_empty())
             && word.literal().is_some_and(|text| {
                 text.len() > 1
                     && (text.starts_with('-')

@@ -68,7 +68,13 @@ impl Context<'_> {
 
     /// Whether a word may name a file in which a project keeps secrets: itself, or what follows an option or a revision.
     pub(super) fn kept_secret(&self, word: &Word) -> Option<&'static str> {
-        self.reach.texts(word).iter().find_map(|text| shape::values(text).find_map(project_secrets::kept_in))
+        match word {
+            Word::Literal(text) => project_secrets::named_in(text),
+            Word::Dynamic(_) => {
+                let texts = self.reach.texts(word);
+                texts.iter().find_map(|text| shape::values(text).find_map(project_secrets::kept_in))
+            }
+        }
     }
 
     /// The texts that a word becomes, where every variable in it has a known value.

@@ -17,6 +17,7 @@ const TABLES: &[(&str, &str)] = &[
     ("packages", include_str!("knowledge/packages.table")),
     ("vcs", include_str!("knowledge/vcs.table")),
     ("develop", include_str!("knowledge/develop.table")),
+    ("inspect", include_str!("knowledge/inspect.table")),
     ("services", include_str!("knowledge/services.table")),
     ("tail", include_str!("knowledge/tail.table")),
 ];
@@ -40,6 +41,8 @@ pub(super) struct Program {
     pub(super) bundled: bool,
     /// It runs files of the project whatever it is told, so that asking for its version runs them too.
     pub(super) project: bool,
+    /// What follows the first operand is that one's: no options.
+    pub(super) ordered: bool,
     /// For a wrapper: how many operands of its own come before the command.
     pub(super) skip: usize,
     /// After so many operands of its own comes a command, which it runs elsewhere or in another way.
@@ -139,6 +142,7 @@ impl Program {
             discovery: false,
             bundled: false,
             project: false,
+            ordered: false,
             options: Vec::new(),
             most: usize::MAX,
             least: 0,
@@ -267,6 +271,7 @@ fn entry(line: &'static str) -> Result<(&'static str, Program), &'static str> {
             "discovery" => program.discovery = true,
             "bundled" => program.bundled = true,
             "project" => program.project = true,
+            "ordered" => program.ordered = true,
             "here" => program.here = true,
             "connects" => program.connects = true,
             "lang:awk" => program.language = Some(Language::Awk),

@@ -53,6 +53,15 @@ pub(super) fn kept_in(path: &[Piece]) -> Option<&'static str> {
     (is_secret(&text) || hidden()).then_some(WHY)
 }
 
+/// The same for a text that is known: itself, or what follows an option or a revision.
+pub(super) fn named_in(text: &str) -> Option<&'static str> {
+    // Each of them has a dot in its name.
+    let name = text.rsplit('/').next().filter(|name| name.contains('.'))?.to_ascii_lowercase();
+    let after = name.rsplit(['=', ':', '@']).next().unwrap_or_default();
+    let attached = name.strip_prefix('-').and_then(|rest| rest.get(1..)).unwrap_or_default();
+    [name.as_str(), after, attached].into_iter().any(is_secret).then_some(WHY)
+}
+
 fn is_secret(name: &str) -> bool {
     if name.contains(char::is_whitespace) {
         return false;

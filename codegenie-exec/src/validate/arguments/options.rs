@@ -168,6 +168,7 @@ impl<'a> Reader<'a, '_> {
                     (None, next) => next.map(Word::as_written),
                 };
                 self.told(text.unwrap_or_default());
+                self.read_by_option(name, text.unwrap_or_default());
                 takes_next
             }
             Some(Role::Name) => {

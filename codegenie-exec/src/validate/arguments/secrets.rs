@@ -4,6 +4,7 @@ use super::Reader;
 use crate::command::Word;
 use crate::validate::class::Class;
 use crate::validate::knowledge::Role;
+use crate::validate::project_secrets::named_in;
 
 /// They tell that a file is there, or what it is called.
 const NAMES_ONLY: &[&str] = &[
@@ -36,7 +37,18 @@ const NAMES_ONLY: &[&str] = &[
 /// Their first operand is mostly a pattern.
 const SEARCH: &[&str] = &["grep", "egrep", "fgrep", "zgrep", "rg", "ag", "ack", "ugrep", "git grep"];
 
+/// Options whose values are files that are read.
+const FILES: &[&str] =
+    &["-in", "--infile", "-i", "--input", "-f", "--file", "--env-file", "--from-file", "--to-file", "-T"];
+
 impl<'a> Reader<'a, '_> {
+    /// A file that an option names.
+    pub(super) fn read_by_option(&mut self, name: &str, text: &str) {
+        if let Some(what) = named_in(text).filter(|_| FILES.contains(&name)) {
+            self.found(Class::Escalates, format!("{text}: {what}"));
+        }
+    }
+
     pub(super) fn shown_secrets(&mut self, operands: &[&'a Word]) {
         if NAMES_ONLY.contains(&self.name.as_str()) {
             return;
