@@ -8,6 +8,7 @@ mod deceptive;
 #[cfg(feature = "edit")]
 mod file;
 mod foreign;
+mod inputs;
 mod judge;
 mod knowledge;
 mod languages;

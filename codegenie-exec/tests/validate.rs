@@ -637,6 +637,17 @@ fn hostile_text_ends() {
         "if (",
         "@(",
         "cat <<E\nE\n",
+        "sh<<<a;",
+        "sh<<E\nE\n",
+        "echo a|sh|",
+        "echo a|cat|",
+        "cat<<<a|",
+        "eval ",
+        "exec ",
+        "trap ",
+        "env sh -c ",
+        "ssh a ",
+        "sh <(echo ",
     ]
     .map(many)
     .into();
@@ -654,6 +665,8 @@ fn hostile_text_ends() {
         ("[[ ( ", " ) ]]"),
         ("${a[", "]}"),
         ("`", "`"),
+        ("{ sh; ", "; } <<<a;"),
+        ("bash <(echo ", ")"),
     ];
     texts.extend(pairs.map(|(open, close)| nested(open, close)));
     // Deeper than some limit, and short; and right below every limit at once.
@@ -676,14 +689,26 @@ fn hostile_text_ends() {
     texts.extend(here.map(Into::into));
 
     // What a thread has by default.
+    let (begins, begun) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
         for text in texts {
+            let start: String = text.chars().take(20).collect();
+            begins.send(start.clone()).unwrap();
             if let Err(error) = judge(&CommandPolicy::default(), &text) {
-                let start: String = text.chars().take(20).collect();
                 assert!(!error.to_string().contains("gave up"), "the parser panics at {start:?}");
             }
         }
     });
+    // Each takes a fraction of a second. What takes more than linear time takes hours.
+    const WATCHDOG: std::time::Duration = std::time::Duration::from_secs(120);
+    let mut last = String::new();
+    loop {
+        match begun.recv_timeout(WATCHDOG) {
+            Ok(start) => last = start,
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("does not end: {last:?}"),
+        }
+    }
     thread.unwrap().join().unwrap();
 }
 

@@ -4,6 +4,7 @@ use super::arguments::{self, Run};
 use super::class::Class;
 use super::context::Context;
 use super::deceptive::deceptive_character;
+use super::inputs::Inputs;
 use super::knowledge;
 use super::permissions::Permissions;
 use super::place::{self, Place};
@@ -83,7 +84,7 @@ struct Judge<'c> {
 
 /// What counts of a command within another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Counts {
+pub(super) enum Counts {
     /// What the host's rules say of it. By a rule, the outer one is allowed.
     Rules,
     Everything,
@@ -143,7 +144,7 @@ impl Judge<'_> {
     }
 
     fn commands(&mut self, parsed: &ParsedCommand, depth: usize) {
-        let mut judged = vec![None; parsed.inputs.len()];
+        let mut inputs = Inputs::new(&parsed.inputs);
         let mut wants = None;
         for (at, command) in parsed.commands.iter().enumerate() {
             let before = self.parts.len();
@@ -153,18 +154,14 @@ impl Judge<'_> {
             if self.parts.len() == before {
                 self.add("", Decision::Allow, Class::ReadOnly, "nothing", "runs no program", depth);
             }
-            if let Some(counts) = self.reads_lines {
-                let inputs = parsed.inputs.iter().zip(&mut judged);
-                let mut own = inputs.filter(|(input, _)| input.readers.contains(&at)).peekable();
-                // Without one of its own it reads what is given to the command that it stands in.
-                wants = wants.max(own.peek().is_none().then_some(counts));
-                for (input, judged) in own {
-                    if *judged < Some(counts) {
-                        *judged = Some(counts);
-                        let line = Run::Text(input.text.as_line());
-                        self.runs(vec![line], false, counts, depth + 1);
-                    }
-                }
+            let given = inputs.reach(at);
+            let Some(counts) = self.reads_lines else { continue };
+            if !given {
+                // It reads what is given to the command that it stands in.
+                wants = wants.max(Some(counts));
+            }
+            for text in inputs.take(at, counts) {
+                self.runs(vec![Run::Text(text.as_line())], false, counts, depth + 1);
             }
         }
         self.reads_lines = wants;

@@ -22,10 +22,10 @@ impl Tree {
     /// What the commands from `first` on print, as far as they only repeat what they are given.
     pub(super) fn printed(&self, first: usize) -> Vec<Word> {
         let commands = self.commands.iter().enumerate().skip(first);
-        commands.flat_map(|(at, command)| self.printed_by(at, command)).collect()
+        commands.flat_map(|(at, command)| self.printed_by(at, command, first)).collect()
     }
 
-    fn printed_by(&self, at: usize, command: &SimpleCommand) -> Vec<Word> {
+    fn printed_by(&self, at: usize, command: &SimpleCommand, first: usize) -> Vec<Word> {
         let arguments = command.words.get(1..).unwrap_or_default();
         let texts = || arguments.iter().map(|word| word.as_line().to_owned()).collect::<Vec<_>>();
         match command.words.first().and_then(Word::literal).map(name) {
@@ -43,7 +43,9 @@ impl Tree {
                 shown.into_iter().map(Word::Literal).collect()
             }
             Some("cat" | "tee") => {
-                let own = self.inputs.iter().filter(|input| input.readers == (at..at + 1));
+                // Those of what came before stand before them.
+                let latest = self.inputs.iter().rev().take_while(|input| input.readers.start >= first);
+                let own = latest.filter(|input| input.readers == (at..at + 1));
                 own.map(|input| input.text.clone()).collect()
             }
             _ => Vec::new(),
