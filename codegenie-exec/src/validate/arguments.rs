@@ -309,7 +309,7 @@ impl<'a> Reader<'a, '_> {
 
     fn is_option(&self, word: &Word) -> bool {
         !self.ended
-            && !(self.current().ordered && !self.operands.is_empty())
+            && (self.operands.is_empty() || !self.current().ordered)
             && word.literal().is_some_and(|text| {
                 text.len() > 1
                     && (text.starts_with('-')

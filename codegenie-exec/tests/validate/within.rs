@@ -99,6 +99,15 @@ fn what_is_run_elsewhere_is_denied_in_turn() {
             "fakeroot rm -rf x",
             "systemd-run --user rm -rf x",
             "proxychains rm -rf x",
+            "parallel rm -rf ::: x",
+            "parallel -j 2 rm -rf {} ::: x",
+            "echo rm -rf x | parallel",
+            "hyperfine -w 3 ls 'rm -rf x'",
+            "git submodule foreach 'rm -rf x'",
+            "git bisect run rm -rf x",
+            "poetry run rm -rf x",
+            "uv run -p 3.12 git push",
+            "bundle exec rm -rf x",
         ],
     );
     // What nobody's rule names is asked about, as before.

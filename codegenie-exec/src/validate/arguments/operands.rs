@@ -132,6 +132,12 @@ impl<'a> Reader<'a, '_> {
                 format!("{}: it may be an option of {}", word.as_written(), self.name),
             );
         }
+        // Some read further options from a file that is named so.
+        let listed_in = |word: &&&Word| word.as_written().starts_with('@');
+        let alone = self.chain.len() == 1 && program.strict && !program.any;
+        if let Some(word) = operands.iter().find(listed_in).filter(|_| alone) {
+            self.found(Class::Unknown, format!("{}: it may be a file of options", word.as_written()));
+        }
         let many = program.most != usize::MAX && operands.iter().copied().any(is_a_pattern);
         if !self.lists && (many || operands.len() > program.most) {
             self.found(Class::Unknown, format!("more than {} operands", program.most));
