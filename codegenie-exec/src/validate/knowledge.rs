@@ -5,7 +5,7 @@
 
 use super::class::Class;
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 const TABLES: &[(&str, &str)] = &[
     ("core", include_str!("knowledge/core.table")),
@@ -57,7 +57,7 @@ pub(super) struct Program {
     pub(super) last: Option<Role>,
     pub(super) nth: Vec<(usize, Role)>,
     pub(super) language: Option<Language>,
-    pub(super) subcommands: Vec<(&'static str, Program)>,
+    pub(super) subcommands: Vec<(&'static str, Arc<Program>)>,
 }
 
 /// A command within the operands of another.
@@ -166,7 +166,7 @@ impl Program {
             let patterns = self.subcommands.iter().filter(|(pattern, _)| matches(pattern, name));
             patterns.max_by_key(|(pattern, _)| pattern.len())
         };
-        exact.or_else(matching).map(|(_, program)| program)
+        exact.or_else(matching).map(|(_, program)| program.as_ref())
     }
 }
 
@@ -181,7 +181,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// What is known of a program.
 pub(super) fn program(name: &str) -> Option<&'static Program> {
-    static KNOWN: OnceLock<HashMap<&'static str, Program>> = OnceLock::new();
+    static KNOWN: OnceLock<HashMap<&'static str, Arc<Program>>> = OnceLock::new();
     KNOWN
         .get_or_init(|| {
             let mut known = HashMap::new();
@@ -195,6 +195,7 @@ pub(super) fn program(name: &str) -> Option<&'static Program> {
             known
         })
         .get(name)
+        .map(AsRef::as_ref)
 }
 
 /// Whether a program may run what its arguments name: one that is not known may.
@@ -219,7 +220,7 @@ pub(crate) fn may_run_others(name: &str) -> bool {
 }
 
 /// Reads a table, and tells of every line that is not understood.
-fn read(text: &'static str, problem: &mut dyn FnMut(String)) -> Vec<(&'static str, Program)> {
+fn read(text: &'static str, problem: &mut dyn FnMut(String)) -> Vec<(&'static str, Arc<Program>)> {
     let lines: Vec<(usize, usize, &'static str)> = text
         .lines()
         .enumerate()
@@ -235,7 +236,7 @@ fn read(text: &'static str, problem: &mut dyn FnMut(String)) -> Vec<(&'static st
 fn level(
     rest: &mut &[(usize, usize, &'static str)],
     indent: usize,
-    into: &mut Vec<(&'static str, Program)>,
+    into: &mut Vec<(&'static str, Arc<Program>)>,
     problem: &mut dyn FnMut(String),
 ) {
     while let Some(((number, depth, line), after)) = rest.split_first() {
@@ -249,8 +250,9 @@ fn level(
         match read {
             Ok((names, mut program)) => {
                 program.subcommands = subcommands;
+                let program = Arc::new(program);
                 for name in names.split(',') {
-                    into.push((name, program.clone()));
+                    into.push((name, Arc::clone(&program)));
                 }
             }
             Err(why) => problem(format!("line {number}: {why}: {line}")),
