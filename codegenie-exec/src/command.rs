@@ -1,6 +1,7 @@
 //! A command as an agent asks for it, and as it was understood.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// What an agent asks to run.
@@ -103,11 +104,30 @@ pub struct ParsedCommand {
     pub bound: BTreeSet<String>,
     /// Every word that a variable is given. A value that is not known stands there as a computed word.
     pub values: BTreeMap<String, Vec<Word>>,
+    /// Texts in it that some of its commands read from their standard input.
+    pub inputs: Vec<InputText>,
     /// Constructs that were recognized but are not followed, each in a few words. Not empty: the
     /// decision is never "allow".
     pub opaque: Vec<String>,
     /// Whether it takes a shell to run it.
     pub needs_shell: bool,
+}
+
+/// A text in a command that commands of it read from their standard input: a here-document, a here-string, or what
+/// an `echo` in the pipeline prints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InputText {
+    /// The text.
+    pub text: Word,
+    /// Which of the [commands](ParsedCommand::commands) may read it.
+    pub readers: Range<usize>,
+}
+
+impl InputText {
+    pub(crate) const fn new(text: Word, readers: Range<usize>) -> Self {
+        Self { text, readers }
+    }
 }
 
 /// One program, or builtin, with its arguments.
@@ -180,6 +200,16 @@ impl Word {
         match self {
             Self::Literal(text) => Some(text),
             Self::Dynamic(_) => None,
+        }
+    }
+
+    /// The word as a line of commands: what the shell puts into it stands there as it was written.
+    pub(crate) fn as_line(&self) -> &str {
+        let written = self.as_written();
+        let quoted = written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        match (self, quoted) {
+            (Self::Dynamic(_), Some(inside)) if !inside.contains(['"', '\\', '`']) => inside,
+            _ => written,
         }
     }
 

@@ -4,9 +4,11 @@ mod arguments;
 mod arithmetic;
 mod class;
 mod context;
+mod deceptive;
 #[cfg(feature = "edit")]
 mod file;
 mod foreign;
+mod inputs;
 mod judge;
 mod knowledge;
 mod languages;
@@ -17,21 +19,24 @@ mod place;
 mod policy;
 mod portable;
 mod programs;
+mod project_secrets;
 mod reach;
 mod reload;
 mod secrets;
 mod shape;
 mod shell;
+mod verdict;
 mod word;
 
 pub use class::Class;
-pub use judge::{Decision, Judgement, Verdict};
+
 pub use lint::PolicyLint;
 pub use permissions::Permissions;
 pub use policy::{
     ApprovalPolicy, CommandPolicy, CommandRule, PolicyFileError, PolicyProfile, SandboxMode, UnknownCommand,
 };
 pub use reload::PolicyFile;
+pub use verdict::{Decision, Judgement, Verdict};
 
 #[cfg(feature = "edit")]
 pub(crate) use file::judge_edit;

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     include_str!("../src/validate/knowledge/core.table"),
     include_str!("../src/validate/knowledge/text.table"),
     include_str!("../src/validate/knowledge/files.table"),
@@ -33,6 +33,7 @@ const TABLES: [&str; 11] = [
     include_str!("../src/validate/knowledge/packages.table"),
     include_str!("../src/validate/knowledge/vcs.table"),
     include_str!("../src/validate/knowledge/develop.table"),
+    include_str!("../src/validate/knowledge/inspect.table"),
     include_str!("../src/validate/knowledge/services.table"),
     include_str!("../src/validate/knowledge/tail.table"),
 ];
@@ -97,8 +98,8 @@ const OPERANDS: [&str; 16] = [
     "a.txt b.csv new.txt",
 ];
 
-/// What stands around a command: directories, variables, loops, input and output.
-const AROUND: [&str; 12] = [
+/// What stands around a command: directories, variables, loops, input and output, other shells.
+const AROUND: [&str; 28] = [
     "cd src && {}",
     "(cd src; {})",
     "file=new.txt; {} $file",
@@ -111,6 +112,22 @@ const AROUND: [&str; 12] = [
     "if {}; then echo yes; fi",
     "{ {}; } 2>/dev/null",
     "echo $({})",
+    "{} <<E\nnew.txt\nE\n",
+    "{} <<-'E'\n\tnew.txt\n\tE\n",
+    "cat <<E | {}\nnew.txt\nE\n",
+    "{ {}; } <<E > made.txt\nnew.txt\nE\n",
+    "while read file; do {} $file; done <<E\nnew.txt\n../new.txt\nE\n",
+    "{} <<< new.txt",
+    "xargs {} <<< new.txt",
+    "{} {out}> made.txt",
+    "{in}< a.txt {}",
+    "{ {}; } {out}>> made.txt",
+    "eval '{}'",
+    "exec {}",
+    "trap '{}' EXIT; cat a.txt",
+    "bash -c '{}'",
+    "timeout 5 {}",
+    "{} | less",
 ];
 
 /// Files of a project that some program or other runs, or takes its settings from, where it starts. `RAN` is what they do.
@@ -309,18 +326,23 @@ fn what_is_allowed_does_no_more_than_its_class() {
     let number = |name: &str, otherwise: u64| {
         std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
     };
-    let (seed, runs) = (number("CODEGENIE_SEED", 0x5eed_c0de), number("CODEGENIE_RUNS", 600));
+    let (seed, runs) = (number("CODEGENIE_SEED", 0x5eed_c0de), number("CODEGENIE_RUNS", 2000));
     let mut dice = Dice(seed | 1);
     let policy = CommandPolicy::default();
     let mut allowed = Vec::new();
     let mut lines = BTreeSet::new();
-    for one in uses() {
-        for _ in 0..4 {
-            let line = command(&one, &mut dice);
+    let uses = uses();
+    // Each use as often as it takes, as long as there are others.
+    for _ in 0..64 {
+        for one in &uses {
+            let line = command(one, &mut dice);
             let Ok(verdict) = policy.judge(&CommandRequest::shell(&line)) else { continue };
             if verdict.decision == Decision::Allow && lines.insert(line.clone()) {
                 allowed.push((line, verdict.class));
             }
+        }
+        if allowed.len() as u64 >= runs {
+            break;
         }
     }
     assert!(allowed.len() > 300, "only {} commands are allowed and installed here", allowed.len());

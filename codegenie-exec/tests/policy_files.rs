@@ -301,6 +301,82 @@ fn the_linter_names_rules_without_effect() {
     assert_eq!(found.len(), 2, "{found:#?}");
 }
 
+/// A rule is held against the others as commands are.
+#[test]
+fn the_linter_knows_commands_by_their_other_names() {
+    use Decision::{Allow, Ask, Deny};
+    type Prefix = &'static [&'static str];
+    let lint = |first: (Prefix, Decision), second: (Prefix, Decision)| -> Vec<String> {
+        let rule =
+            |(prefix, decision): (Prefix, Decision)| CommandRule::new(prefix.iter().copied(), decision);
+        let policy = CommandPolicy::default().rule(rule(first)).rule(rule(second));
+        policy.lint().iter().map(ToString::to_string).collect()
+    };
+    let dead: [(Prefix, Decision, Prefix); 6] = [
+        (&["git"], Deny, &["/usr/bin/git"]),
+        (&["git", "push"], Ask, &["/usr/bin/git", "push"]),
+        (&["git", "push"], Deny, &["git", "-C", "x", "push"]),
+        (&["git", "push"], Deny, &["git", "--no-pager", "push", "origin"]),
+        (&["git", "push"], Deny, &["/usr/bin/git", "-C", "x", "push"]),
+        (&["cargo", "publish"], Deny, &["cargo", "+nightly", "publish"]),
+    ];
+    for (stricter, decision, prefix) in dead {
+        let found = lint((stricter, decision), (prefix, Allow));
+        assert!(found.len() == 1 && found[0].contains("can never decide"), "{prefix:?}: {found:#?}");
+    }
+    let living: [(Prefix, Decision, Prefix); 5] = [
+        (&["/usr/bin/git"], Deny, &["git"]),
+        (&["git"], Allow, &["/usr/bin/git"]),
+        (&["git", "push"], Deny, &["git", "-C", "x"]),
+        (&["git", "push"], Deny, &["git", "log", "push"]),
+        (&["git", "push"], Allow, &["git", "-C", "x", "push"]),
+    ];
+    for (stricter, decision, prefix) in living {
+        assert_eq!(lint((stricter, decision), (prefix, Allow)), Vec::<String>::new(), "{prefix:?}");
+    }
+    for prefix in [&["A=1", "make"][..], &["A+=1", "make"], &["for", "x"], &["time", "make"]] {
+        let policy = CommandPolicy::default().rule(CommandRule::new(prefix.iter().copied(), Deny));
+        let found = policy.lint();
+        assert!(
+            found.len() == 1 && found[0].problem.starts_with("can hardly match"),
+            "{prefix:?}: {found:#?}"
+        );
+    }
+    let across = |text: &str| CommandPolicy::from_toml(text).unwrap().lint();
+    for text in [
+        "[permissions]\ndeny = ['Bash(git push:*)']\nallow = ['Bash(git -C x push:*)']",
+        "[permissions]\ndeny = ['Bash(git:*)']\nask = ['Bash(/usr/bin/git log)']",
+        "[[rules]]\nprefix = ['git', 'push']\ndecision = 'deny'\n[permissions]\nallow = ['Bash(git -C x push)']",
+        "[[rules]]\nprefix = ['/bin/git', 'push']\ndecision = 'allow'\n[permissions]\ndeny = ['Bash(git push *)']",
+    ] {
+        assert_eq!(across(text).len(), 1, "{text}");
+    }
+    assert!(across("[permissions]\ndeny = ['Bash(git push:*)']\nallow = ['Bash(git -* push)']").is_empty());
+}
+
+/// Of rules that decide the same the first one counts: its justification is shown, and its result is kept or is not.
+#[test]
+fn the_linter_looks_at_what_a_rule_says_beside_its_decision() {
+    let log = || CommandRule::new(["git", "log"], Decision::Allow);
+    let git = || CommandRule::new(["git"], Decision::Allow);
+    let lint = |first: CommandRule, second: CommandRule| -> Vec<String> {
+        CommandPolicy::default().rule(first).rule(second).lint().iter().map(ToString::to_string).collect()
+    };
+    assert!(lint(log().pure(), git()).is_empty());
+    assert!(lint(log().justification("it only reads"), git()).is_empty());
+    let found = lint(git(), log().pure());
+    assert!(found.len() == 1 && found[0].contains("its pure included: rule 1"), "{found:#?}");
+    let found = lint(git(), log().justification("it only reads"));
+    assert!(found.len() == 1 && found[0].contains("its justification included: rule 1"), "{found:#?}");
+    let found = lint(log(), git());
+    assert!(
+        found.len() == 1 && found[0].starts_with("rule 1: git log: changes nothing: rule 2"),
+        "{found:#?}"
+    );
+    let found = lint(log().pure(), git().pure());
+    assert!(found.len() == 1 && found[0].starts_with("rule 1: git log: changes nothing"), "{found:#?}");
+}
+
 #[test]
 fn the_linter_compares_patterns_and_rules_of_both_kinds() {
     let lint = |text: &str| -> Vec<String> {

@@ -26,6 +26,8 @@ mod exercise;
 mod expansions;
 #[path = "validate/functions.rs"]
 mod functions;
+#[path = "validate/hostile.rs"]
+mod hostile;
 
 #[path = "validate/parsed.rs"]
 mod parsed;
@@ -33,6 +35,8 @@ mod parsed;
 mod secrets;
 #[path = "validate/told.rs"]
 mod told;
+#[path = "validate/within.rs"]
+mod within;
 
 fn judge(policy: &CommandPolicy, text: &str) -> Result<Verdict, ParseError> {
     policy.judge(&CommandRequest::shell(text))
@@ -136,7 +140,7 @@ fn what_is_not_known_is_asked() {
         "default",
         &["./ls", "unknown-program", "unknown-program --version", "/opt/ls"],
     );
-    assert_asked(&["make", "python3 x.py", "eval ls", "exec ls", "alias ls=rm; ls", ". x", "cargo build"]);
+    assert_asked(&["make", "python3 x.py", "alias ls=rm; ls", ". x", "cargo build"]);
     assert_asked(&["env rm x", "xargs rm", "sh -c 'rm x'", "rm x", "git push", "npm test", "curl x"]);
     assert_all(Decision::Ask, "program", &["$x", "$'ls'", "$\"ls\"", "l?", "{ls,-l}", "~/ls", "*"]);
 }
@@ -565,130 +569,6 @@ fn what_no_shell_would_run_is_refused() {
     for words in [vec![], vec![""], vec!["ls", "a\0b"]] {
         assert!(CommandPolicy::default().judge(&CommandRequest::argv(words)).is_err());
     }
-}
-
-/// Each alone exhausts the stack of the parser, its time, or its arithmetic.
-#[test]
-fn hostile_text_ends() {
-    let full = 64 << 10;
-    let many = |piece: &str| piece.repeat(full / piece.len());
-    let nested = |open: &str, close: &str| {
-        let levels = full / (open.len() + close.len()) - 1;
-        format!("{}:{}", open.repeat(levels), close.repeat(levels))
-    };
-    let mut texts: Vec<String> = [
-        "(",
-        "( ",
-        ")",
-        "{ ",
-        "[",
-        "[[ ",
-        "[[ ( ",
-        "[[ ! ",
-        "$(",
-        "${",
-        "$[",
-        "$((",
-        "`",
-        "\"",
-        "'",
-        "\\",
-        "\"$(",
-        "${a:-",
-        "\"${a:-\"",
-        "${a[",
-        "a[",
-        "a[$",
-        "a=(",
-        "a=(b ",
-        "if ",
-        "while ",
-        "until ",
-        "for ",
-        "case x in x) ",
-        "coproc ",
-        "function f ",
-        "f() ",
-        "f() { ",
-        "! ",
-        "time ",
-        "a|",
-        "a&&",
-        "a;",
-        "<",
-        ">",
-        "<<",
-        "<<<",
-        "<<E ",
-        "<(",
-        "< a ",
-        "&",
-        "$",
-        "~",
-        "*",
-        "{a,",
-        "{1..",
-        "#",
-        "\n",
-        "\\\n",
-        "x=$y ",
-        "if (",
-        "@(",
-        "cat <<E\nE\n",
-    ]
-    .map(many)
-    .into();
-    let pairs = [
-        ("(", ")"),
-        ("$(", ")"),
-        ("\"$(", ")\""),
-        ("${a:-", "}"),
-        ("\"a${x:-", "}\""),
-        ("$((", "))"),
-        ("{ ", ";}"),
-        ("{a,", "}"),
-        ("if :;then ", ";fi "),
-        ("case x in x) ", ";; esac"),
-        ("[[ ( ", " ) ]]"),
-        ("${a[", "]}"),
-        ("`", "`"),
-    ];
-    texts.extend(pairs.map(|(open, close)| nested(open, close)));
-    // Deeper than some limit, and short; and right below every limit at once.
-    for levels in [6, 20, 48, 100] {
-        texts.extend(pairs.map(|(open, close)| format!("{}:{}", open.repeat(levels), close.repeat(levels))));
-        texts.extend(["(", "a[", "{a,", "${a[", "a${b[", "if ", "[[ ! "].map(|open| open.repeat(levels)));
-    }
-    texts.push(format!("{}{}", "case x in x) ".repeat(8), "a;".repeat(25_000)));
-    texts.push(format!("(((((( {}; ))))))", "a ".repeat(25_000)));
-    texts.push(format!("cat <<'{0}'\n{1}.\n{0}\n", "T".repeat(20_000), "\n".repeat(20_000)));
-    texts.push(format!("[[ a {}]]", "&& a ".repeat(12_000)));
-    texts.extend(
-        ["echo {1..99999999999999999999}", "ls 99999999999999999999>x", "ls ~99999999999999999999"]
-            .map(Into::into),
-    );
-
-    // Where the tokenizer would not end, or takes an end for granted that is not there.
-    let here =
-        ["<<'' ", "''''<<'' ", "<<''($(", "<<$(''|n ", r"<<''\\", "${[[ ||<<-''}", "!>>&><<$[$( ()))?"];
-    texts.extend(here.map(Into::into));
-
-    // What a thread has by default.
-    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
-        for text in texts {
-            if let Err(error) = judge(&CommandPolicy::default(), &text) {
-                let start: String = text.chars().take(20).collect();
-                assert!(!error.to_string().contains("gave up"), "the parser panics at {start:?}");
-            }
-        }
-    });
-    thread.unwrap().join().unwrap();
-}
-
-#[test]
-fn long_work_that_is_not_hostile_is_read() {
-    let code = "int main() { if (x) { cout << \"a\" << 'b'; } while (1) { ((y)); } }\n".repeat(500);
-    assert_allowed(&[&format!("cat > main.cc <<'END'\n{code}END\n"), &"echo one two three\n".repeat(2_000)]);
 }
 
 mod files {

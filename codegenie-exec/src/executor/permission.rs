@@ -27,7 +27,10 @@ pub(super) fn refused(
             return Some((resource, decision));
         }
     }
-    for name in parsed.commands.iter().flat_map(run_by_wrapper) {
+    // A shell among them may read its commands from a text that stands there.
+    let fed = parsed.commands.iter().any(runs_others);
+    let texts = parsed.inputs.iter().filter(|_| fed).flat_map(|input| names(input.text.as_written()));
+    for name in parsed.commands.iter().flat_map(run_by_wrapper).chain(texts) {
         let (decision, resource) = ask(format!("command:{name}"));
         if matches!(decision.reason(), Reason::Denied(_)) {
             return Some((resource, decision));
@@ -58,18 +61,20 @@ fn needed(parsed: &ParsedCommand, cwd: &Path) -> Vec<String> {
 
 /// Every name that a wrapper could run: too many is safe, since only a denial counts.
 fn run_by_wrapper(command: &SimpleCommand) -> Vec<String> {
-    let program = command.words.first().and_then(Word::literal).map(base_name);
-    if !program.is_some_and(may_run_others) {
+    if !runs_others(command) {
         return Vec::new();
     }
+    command.words.iter().skip(1).map(Word::as_written).flat_map(names).collect()
+}
+
+fn runs_others(command: &SimpleCommand) -> bool {
+    command.words.first().and_then(Word::literal).map(base_name).is_some_and(may_run_others)
+}
+
+/// What stands in a text that may be a program's name.
+fn names(text: &str) -> impl Iterator<Item = String> {
     let separators = |c: char| c.is_whitespace() || "|&;()<>`$\"'={}\\".contains(c);
-    let words = command.words.iter().skip(1).map(Word::as_written);
-    words
-        .flat_map(|word| word.split(separators))
-        .map(base_name)
-        .filter(|n| !n.is_empty())
-        .map(str::to_owned)
-        .collect()
+    text.split(separators).map(base_name).filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
 fn base_name(path: &str) -> &str {

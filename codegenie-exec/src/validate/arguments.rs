@@ -1,9 +1,13 @@
 //! What one use of a known program does: its options and operands against the table.
 
 mod derived;
+mod directory;
+mod mode;
 mod operands;
 mod options;
+mod secrets;
 mod suspicious;
+mod within;
 mod wrapper;
 
 use super::class::Class;
@@ -20,10 +24,14 @@ pub(super) struct Use<'a> {
     pub(super) reason: String,
     /// The program and its subcommands.
     pub(super) name: String,
-    /// It reads from the service that its configuration names: a network use that is harmless.
+    /// It is of use only with a network, whatever its class.
     pub(super) remote: bool,
     /// Commands that it runs.
     pub(super) runs: Vec<Run<'a>>,
+    /// The shell itself runs them.
+    pub(super) here: bool,
+    /// It takes command lines from its standard input.
+    pub(super) reads_lines: bool,
     /// Variables that it sets for what it runs.
     pub(super) assignments: Vec<(&'a str, &'a str)>,
 }
@@ -56,6 +64,8 @@ struct Reader<'a, 'c> {
     scripted: bool,
     /// Its operands are changed where they are.
     in_place: bool,
+    /// What it copies has the permissions that it had.
+    keeps: bool,
     /// Its operands are patterns of what is listed.
     lists: bool,
     /// Where it is told to work.
@@ -90,6 +100,7 @@ pub(super) fn examine<'a>(
         remote: false,
         scripted: false,
         in_place: false,
+        keeps: false,
         lists: false,
         directory: None,
         secret: None,
@@ -112,6 +123,8 @@ pub(super) fn examine<'a>(
             name: format!("{name} {}", only.as_written()),
             remote: false,
             runs: Vec::new(),
+            here: false,
+            reads_lines: false,
             assignments: Vec::new(),
         };
     }
@@ -130,7 +143,8 @@ pub(super) fn examine<'a>(
         return reader.finish();
     }
     reader.arguments(arguments, more);
-    reader.finish()
+    let reads_lines = reader.reads_lines(arguments);
+    Use { reads_lines, ..reader.finish() }
 }
 
 /// Whether a subcommand is by its name about secrets.
@@ -193,11 +207,10 @@ impl<'a> Reader<'a, '_> {
                 continue;
             }
             if self.current().effect == Effect::Joins && !self.is_option(word) {
-                let rest = arguments.get(at - 1..).unwrap_or_default();
-                match rest.iter().map(Word::literal).collect::<Option<Vec<_>>>() {
-                    Some(words) if !more => self.runs.push(Run::Joined(words.join(" "))),
-                    _ => self.found(Class::ExecutesCode, "its command is not known before it runs"),
-                }
+                self.joined(arguments.get(at - 1..).unwrap_or_default(), more);
+                return;
+            }
+            if !self.is_option(word) && self.within(arguments.get(at - 1..).unwrap_or_default(), more) {
                 return;
             }
             if self.current().effect == Effect::Wraps && !self.is_option(word) {
@@ -296,6 +309,7 @@ impl<'a> Reader<'a, '_> {
 
     fn is_option(&self, word: &Word) -> bool {
         !self.ended
+            && (self.operands.is_empty() || !self.current().ordered)
             && word.literal().is_some_and(|text| {
                 text.len() > 1
                     && (text.starts_with('-')

@@ -2,6 +2,7 @@
 
 use super::place;
 use super::policy::CommandPolicy;
+use super::project_secrets;
 use super::reach::Reach;
 use super::secrets;
 use super::shape::{self, Piece};
@@ -63,6 +64,17 @@ impl Context<'_> {
             return told;
         }
         told.or_else(|| self.reach.paths(word).iter().find_map(|path| secrets::told_by(path)))
+    }
+
+    /// Whether a word may name a file in which a project keeps secrets: itself, or what follows an option or a revision.
+    pub(super) fn kept_secret(&self, word: &Word) -> Option<&'static str> {
+        match word {
+            Word::Literal(text) => project_secrets::named_in(text),
+            Word::Dynamic(_) => {
+                let texts = self.reach.texts(word);
+                texts.iter().find_map(|text| shape::values(text).find_map(project_secrets::kept_in))
+            }
+        }
     }
 
     /// The texts that a word becomes, where every variable in it has a known value.

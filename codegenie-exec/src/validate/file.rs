@@ -1,8 +1,8 @@
 //! What the host's policy says of editing files.
 
 use super::class::Class;
-use super::judge::{Decision, Judgement, Verdict};
 use super::policy::CommandPolicy;
+use super::verdict::{Decision, Judgement, Verdict};
 use std::path::{Path, PathBuf};
 
 /// What is decided about editing the files `paths`, relative to `root`. The strictest wins.

@@ -1,8 +1,8 @@
 //! Rules that people already have: Claude Code's settings, and the literal part of codex's rule files.
 
-use super::judge::Decision;
 use super::permissions::Permissions;
 use super::policy::{CommandPolicy, CommandRule, PolicyFileError};
+use super::verdict::Decision;
 
 impl CommandPolicy {
     /// Takes the `permissions` block of Claude Code's settings (JSON). What else stands in the settings

@@ -3,6 +3,8 @@
 use super::arguments::{self, Run};
 use super::class::Class;
 use super::context::Context;
+use super::deceptive::deceptive_character;
+use super::inputs::Inputs;
 use super::knowledge;
 use super::permissions::Permissions;
 use super::place::{self, Place};
@@ -11,82 +13,12 @@ use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
 use super::reach::Reach;
 use super::shape;
 use super::shell;
+use super::verdict::{Decision, Judgement, Verdict};
 use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
 };
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::Path;
-
-/// What is done with a command. Ordered from lax to strict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// Runs, confined.
-    Allow,
-    /// Runs, confined, when an approver agrees.
-    Ask,
-    /// Does not run. No approver can change that.
-    Deny,
-}
-
-impl Decision {
-    /// The name used in policies, tables and exports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Ask => "ask",
-            Self::Deny => "deny",
-        }
-    }
-}
-
-impl fmt::Display for Decision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What was decided about one part of a command.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct Judgement {
-    /// The part, as it was written.
-    pub part: String,
-    /// What is done with it.
-    pub decision: Decision,
-    /// What it does at most.
-    pub class: Class,
-    /// The rule that decided, such as `rule 2: make test` or `known: git log`.
-    pub rule: String,
-    /// Why, in a few words.
-    pub reason: String,
-    /// How many commands it stands in: 0 in the command itself, 1 in what that runs, and so on.
-    pub depth: usize,
-    /// Whether its output depends on the command alone, or the policy says so.
-    pub pure: bool,
-}
-
-/// What was decided about a command.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct Verdict {
-    /// The strictest decision of the parts.
-    pub decision: Decision,
-    /// The gravest class of the parts.
-    pub class: Class,
-    /// Whether it is of use only with a network.
-    pub network: bool,
-    /// The rule that made it.
-    pub rule: String,
-    /// Why.
-    pub reason: String,
-    /// Whether the result may be taken from a cache: every part is pure.
-    pub pure: bool,
-    /// Every part, in order.
-    pub parts: Vec<Judgement>,
-}
 
 /// How deep commands in commands are followed.
 const MAX_DEPTH: usize = 8;
@@ -101,7 +33,7 @@ pub(crate) fn judge(
     let line = request.line.display();
     let reach = Reach::new(workspace, request);
     let begins = reach.begins_in_secrets.clone();
-    let mut judge = Judge { context: Context::new(policy, parsed, reach), parts: Vec::new(), remote: false };
+    let mut judge = Judge::new(Context::new(policy, parsed, reach));
     if let Some(directory) = begins {
         let reason = "where secrets or accounts are kept";
         judge.add(&directory, policy.asked(), Class::Escalates, "working directory", reason, 0);
@@ -146,6 +78,22 @@ struct Judge<'c> {
     context: Context<'c>,
     parts: Vec<Judgement>,
     remote: bool,
+    /// Something that was judged takes command lines from its standard input: what counts of them.
+    reads_lines: Option<Counts>,
+}
+
+/// What counts of a command within another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Counts {
+    /// What the host's rules say of it. By a rule, the outer one is allowed.
+    Rules,
+    Everything,
+}
+
+impl<'c> Judge<'c> {
+    const fn new(context: Context<'c>) -> Self {
+        Self { context, parts: Vec::new(), remote: false, reads_lines: None }
+    }
 }
 
 impl Judge<'_> {
@@ -196,14 +144,27 @@ impl Judge<'_> {
     }
 
     fn commands(&mut self, parsed: &ParsedCommand, depth: usize) {
-        for command in &parsed.commands {
+        let mut inputs = Inputs::new(&parsed.inputs);
+        let mut wants = None;
+        for (at, command) in parsed.commands.iter().enumerate() {
             let before = self.parts.len();
+            self.reads_lines = None;
             self.simple(command, depth);
             // Also judges a command without program, assignment or file: `2>&1` alone.
             if self.parts.len() == before {
                 self.add("", Decision::Allow, Class::ReadOnly, "nothing", "runs no program", depth);
             }
+            let given = inputs.reach(at);
+            let Some(counts) = self.reads_lines else { continue };
+            if !given {
+                // It reads what is given to the command that it stands in.
+                wants = wants.max(Some(counts));
+            }
+            for text in inputs.take(at, counts) {
+                self.runs(vec![Run::Text(text.as_line())], false, counts, depth + 1);
+            }
         }
+        self.reads_lines = wants;
     }
 
     fn simple(&mut self, command: &SimpleCommand, depth: usize) {
@@ -326,6 +287,7 @@ impl Judge<'_> {
             // A shell connects to the network where it reads certain names.
             let class = match self.context.known_texts(&redirect.target) {
                 _ if self.context.sensitive(&redirect.target).is_some() => Class::Escalates,
+                _ if self.context.kept_secret(&redirect.target).is_some() => Class::Escalates,
                 Some(paths) if paths.iter().any(|path| place::sensitive(path).is_some()) => Class::Escalates,
                 Some(paths) if paths.iter().all(|path| is_a_file(path)) => Class::ReadOnly,
                 _ => Class::Unknown,
@@ -374,9 +336,17 @@ impl Judge<'_> {
             if let Some(judged) = self.parts.last_mut() {
                 judged.pure = pure && !more;
             }
+            if decision == Decision::Allow
+                && let Some(known) = knowledge::program(base_name(program))
+            {
+                // It may run what other rules speak about.
+                let used = arguments::examine(known, base_name(program), words, more, &self.context);
+                self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
+                self.runs(used.runs, used.here, Counts::Rules, depth + 1);
+            }
             return;
         }
-        let name = program.rsplit('/').next().unwrap_or(program);
+        let name = base_name(program);
         if let Some(why) = refused(name) {
             return self.add(&part, Decision::Deny, Class::Escalates, format!("refused: {name}"), why, depth);
         }
@@ -396,6 +366,7 @@ impl Judge<'_> {
         let used = arguments::examine(known, name, words, more, &self.context);
         let rule = format!("known: {}", used.name);
         self.remote |= used.remote;
+        self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Everything));
         self.add(&part, self.decide(used.class), used.class, rule, used.reason, depth);
         if let Some(judged) = self.parts.last_mut() {
             judged.pure = judged.decision == Decision::Allow && !more && is_pure(words);
@@ -403,18 +374,36 @@ impl Judge<'_> {
         for (name, value) in used.assignments {
             self.exported(name, value, true, depth + 1);
         }
-        for run in used.runs {
+        self.runs(used.runs, used.here, Counts::Everything, depth + 1);
+    }
+
+    /// Judges what a program runs.
+    fn runs(&mut self, runs: Vec<Run<'_>>, here: bool, counts: Counts, depth: usize) {
+        let (before, remote) = (self.parts.len(), self.remote);
+        for run in runs {
             match run {
-                Run::Words(words, more) => self.words(words, more, depth + 1),
-                Run::Made(words) => self.words(&words, false, depth + 1),
-                Run::Text(text) => self.text(text, depth + 1),
-                Run::Joined(text) => self.text(&text, depth + 1),
+                Run::Words(words, more) => self.words(words, more, depth),
+                Run::Made(words) => self.words(&words, false, depth),
+                Run::Text(text) => self.text(text, depth, here),
+                Run::Joined(text) => self.text(&text, depth, here),
             }
+        }
+        if counts == Counts::Rules {
+            self.remote = remote;
+            let within = self.parts.split_off(before);
+            let by_rule =
+                |part: &Judgement| part.rule.starts_with("rule ") || part.rule.starts_with("permissions: ");
+            let stricter = within.into_iter().filter(|part| part.decision > Decision::Allow && by_rule(part));
+            self.parts.extend(stricter);
+            self.reads_lines = self.reads_lines.map(|_| Counts::Rules);
         }
     }
 
-    /// Judges a command line within a command.
-    fn text(&mut self, text: &str, depth: usize) {
+    /// Judges a command line within a command, which the shell itself runs if it is run `here`.
+    fn text(&mut self, text: &str, depth: usize, here: bool) {
+        if text.trim().is_empty() {
+            return;
+        }
         let unknown = self.context.policy.asked();
         let parsed = shell::parse(&CommandLine::Shell(text.to_owned()));
         let Ok(parsed) =
@@ -429,11 +418,7 @@ impl Judge<'_> {
                 depth,
             );
         };
-        let mut inner = Judge {
-            context: Context::new(self.context.policy, parsed, self.context.reach.clone()),
-            parts: Vec::new(),
-            remote: false,
-        };
+        let mut inner = Judge::new(Context::new(self.context.policy, parsed, self.context.reach.clone()));
         // What the outer command set, it hands on.
         inner
             .context
@@ -446,13 +431,23 @@ impl Judge<'_> {
             let reason = format!("{construct}: what it does is not known before it runs");
             inner.add(text, unknown, Class::Unknown, "not followed", reason, depth);
         }
+        if here && !parsed.keeps_to_itself() {
+            let reason = "what it changes of the shell that goes on is not followed";
+            inner.add(text, unknown, Class::ExecutesCode, "not followed", reason, depth);
+        }
         self.remote |= inner.remote;
+        self.reads_lines = self.reads_lines.max(inner.reads_lines);
         self.parts.append(&mut inner.parts);
     }
 }
 
 fn shown(words: &[Word]) -> String {
     words.iter().map(Word::as_written).collect::<Vec<_>>().join(" ")
+}
+
+/// A program's name, without the directory that it is in.
+fn base_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or(program)
 }
 
 /// Why a program is refused, also mkfs.ext4 and its siblings.
@@ -470,37 +465,4 @@ fn is_a_file(path: &str) -> bool {
 fn is_pure(words: &[Word]) -> bool {
     let [Word::Literal(program), Word::Literal(argument)] = words else { return false };
     !program.contains('/') && (argument == "--version" || (program == "git" && argument == "version"))
-}
-
-/// Characters that make text look like something else.
-fn deceptive_character(text: &str) -> Option<&'static str> {
-    text.chars().find_map(|c| match c {
-        '\n' | '\t' => None,
-        c if c.is_control() => Some("a control character"),
-        '\u{00ad}'
-        | '\u{034f}'
-        | '\u{061c}'
-        | '\u{115f}'
-        | '\u{1160}'
-        | '\u{17b4}'
-        | '\u{17b5}'
-        | '\u{180b}'..='\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'
-        | '\u{2029}'
-        | '\u{2060}'..='\u{2064}'
-        | '\u{206a}'..='\u{206f}'
-        | '\u{2800}'
-        | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}'
-        | '\u{ffa0}'
-        | '\u{e0000}'..='\u{e0fff}' => Some("an invisible character"),
-        // What looks like a space and separates no words.
-        c if c != ' ' && c.is_whitespace() => Some("a space that is none"),
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            Some("a character that turns the text direction")
-        }
-        _ => None,
-    })
 }

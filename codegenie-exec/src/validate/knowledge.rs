@@ -5,7 +5,7 @@
 
 use super::class::Class;
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 const TABLES: &[(&str, &str)] = &[
     ("core", include_str!("knowledge/core.table")),
@@ -17,6 +17,7 @@ const TABLES: &[(&str, &str)] = &[
     ("packages", include_str!("knowledge/packages.table")),
     ("vcs", include_str!("knowledge/vcs.table")),
     ("develop", include_str!("knowledge/develop.table")),
+    ("inspect", include_str!("knowledge/inspect.table")),
     ("services", include_str!("knowledge/services.table")),
     ("tail", include_str!("knowledge/tail.table")),
 ];
@@ -40,13 +41,32 @@ pub(super) struct Program {
     pub(super) bundled: bool,
     /// It runs files of the project whatever it is told, so that asking for its version runs them too.
     pub(super) project: bool,
+    /// What follows the first operand is that one's: no options.
+    pub(super) ordered: bool,
     /// For a wrapper: how many operands of its own come before the command.
     pub(super) skip: usize,
+    /// After so many operands of its own comes a command, which it runs elsewhere or in another way.
+    pub(super) command: Option<Within>,
+    /// With at most so many operands its input holds command lines.
+    pub(super) lines: Option<usize>,
+    /// The shell itself runs its command lines: they may change what follows.
+    pub(super) here: bool,
+    /// It connects to other machines, whatever else it does.
+    pub(super) connects: bool,
     pub(super) operands: Option<Role>,
     pub(super) last: Option<Role>,
     pub(super) nth: Vec<(usize, Role)>,
     pub(super) language: Option<Language>,
-    pub(super) subcommands: Vec<(&'static str, Program)>,
+    pub(super) subcommands: Vec<(&'static str, Arc<Program>)>,
+}
+
+/// A command within the operands of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Within {
+    /// How many operands come before it.
+    pub(super) after: usize,
+    /// Its words are joined to a line for a shell.
+    pub(super) joined: bool,
 }
 
 /// What a line of the table says of a use.
@@ -85,6 +105,8 @@ pub(super) enum Role {
     Directory,
     /// It is the permissions of what is made.
     Mode,
+    /// What is copied keeps its permissions.
+    Keeps,
     /// It is the beginning of the names of files that are written.
     Prefix,
     /// What the operands name is listed: any number of them.
@@ -120,10 +142,15 @@ impl Program {
             discovery: false,
             bundled: false,
             project: false,
+            ordered: false,
             options: Vec::new(),
             most: usize::MAX,
             least: 0,
             skip: 0,
+            command: None,
+            lines: None,
+            here: false,
+            connects: false,
             operands: None,
             last: None,
             nth: Vec::new(),
@@ -139,7 +166,7 @@ impl Program {
             let patterns = self.subcommands.iter().filter(|(pattern, _)| matches(pattern, name));
             patterns.max_by_key(|(pattern, _)| pattern.len())
         };
-        exact.or_else(matching).map(|(_, program)| program)
+        exact.or_else(matching).map(|(_, program)| program.as_ref())
     }
 }
 
@@ -154,7 +181,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// What is known of a program.
 pub(super) fn program(name: &str) -> Option<&'static Program> {
-    static KNOWN: OnceLock<HashMap<&'static str, Program>> = OnceLock::new();
+    static KNOWN: OnceLock<HashMap<&'static str, Arc<Program>>> = OnceLock::new();
     KNOWN
         .get_or_init(|| {
             let mut known = HashMap::new();
@@ -168,27 +195,32 @@ pub(super) fn program(name: &str) -> Option<&'static Program> {
             known
         })
         .get(name)
+        .map(AsRef::as_ref)
 }
 
 /// Whether a program may run what its arguments name: one that is not known may.
 pub(crate) fn may_run_others(name: &str) -> bool {
     /// Whose effect in the tables is another, and which run commands all the same.
-    const ALSO: &[&str] = &["chrt", "taskset", "fd", "fdfind", "ssh", "rsh"];
+    const ALSO: &[&str] = &["chrt", "taskset", "fd", "fdfind"];
     let runs = |program: &Program| {
         let by_option = || program.options.iter().any(|(_, role)| matches!(role, Role::Command));
+        let within = program.here
+            || program.command.is_some()
+            || program.subcommands.iter().any(|(_, subcommand)| subcommand.command.is_some());
         matches!(
             program.effect,
             Effect::Wraps
                 | Effect::Joins
                 | Effect::Is(Class::Unknown | Class::ExecutesCode | Class::Escalates)
         ) || program.language == Some(Language::Find)
+            || within
             || by_option()
     };
     ALSO.contains(&name) || program(name).is_none_or(runs)
 }
 
 /// Reads a table, and tells of every line that is not understood.
-fn read(text: &'static str, problem: &mut dyn FnMut(String)) -> Vec<(&'static str, Program)> {
+fn read(text: &'static str, problem: &mut dyn FnMut(String)) -> Vec<(&'static str, Arc<Program>)> {
     let lines: Vec<(usize, usize, &'static str)> = text
         .lines()
         .enumerate()
@@ -204,7 +236,7 @@ fn read(text: &'static str, problem: &mut dyn FnMut(String)) -> Vec<(&'static st
 fn level(
     rest: &mut &[(usize, usize, &'static str)],
     indent: usize,
-    into: &mut Vec<(&'static str, Program)>,
+    into: &mut Vec<(&'static str, Arc<Program>)>,
     problem: &mut dyn FnMut(String),
 ) {
     while let Some(((number, depth, line), after)) = rest.split_first() {
@@ -218,8 +250,9 @@ fn level(
         match read {
             Ok((names, mut program)) => {
                 program.subcommands = subcommands;
+                let program = Arc::new(program);
                 for name in names.split(',') {
-                    into.push((name, program.clone()));
+                    into.push((name, Arc::clone(&program)));
                 }
             }
             Err(why) => problem(format!("line {number}: {why}: {line}")),
@@ -240,6 +273,9 @@ fn entry(line: &'static str) -> Result<(&'static str, Program), &'static str> {
             "discovery" => program.discovery = true,
             "bundled" => program.bundled = true,
             "project" => program.project = true,
+            "ordered" => program.ordered = true,
+            "here" => program.here = true,
+            "connects" => program.connects = true,
             "lang:awk" => program.language = Some(Language::Awk),
             "lang:find" => program.language = Some(Language::Find),
             "lang:jq" => program.language = Some(Language::Jq),
@@ -262,6 +298,18 @@ fn attribute(program: &mut Program, word: &'static str) -> Result<(), &'static s
     }
     if let Some(skip) = word.strip_prefix("skip=") {
         program.skip = number(skip)?;
+        return Ok(());
+    }
+    if let Some(after) = word.strip_prefix("command=") {
+        program.command = Some(Within { after: number(after)?, joined: false });
+        return Ok(());
+    }
+    if let Some(after) = word.strip_prefix("line=") {
+        program.command = Some(Within { after: number(after)?, joined: true });
+        return Ok(());
+    }
+    if let Some(most) = word.strip_prefix("lines<=") {
+        program.lines = Some(number(most)?);
         return Ok(());
     }
     let (what, name) = word.rsplit_once(':').ok_or("an attribute is not understood")?;
@@ -317,6 +365,7 @@ fn role(name: &str) -> Option<Role> {
         "inplace" => Role::InPlace,
         "dir" => Role::Directory,
         "mode" => Role::Mode,
+        "keeps" => Role::Keeps,
         "prefix" => Role::Prefix,
         "lists" => Role::Lists,
         "reads" => Role::Reads,

@@ -3,8 +3,8 @@
 //! `deny` is looked at first, then `ask`, then `allow`. A rule is a tool with a pattern:
 //! `Bash(git push *)` speaks about commands, `Read(.env)` and `Edit(src/**)` about files.
 
-use super::judge::Decision;
 use super::shape::{self, Piece, Shape, meets};
+use super::verdict::Decision;
 use crate::command::Word;
 
 /// Rules by tool and pattern, as Claude Code's settings have them.

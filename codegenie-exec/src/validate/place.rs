@@ -3,6 +3,7 @@
 use super::context::Context;
 use crate::command::Word;
 use crate::sandbox::defaults;
+use std::sync::LazyLock;
 
 /// Where a file would be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,90 @@ pub(super) fn is_protected(path: &str) -> bool {
     defaults::is_protected(path)
 }
 
+/// What stands in the paths of secrets.
+const PARTS: &[&str] = &[
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/etc/security/",
+    "/etc/pam.d",
+    "/etc/krb5",
+    "/etc/ssl/private",
+    "/etc/master.passwd",
+    "/etc/passwd",
+    "/etc/login.defs",
+    "/etc/shells",
+    "/etc/ssh/",
+    "/.ssh",
+    ".ssh/",
+    "id_rsa",
+    "id_dsa",
+    "id_ecdsa",
+    "id_ed25519",
+    "authorized_keys",
+    ".aws",
+    ".azure",
+    ".oci/",
+    "/.kube",
+    ".kube/config",
+    ".docker/config",
+    ".gnupg",
+    ".netrc",
+    ".pgpass",
+    ".my.cnf",
+    ".git-credentials",
+    ".npmrc",
+    ".pypirc",
+    "_history",
+    ".history",
+    ".mozilla",
+    "firefox",
+    "google-chrome",
+    "chromium",
+    "bookmarks",
+    "places.sqlite",
+    "brave-browser",
+    "vivaldi",
+    "login data",
+    "cookies.sqlite",
+    "key4.db",
+    "logins.json",
+    "keychain",
+    "keyring",
+    ".password-store",
+    "wallet.dat",
+    "serviceaccount",
+    "/proc/self/environ",
+    "/proc/kcore",
+    "/dev/mem",
+    "/dev/kmem",
+    "/dev/sd",
+    "/dev/nvme",
+    "/dev/vd",
+    "/dev/tcp/",
+    "/inet/",
+    "/inet4/",
+    "/inet6/",
+    "/dev/udp/",
+    ".keytab",
+    "ntds.dit",
+    "krb5cc",
+    "application_default_credentials",
+    ".config/gcloud",
+    ".config/gh",
+    "/var/lib/sss",
+    "/run/secrets",
+];
+
+/// Each with the signs that it consists of.
+static SOUGHT: LazyLock<Vec<(u128, &str)>> =
+    LazyLock::new(|| PARTS.iter().map(|part| (signs(part), *part)).collect());
+
+/// The signs that a text consists of, a bit for each.
+fn signs(text: &str) -> u128 {
+    text.bytes().fold(0, |signs, byte| signs | 1 << (byte & 127))
+}
+
 /// Whether reading a path, or looking for it, tells secrets: what credentials are commonly called.
 pub(super) fn sensitive(path: &str) -> Option<&'static str> {
     // Most words are none of it.
@@ -66,79 +151,6 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
         return None;
     }
     let lower = path.to_ascii_lowercase();
-    const PARTS: &[&str] = &[
-        "/etc/shadow",
-        "/etc/gshadow",
-        "/etc/sudoers",
-        "/etc/security/",
-        "/etc/pam.d",
-        "/etc/krb5",
-        "/etc/ssl/private",
-        "/etc/master.passwd",
-        "/etc/passwd",
-        "/etc/login.defs",
-        "/etc/shells",
-        "/etc/ssh/",
-        "/.ssh",
-        ".ssh/",
-        "id_rsa",
-        "id_dsa",
-        "id_ecdsa",
-        "id_ed25519",
-        "authorized_keys",
-        ".aws",
-        ".azure",
-        ".oci/",
-        "/.kube",
-        ".kube/config",
-        ".docker/config",
-        ".gnupg",
-        ".netrc",
-        ".pgpass",
-        ".my.cnf",
-        ".git-credentials",
-        ".npmrc",
-        ".pypirc",
-        "_history",
-        ".history",
-        ".mozilla",
-        "firefox",
-        "google-chrome",
-        "chromium",
-        "bookmarks",
-        "places.sqlite",
-        "brave-browser",
-        "vivaldi",
-        "login data",
-        "cookies.sqlite",
-        "key4.db",
-        "logins.json",
-        "keychain",
-        "keyring",
-        ".password-store",
-        "wallet.dat",
-        "serviceaccount",
-        "/proc/self/environ",
-        "/proc/kcore",
-        "/dev/mem",
-        "/dev/kmem",
-        "/dev/sd",
-        "/dev/nvme",
-        "/dev/vd",
-        "/dev/tcp/",
-        "/inet/",
-        "/inet4/",
-        "/inet6/",
-        "/dev/udp/",
-        ".keytab",
-        "ntds.dit",
-        "krb5cc",
-        "application_default_credentials",
-        ".config/gcloud",
-        ".config/gh",
-        "/var/lib/sss",
-        "/run/secrets",
-    ];
     const WORDS: &[&str] = &[
         "password",
         "passwd",
@@ -150,7 +162,10 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
         "private_key",
         "kubeconfig",
     ];
-    if PARTS.iter().any(|part| lower.contains(part)) || defaults::is_credential(path) {
+    // Most words lack a sign of each.
+    let own = signs(&lower);
+    let told = |(signs, part): &(u128, &str)| signs & !own == 0 && lower.contains(part);
+    if SOUGHT.iter().any(told) || defaults::is_credential(path) {
         return Some("where secrets or accounts are kept");
     }
     if lower.starts_with("/proc/")

@@ -1,10 +1,10 @@
 //! The host's own rules about commands, as a value and as a file.
 
 use super::class::Class;
-use super::judge::Decision;
 use super::knowledge;
 use super::permissions::Permissions;
 use super::shell;
+use super::verdict::Decision;
 use crate::command::{CommandLine, Word};
 use codegenie_security::{AuditEvent, AuditResult, AuditSink, EventClass, ThreatLevel};
 use std::collections::BTreeMap;
@@ -461,7 +461,7 @@ fn stricter(strictest: Matched, other: Matched) -> Matched {
 
 /// The words without options before a subcommand, which may take the word after them for their values. `None`: there are more
 /// of them than are looked at.
-fn without_leading_options(words: &[Word]) -> Option<Vec<Vec<Word>>> {
+pub(super) fn without_leading_options(words: &[Word]) -> Option<Vec<Vec<Word>>> {
     const MOST: usize = 64;
     let known = words
         .first()

@@ -3,12 +3,13 @@
 
 mod ambiguous;
 mod expressions;
+mod inputs;
 mod words;
 
 use self::ambiguous::Ambiguous;
 use self::words::{unknown_value, value_of};
 use super::{arithmetic, limits};
-use crate::command::{CommandLine, ParsedCommand, SimpleCommand, VariableValue, Word};
+use crate::command::{CommandLine, InputText, ParsedCommand, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,6 +49,7 @@ fn parse_argv(words: &[String]) -> Result<ParsedCommand, ParseError> {
         variables: BTreeMap::new(),
         bound: BTreeSet::new(),
         values: BTreeMap::new(),
+        inputs: Vec::new(),
         opaque: Vec::new(),
         needs_shell: false,
     })
@@ -84,6 +86,7 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
         variables: tree.variables,
         bound: tree.bound,
         values: tree.values,
+        inputs: tree.inputs,
         opaque: tree.opaque,
         needs_shell: !simple,
     })
@@ -160,6 +163,20 @@ const SHELL_ONLY: &[&str] = &[
     "continue",
 ];
 
+impl ParsedCommand {
+    /// Whether the shell that runs it is the same afterwards: no variable, directory, option or function is another.
+    pub(super) fn keeps_to_itself(&self) -> bool {
+        let program = |command: &SimpleCommand| match command.words.first() {
+            None => command.assignments.is_empty(),
+            Some(word) => word.literal().is_some_and(|name| name == ":" || !SHELL_ONLY.contains(&name)),
+        };
+        self.functions.is_empty()
+            && self.variables.is_empty()
+            && self.bound.is_empty()
+            && self.commands.iter().all(program)
+    }
+}
+
 /// Whether functions may be gone after it, or be passed over.
 fn hides_functions(command: &SimpleCommand) -> bool {
     let mut words = command.words.iter().map(Word::literal);
@@ -195,6 +212,10 @@ struct Tree {
     bound: BTreeSet<String>,
     /// What each is given.
     values: BTreeMap<String, Vec<Word>>,
+    /// What commands read from their standard input.
+    inputs: Vec<InputText>,
+    /// Those of the command that is read just now.
+    own_inputs: Vec<Word>,
     opaque: Vec<String>,
     /// Variables whose values are computed with.
     computed: Vec<String>,
@@ -215,6 +236,8 @@ impl Tree {
             variables: BTreeMap::new(),
             bound: BTreeSet::new(),
             values: BTreeMap::new(),
+            inputs: Vec::new(),
+            own_inputs: Vec::new(),
             opaque: Vec::new(),
             computed: Vec::new(),
             compound: false,
@@ -270,35 +293,43 @@ impl Tree {
             // `!` and `time` alone, which bash takes in some places only.
             self.opaque("a pipeline without a command");
         }
+        let mut printed = Vec::new();
         for command in &pipeline.seq {
-            let before = self.defined.len();
+            let (before, first) = (self.defined.len(), self.commands.len());
             self.ran |= !matches!(
                 command,
                 ast::Command::Function(_) | ast::Command::Compound(ast::CompoundCommand::BraceGroup(_), None)
             );
-            match command {
-                ast::Command::Simple(simple) => self.simple(simple),
-                ast::Command::Compound(compound, redirects) => {
-                    self.compound = true;
-                    self.compound_command(compound);
-                    self.redirects(redirects.as_ref());
-                    if redirects.is_some() {
-                        // Where a file cannot be opened it does not run.
-                        self.defined.truncate(before);
-                    }
-                }
-                ast::Command::Function(function) => self.function(function),
-                ast::Command::ExtendedTest(test, redirects) => {
-                    self.compound = true;
-                    self.test(&test.expr);
-                    // It runs no program, and is a command all the same.
-                    self.commands.push(SimpleCommand::default());
-                    self.redirects(redirects.as_ref());
-                }
-            }
+            self.command(command);
             if pipeline.seq.len() > 1 {
                 // Each runs in a shell of its own.
                 self.defined.truncate(before);
+                self.read_by(std::mem::take(&mut printed), first);
+                printed = self.printed(first);
+            }
+        }
+    }
+
+    fn command(&mut self, command: &ast::Command) {
+        let (before, first) = (self.defined.len(), self.commands.len());
+        match command {
+            ast::Command::Simple(simple) => self.simple(simple),
+            ast::Command::Compound(compound, redirects) => {
+                self.compound = true;
+                self.compound_command(compound);
+                self.redirects(redirects.as_ref(), first);
+                if redirects.is_some() {
+                    // Where a file cannot be opened it does not run.
+                    self.defined.truncate(before);
+                }
+            }
+            ast::Command::Function(function) => self.function(function),
+            ast::Command::ExtendedTest(test, redirects) => {
+                self.compound = true;
+                self.test(&test.expr);
+                // It runs no program, and is a command all the same.
+                self.commands.push(SimpleCommand::default());
+                self.redirects(redirects.as_ref(), first);
             }
         }
     }
@@ -315,11 +346,15 @@ impl Tree {
     }
 
     /// The redirections of a compound command belong to a command without words.
-    fn redirects(&mut self, redirects: Option<&ast::RedirectList>) {
+    /// What they hold is read by what is in it: the commands from `first` on.
+    fn redirects(&mut self, redirects: Option<&ast::RedirectList>, first: usize) {
         let mut command = SimpleCommand::default();
+        let outer = std::mem::take(&mut self.own_inputs);
         for redirect in redirects.iter().flat_map(|list| &list.0) {
             self.redirect(redirect, &mut command);
         }
+        let inputs = std::mem::replace(&mut self.own_inputs, outer);
+        self.read_by(inputs, first);
         if !command.redirects.is_empty() {
             self.commands.push(command);
         }
@@ -339,9 +374,9 @@ impl Tree {
             self.sets(parameter, VariableValue::Unknown);
         }
         // Its body runs when it is called, which is after this.
-        let (ran, defined) = (self.ran, self.defined.len());
+        let (ran, defined, first) = (self.ran, self.defined.len(), self.commands.len());
         self.compound_command(&function.body.0);
-        self.redirects(function.body.1.as_ref());
+        self.redirects(function.body.1.as_ref(), first);
         self.defined.truncate(defined);
         self.ran = ran;
     }
@@ -414,7 +449,12 @@ impl Tree {
                 self.arithmetic(&command.expr.value, true);
                 self.commands.push(SimpleCommand::default());
             }
-            Compound::Coprocess(_) => self.opaque("a coprocess"),
+            Compound::Coprocess(coprocess) => {
+                self.opaque("a coprocess");
+                let defined = self.defined.len();
+                self.command(&coprocess.body);
+                self.defined.truncate(defined);
+            }
         }
     }
 }

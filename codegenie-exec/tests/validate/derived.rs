@@ -1,7 +1,7 @@
 //! Files that get another name, another owner or another place than the words of a command say.
 
 use super::{assert_allowed, assert_asked};
-use codegenie_exec::{CommandPolicy, CommandRequest, Decision};
+use codegenie_exec::{CommandPolicy, CommandRequest, Decision, SandboxMode};
 
 #[test]
 fn a_name_that_a_program_makes_is_judged() {
@@ -50,6 +50,49 @@ fn permissions_that_lend_an_owner_are_asked() {
         "mkfifo -m $m x",
     ]);
     assert_allowed(&["mkdir -m 755 x", "mkdir -m 1777 x", "install -m 0644 a b", "install -m u=rw,go=r a b"]);
+}
+
+#[test]
+fn a_copy_of_what_lies_elsewhere_lends_no_owner() {
+    assert_asked(&[
+        "cp --preserve=mode /usr/bin/sudo x",
+        "cp --preserve=timestamps,mode /usr/bin/sudo x",
+        "cp --preserve=all ../x y",
+        "cp --pres=mo /usr/bin/sudo x",
+        "cp --preserve /usr/bin/sudo x",
+        "cp --archive /usr/bin x",
+        "cp --arch /usr/bin x",
+        "cp -a /usr/bin/sudo x",
+        "cp -pv /usr/bin/sudo x",
+        "cp -rp ~/x y",
+        "cp -p $x y",
+        "cp -pt x /usr/bin/sudo",
+        "gcp -p /usr/bin/sudo x",
+        "busybox cp -p /bin/su x",
+        "find /usr/bin -exec cp -p {} x \\;",
+        "cd /usr/bin && cp -p sudo /tmp/x",
+        "install -m 4755 a b",
+        "install -Dm 6755 a b",
+        "install -m u+s a b",
+        "rsync -p /usr/bin/sudo x",
+        "rsync -a /usr/bin/sudo x",
+        "rsync --chmod=u+s a b",
+    ]);
+    assert_allowed(&[
+        "cp -p a b",
+        "cp -a src copy",
+        "cp --preserve=timestamps /usr/share/x y",
+        "cp -r /usr/share/x y",
+        "cp -a /tmp/x y",
+        "install -p -m 755 a b",
+    ]);
+    let mut policy = CommandPolicy::default();
+    policy.sandbox_mode = SandboxMode::DangerFullAccess;
+    for text in
+        ["rsync -p /usr/bin/sudo x", "rsync -rlp host:x y", "scp -p host:x y", "cp -p /usr/bin/sudo x"]
+    {
+        assert_eq!(policy.judge(&CommandRequest::shell(text)).unwrap().decision, Decision::Ask, "{text}");
+    }
 }
 
 #[test]

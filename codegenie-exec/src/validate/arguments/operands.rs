@@ -12,6 +12,7 @@ impl<'a> Reader<'a, '_> {
     fn operand(&mut self, number: usize, word: &'a Word, role: Role) {
         match role {
             Role::Flag
+            | Role::Keeps
             | Role::Lists
             | Role::Value
             | Role::Reads
@@ -30,10 +31,12 @@ impl<'a> Reader<'a, '_> {
             Role::Plus => {
                 self.found(Class::WritesOutside, format!("{}: it changes the system", word.as_written()));
             }
-            Role::Command => match word.literal() {
-                Some(text) => self.runs.push(Run::Text(text)),
-                None => self.found(Class::ExecutesCode, "its command is not known before it runs"),
-            },
+            Role::Command => {
+                if word.literal().is_none() {
+                    self.found(Class::ExecutesCode, "its command is not known before it runs");
+                }
+                self.runs.push(Run::Text(word.as_line()));
+            }
             Role::Is(class) => {
                 self.found(class, format!("operand {number}, {}: {}", word.as_written(), class.described()))
             }
@@ -47,6 +50,9 @@ impl<'a> Reader<'a, '_> {
             self.chain.iter().rev().copied().find(|program| {
                 program.operands.is_some() || program.last.is_some() || !program.nth.is_empty()
             });
+        if listed.is_some_and(|listed| listed.here) {
+            self.trapped(&operands);
+        }
         for (at, word) in operands.iter().copied().enumerate() {
             let Some(listed) = listed else { break };
             // A pattern is as many words as it finds files.
@@ -70,6 +76,7 @@ impl<'a> Reader<'a, '_> {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }
         }
+        self.shown_secrets(&operands);
         // Many a reader of files also reads what another machine serves.
         let read = matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote)
             && !program.any
@@ -125,6 +132,12 @@ impl<'a> Reader<'a, '_> {
                 format!("{}: it may be an option of {}", word.as_written(), self.name),
             );
         }
+        // Some read further options from a file that is named so.
+        let listed_in = |word: &&&Word| word.as_written().starts_with('@');
+        let alone = self.chain.len() == 1 && program.strict && !program.any;
+        if let Some(word) = operands.iter().find(listed_in).filter(|_| alone) {
+            self.found(Class::Unknown, format!("{}: it may be a file of options", word.as_written()));
+        }
         let many = program.most != usize::MAX && operands.iter().copied().any(is_a_pattern);
         if !self.lists && (many || operands.len() > program.most) {
             self.found(Class::Unknown, format!("more than {} operands", program.most));
@@ -134,6 +147,8 @@ impl<'a> Reader<'a, '_> {
             self.found(Class::ExecutesCode, "without operands it takes commands from its input");
         }
         self.derived(&operands);
+        self.works(&operands);
+        self.kept(&operands);
         let script = usize::from(program.language.is_some() && !self.scripted);
         if self.in_place {
             for word in operands.iter().skip(script) {
@@ -146,7 +161,7 @@ impl<'a> Reader<'a, '_> {
                 .into_iter()
                 .for_each(|(class, why)| self.found(class, why));
         }
-        let mut remote = self.remote;
+        let mut remote = self.remote || (!self.reads && self.chain.iter().any(|program| program.connects));
         let discovery = self.chain.iter().any(|program| program.discovery);
         let harmless = matches!(
             program.effect,
@@ -203,7 +218,16 @@ impl<'a> Reader<'a, '_> {
             Some((worst, why)) if worst > class => (worst, why),
             _ => (class, reason),
         };
-        Use { class, reason, name: self.name, remote, runs: self.runs, assignments: self.assignments }
+        Use {
+            class,
+            reason,
+            name: self.name,
+            remote,
+            runs: self.runs,
+            here: self.first.here,
+            reads_lines: false,
+            assignments: self.assignments,
+        }
     }
 }
 

@@ -46,7 +46,9 @@ impl<'a> Reader<'a, '_> {
             let role = self.exact_role(&option);
             let takes = !matches!(
                 role,
-                None | Some(Role::Flag | Role::Lists | Role::Reads | Role::Remote | Role::InPlace)
+                None | Some(
+                    Role::Flag | Role::Keeps | Role::Lists | Role::Reads | Role::Remote | Role::InPlace
+                )
             );
             if role == Some(Role::InPlace) && !rest.is_empty() {
                 // `-i.bak`: the rest is how the copy's name ends.
@@ -71,7 +73,10 @@ impl<'a> Reader<'a, '_> {
     fn long_with_one_dash(&mut self, letters: &str) {
         let takes = |letter: char| {
             let role = self.exact_role(&format!("-{letter}"));
-            (role.is_some(), !matches!(role, None | Some(Role::Flag | Role::Reads | Role::Remote)))
+            (
+                role.is_some(),
+                !matches!(role, None | Some(Role::Flag | Role::Keeps | Role::Reads | Role::Remote)),
+            )
         };
         let mut unknown = false;
         for letter in letters.chars() {
@@ -149,6 +154,10 @@ impl<'a> Reader<'a, '_> {
                 false
             }
             Some(Role::Flag) => false,
+            Some(Role::Keeps) => {
+                self.keeps(name, attached);
+                false
+            }
             Some(Role::Lists) => {
                 self.lists = true;
                 false
@@ -159,6 +168,7 @@ impl<'a> Reader<'a, '_> {
                     (None, next) => next.map(Word::as_written),
                 };
                 self.told(text.unwrap_or_default());
+                self.read_by_option(name, text.unwrap_or_default());
                 takes_next
             }
             Some(Role::Name) => {
@@ -242,15 +252,18 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Command) => {
-                match (attached, next.and_then(Word::literal)) {
-                    (None, Some(text)) => {
-                        self.reads = true;
-                        self.runs.push(Run::Text(text));
-                    }
-                    _ => self.found(
+                let known = attached.is_none() && next.is_some_and(|word| word.literal().is_some());
+                match known {
+                    true => self.reads = true,
+                    false => self.found(
                         Class::ExecutesCode,
                         format!("{name}: the command is not known before it runs"),
                     ),
+                }
+                match (attached, next) {
+                    (None, Some(word)) => self.runs.push(Run::Text(word.as_line())),
+                    (Some(Value::Attached(text)), _) => self.runs.push(Run::Joined(text.to_owned())),
+                    (None, None) => {}
                 }
                 takes_next
             }

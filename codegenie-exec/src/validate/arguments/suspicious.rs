@@ -44,7 +44,6 @@ const SUSPICIOUS: &[&str] = &[
     "inplace",
     "edit",
     "kubeconfig",
-    "logfile",
     "socket",
     "connect",
     "send",

@@ -167,7 +167,10 @@ impl<'a> Reader<'a, '_, '_> {
         while let Some(word) = self.rest.next() {
             match word.literal() {
                 Some(text) => self.literal(text),
-                None if self.is_no_action(word) => {}
+                None if self.is_no_action(word) => {
+                    self.elsewhere |=
+                        !matches!(word, Word::Dynamic(word) if word.pattern && word.variables.is_empty());
+                }
                 None => self.may_act(word),
             }
         }
@@ -210,7 +213,7 @@ impl<'a> Reader<'a, '_, '_> {
                 (self.found)(Class::Unknown, format!("{text}: this action of find is not known"))
             }
             // Where to look.
-            _ => self.elsewhere |= text.starts_with('/'),
+            _ => self.elsewhere |= text.starts_with(['/', '~']) || text.split('/').any(|part| part == ".."),
         }
     }
 
@@ -266,7 +269,7 @@ impl<'a> Reader<'a, '_, '_> {
                         let why = format!("{text}: whether it is an action of find is decided by the shell");
                         (self.found)(Class::Unknown, why);
                     }
-                    words.push(if text.contains("{}") { file(text) } else { word.clone() });
+                    words.push(if text.contains("{}") { file(text, self.elsewhere) } else { word.clone() });
                 }
                 None => {
                     let count = self.context.count(word);
@@ -304,9 +307,10 @@ fn is_no_name_of_an_action(word: &DynamicWord) -> bool {
 }
 
 /// Each name begins with where find was told to look.
-fn file(text: &str) -> Word {
+fn file(text: &str, elsewhere: bool) -> Word {
     let (before, _) = text.split_once("{}").unwrap_or_default();
-    let prefix = if before.is_empty() { "./" } else { before };
+    let here = if elsewhere { "/" } else { "./" };
+    let prefix = if before.is_empty() { here } else { before };
     Word::Dynamic(DynamicWord {
         written: text.to_owned(),
         prefix: prefix.to_owned(),

@@ -8,6 +8,7 @@ use brush_parser::ast;
 impl Tree {
     pub(super) fn simple(&mut self, simple: &ast::SimpleCommand) {
         let mut command = SimpleCommand::default();
+        let outer = std::mem::take(&mut self.own_inputs);
         for item in simple.prefix.iter().flat_map(|prefix| &prefix.0) {
             self.item(item, &mut command, true);
         }
@@ -22,7 +23,10 @@ impl Tree {
         let called = command.words.first().and_then(Word::literal);
         command.function =
             called.is_some_and(|name| self.defined.iter().any(|function| function.name == name));
+        let first = self.commands.len();
         self.commands.push(command);
+        let inputs = std::mem::replace(&mut self.own_inputs, outer);
+        self.read_by(inputs, first);
     }
 
     pub(super) fn item(
@@ -87,7 +91,10 @@ impl Tree {
     /// The shell puts the name of a descriptor in its place.
     pub(super) fn process_substitution(&mut self, subshell: &ast::SubshellCommand) -> Word {
         self.compound = true;
+        let first = self.commands.len();
         self.apart(&subshell.list);
+        let mut printed = self.printed(first);
+        self.own_inputs.append(&mut printed);
         let (written, prefix) = ("<(…)".to_owned(), "/dev/fd/".to_owned());
         Word::Dynamic(DynamicWord { written, prefix, computed: true, ..DynamicWord::default() })
     }
@@ -127,12 +134,14 @@ impl Tree {
             }
             ast::IoRedirect::HereString(_, word) => {
                 self.compound = true;
-                self.word(word);
+                let text = self.word(word);
+                self.own_inputs.push(text);
             }
             ast::IoRedirect::HereDocument(_, document) => {
                 self.compound = true;
+                let body = &document.doc.value;
+                self.own_inputs.push(Word::Literal(body.clone()));
                 if document.requires_expansion {
-                    let body = &document.doc.value;
                     // A backslash joins lines, and with them the line that ends the document.
                     if body.contains(['`', '\\']) {
                         self.opaque("a here-document with an escape or a command in it");
@@ -193,6 +202,7 @@ impl Tree {
         if inner.text(command).is_err() {
             return self.opaque("a command substitution that is not understood");
         }
+        self.take_inputs(&mut inner);
         self.commands.append(&mut inner.commands);
         self.functions.append(&mut inner.functions);
         self.computed.append(&mut inner.computed);
