@@ -31,6 +31,7 @@ mod writer;
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -109,8 +110,9 @@ use writer::{Committed, Pending, Writer};
 /// that cannot be believed and the byte where it begins; [`verify_public`](Self::verify_public) does so without any key. A
 /// log that was tampered with is not opened for writing.
 ///
-/// That the whole directory, with its keys, was put back to an earlier state, only an [anchor](AuditLogOptions::anchor) elsewhere
-/// shows.
+/// Cut back to an earlier checkpoint, with that checkpoint put back, a log looks whole by itself. Before the current epoch the
+/// keys beside it show this, to [`verify`](Self::verify) and at the opening; within the epoch, or where the keys were put
+/// back as well, only an [anchor](AuditLogOptions::anchor) elsewhere does.
 ///
 /// # Shredding
 ///
@@ -121,6 +123,11 @@ use writer::{Committed, Pending, Writer};
 /// # What is not
 ///
 /// - Whoever takes over the process can record what he likes from then on, and reads the segment that is written.
+/// - The key of an actor that somebody destroys who can write the files is missed with a key, and not by
+///   [`verify_public`](Self::verify_public). Where [retention](AuditLogOptions::retention) begins is signed by an epoch: who takes over
+///   the process can say that more of the past was removed, and an anchor in that part then tells nothing.
+/// - An auditor has the keys to read, and so could make frames that another auditor's
+///   [query](AuditReader::query) takes for the log's; reading in order and verifying notice it.
 /// - Who holds the host's key and the directory of keys can write a whole new log, which an anchor or the pinned
 ///   [identity](Self::identity) shows.
 /// - Visible without a key: how many records there are, in which commits, the length of each commit, how many actors a
@@ -128,7 +135,8 @@ use writer::{Committed, Pending, Writer};
 ///
 /// # When writing fails
 ///
-/// On a full disk `record` fails with [`AuditErrorKind::Full`], nothing of the event is left, and the next one may go well.
+/// On a full disk `record` fails with [`AuditErrorKind::Full`], nothing of the event is left, and the next one may go well; a
+/// disk that is full when a segment has to be begun ends the log.
 /// Any other error of a write, and every error of a sync, ends the log: every later `record` fails with the same
 /// [kind](AuditError::kind), since after a failed sync nobody knows what the disk holds. Open the log
 /// again to recover. An event of more than 1 MiB is rejected, and harms nothing.
@@ -145,7 +153,7 @@ pub struct AuditLog {
     witness: NoteVerifier,
     /// A forked child shares the lock with its parent, and would fork the chain.
     process: u32,
-    _lock: Option<Locked>,
+    lock: Option<Locked>,
 }
 
 struct Shared {
@@ -157,19 +165,29 @@ struct Shared {
 /// Who hears of commits.
 struct Told {
     subscribers: Subscribers,
-    anchoring: Mutex<Option<Anchoring>>,
+    anchoring: Mutex<Option<Arc<Anchoring>>>,
     has_anchors: bool,
+}
+
+impl Told {
+    /// Nobody holds the lock while he waits.
+    fn anchoring(&self) -> Option<Arc<Anchoring>> {
+        self.anchoring.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn anchor(&self, writer: &Writer) {
+        if self.has_anchors
+            && let (Some(anchoring), Some(anchored)) = (self.anchoring(), writer.anchored())
+        {
+            anchoring.tell(anchored);
+        }
+    }
 }
 
 impl Listener for Told {
     fn committed(&self, committed: &Committed, events: &[Pending], writer: &Writer) {
         self.subscribers.tell(committed.first, events);
-        if self.has_anchors
-            && let Some(anchoring) = self.anchoring.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
-            && let Some(anchored) = writer.anchored()
-        {
-            anchoring.tell(anchored);
-        }
+        self.anchor(writer);
     }
 }
 
@@ -263,7 +281,7 @@ impl AuditLog {
         }
         let told = Arc::new(Told {
             subscribers: Subscribers::default(),
-            anchoring: Mutex::new(anchoring),
+            anchoring: Mutex::new(anchoring.map(Arc::new)),
             has_anchors,
         });
         let commits = Commits::new(format!("{path:?}"), writer, Box::new(Forward(Arc::clone(&told))));
@@ -275,7 +293,12 @@ impl AuditLog {
                 let (own, theirs) = (Arc::clone(&shared), Arc::clone(&accepted));
                 let thread = std::thread::Builder::new()
                     .name("audit-commits".to_owned())
-                    .spawn(move || theirs.run(&own.commits, lost_event))
+                    .spawn(move || {
+                        let ran = catch_unwind(AssertUnwindSafe(|| theirs.run(&own.commits, lost_event)));
+                        if ran.is_err() {
+                            own.commits.stop(AuditErrorKind::Unavailable, "the thread that commits panicked");
+                        }
+                    })
                     .map_err(io_error("start a thread for", path))?;
                 Some((accepted, thread))
             }
@@ -290,7 +313,7 @@ impl AuditLog {
             identity,
             witness: verifier,
             process: std::process::id(),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -303,7 +326,8 @@ impl AuditLog {
     }
 
     /// Checks all that can be checked of a log without a key: every byte of the frames, the tree, the signatures of
-    /// every epoch, and that the last checkpoint is there and fits.
+    /// every epoch, and that the last checkpoint is there and fits. A log that was cut back to where an earlier
+    /// checkpoint was signed, that checkpoint put in its place, looks whole: give it an anchor.
     ///
     /// Without `identity`, the log is believed about who it is: whoever replaces all of it by another is not noticed.
     pub fn verify_public(
@@ -313,7 +337,7 @@ impl AuditLog {
     ) -> Result<Verification, AuditLogError> {
         let path = path.as_ref();
         let disk = Directory::new(path.to_owned());
-        verify::verify(&disk, path, &Means { identity, reader: None, anchored })
+        verify::verify(&disk, path, &Means { identity, anchored, ..Means::default() })
     }
 
     /// Reads the events of a log in order, also of one that is being written.
@@ -385,14 +409,12 @@ impl AuditLog {
     /// How it goes with the anchors.
     #[must_use]
     pub fn anchors(&self) -> AnchorStatus {
-        let anchoring = self.shared.told.anchoring.lock().unwrap_or_else(PoisonError::into_inner);
-        anchoring.as_ref().map(Anchoring::status).unwrap_or_default()
+        self.shared.told.anchoring().map(|anchoring| anchoring.status()).unwrap_or_default()
     }
 
-    /// Waits until the anchors were told the last checkpoint, or telling them failed.
+    /// Waits until the anchors were told the last checkpoint, or telling them failed: as long as the anchors take.
     pub fn flush_anchors(&self) -> AnchorStatus {
-        let anchoring = self.shared.told.anchoring.lock().unwrap_or_else(PoisonError::into_inner);
-        anchoring.as_ref().map(Anchoring::flush).unwrap_or_default()
+        self.shared.told.anchoring().map(|anchoring| anchoring.flush()).unwrap_or_default()
     }
 
     /// The events from now on, each after it is durable; at most `waiting` wait for the subscriber.
@@ -401,11 +423,25 @@ impl AuditLog {
         self.shared.told.subscribers.add(waiting)
     }
 
-    /// Ends the segment, and with it the epoch: what was recorded so far can then not be read with what is in memory.
+    /// Ends the segment, and with it the epoch: what was recorded so far can then not be read with the keys in memory.
     pub fn rotate(&self) -> Result<(), AuditError> {
         self.check()?;
-        let rotated = self.shared.commits.writer().rotate();
-        rotated.map_err(|failure| self.broken(failure.into_log_error(&self.shared.path)))
+        let mut writer = self.shared.commits.writer();
+        match writer.rotate() {
+            Ok(()) => {
+                self.shared.told.anchor(&writer);
+                Ok(())
+            }
+            Err(failure) => {
+                drop(writer);
+                Err(self.broken(failure.into_log_error(&self.shared.path)))
+            }
+        }
+    }
+
+    /// Makes all durable that was accepted, and closes the log. Dropping it does the same, and tells nobody what failed.
+    pub fn close(self) -> Result<(), AuditError> {
+        self.flush()
     }
 
     /// Destroys the keys of an actor's events, so that nobody can read them any more. That it was done is on record,
@@ -414,7 +450,10 @@ impl AuditLog {
         self.check()?;
         self.flush()?;
         let mut writer = self.shared.commits.writer();
-        shred::shred(&mut writer, actor).map_err(|error| {
+        let told = |committed: &Committed, events: &[Pending], writer: &Writer| {
+            self.shared.told.committed(committed, events, writer);
+        };
+        shred::shred(&mut writer, actor, &told).map_err(|error| {
             drop(writer);
             self.broken(error)
         })
@@ -426,12 +465,19 @@ impl AuditLog {
     /// If one of them is rejected, none is recorded. After another error, those of an earlier commit may be on record.
     pub fn record_all<'e>(&self, events: impl IntoIterator<Item = &'e AuditEvent>) -> Result<(), AuditError> {
         let encoded = events.into_iter().map(|event| self.encode(event)).collect::<Result<Vec<_>, _>>()?;
-        self.flush()?;
+        self.check()?;
+        if let Some((accepted, _)) = &self.accepted {
+            accepted.drain(&self.shared.commits).map_err(commits::Failure::into_error)?;
+        }
         self.shared.commits.commit(encoded).map_err(commits::Failure::into_error)
     }
 
     /// The event without its secrets as the log keeps it.
     fn encode(&self, event: &AuditEvent) -> Result<Pending, AuditError> {
+        if shred::is_reserved(event) {
+            return Err(self
+                .rejected("its class and action are the log's own, for shredding; call `AuditLog::shred`"));
+        }
         let without_secrets = if self.redacted { redacted(event) } else { None };
         let event = without_secrets.as_ref().unwrap_or(event);
         let encoded = codec::encode(event)
@@ -501,7 +547,7 @@ impl AuditSink for AuditLog {
                 let Err(_) = accepted.accept(encoded, waiting, waits, commits) else { return Ok(()) };
                 self.check()?;
                 if when_full == WhenFull::DangerousLose {
-                    commits.lose();
+                    accepted.lose(commits);
                     return Ok(());
                 }
                 let message = format!(
@@ -544,7 +590,10 @@ impl AuditSink for AuditLog {
 impl Drop for AuditLog {
     fn drop(&mut self) {
         if self.process != std::process::id() {
-            // A forked child: the threads and the files are its parent's.
+            // A forked child: threads, files and lock are its parent's, and so they are left as they are.
+            std::mem::forget(Arc::clone(&self.shared));
+            std::mem::forget(self.lock.take());
+            std::mem::forget(self.accepted.take());
             return;
         }
         if let Some((accepted, thread)) = self.accepted.take() {
@@ -554,9 +603,8 @@ impl Drop for AuditLog {
         }
         if self.shared.commits.stopped().is_none() {
             let mut writer = self.shared.commits.writer();
-            writer.write_index();
-            // Nothing is lost if it fails: the checkpoint is then signed anew at the next opening.
-            let _ = writer.sync_checkpoint();
+            // Nothing is lost if it fails: the next opening does the rest.
+            let _ = writer.close();
         }
         let anchoring = self.shared.told.anchoring.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(anchoring);

@@ -88,7 +88,7 @@ fn sinks_that_keep_nothing_pass_the_write_laws_only() {
     assert!(error.to_string().starts_with("law `kept` is broken: "), "{error}");
 }
 
-#[cfg(all(unix, feature = "audit"))]
+#[cfg(all(unix, feature = "audit-log"))]
 #[test]
 fn the_file_log_conforms() {
     use codegenie_security::{AuditLog, SealingKey};

@@ -74,6 +74,11 @@ impl AnchoredCheckpoint {
         (word == FIRST_WORD && anchored.to_string() == text).then_some(anchored)
     }
 
+    /// What it says, before anything is believed.
+    pub(super) fn claim(&self) -> Option<Checkpoint> {
+        self.checkpoint.unverified_text().parse().ok()
+    }
+
     /// Size and root, if a key signed them that the identity of the log `origin` certified.
     #[must_use]
     pub fn open(&self, origin: &str, identity: &NoteVerifier) -> Option<TreeHead> {
@@ -162,8 +167,19 @@ impl FileAnchor {
 }
 
 impl Anchor for FileAnchor {
+    /// What it holds is not replaced by an earlier checkpoint of the same log.
     fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError> {
         let path = &self.path;
+        if let (Some(held), Some(new)) =
+            (self.latest()?.and_then(|held| held.claim()), update.anchored.claim())
+            && held.origin() == new.origin()
+            && held.head().size > new.head().size
+        {
+            let text = format!(
+                "anchor {path:?} holds a later checkpoint of the log, which was put back; find out by whom"
+            );
+            return Err(AnchorError::new(text));
+        }
         let failed = |error: &dyn fmt::Display| {
             AnchorError::new(format!(
                 "cannot write anchor {path:?}: {error}; check the directory and its disk"

@@ -1,5 +1,6 @@
 //! The thread that tells anchors of checkpoints, out of the way of those who record.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use super::anchor::{Anchor, AnchorError, AnchorUpdate, AnchoredCheckpoint};
 use super::disk::Disk;
 use super::walk::{Step, Walk};
-use crate::tlog::{Checkpoint, ConsistencyProof, MemoryTree, Note, NoteSigner};
+use crate::tlog::{ConsistencyProof, MemoryTree, Note, NoteSigner};
 
 /// How it went with the anchors of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,9 @@ pub struct AnchorStatus {
 #[derive(Default)]
 struct Mail {
     newest: Option<AnchoredCheckpoint>,
-    /// Is the thread telling the anchors?
-    busy: bool,
+    /// How many checkpoints were handed over, and of how many it is known what became of them.
+    posted: u64,
+    settled: u64,
     flush: bool,
     closed: bool,
     status: AnchorStatus,
@@ -76,7 +78,10 @@ impl Anchoring {
 
     /// A newer checkpoint takes the place of one that was not told yet.
     pub(super) fn tell(&self, anchored: AnchoredCheckpoint) {
-        self.mailbox.mail().newest = Some(anchored);
+        let mut mail = self.mailbox.mail();
+        mail.newest = Some(anchored);
+        mail.posted += 1;
+        drop(mail);
         self.mailbox.changed.notify_all();
     }
 
@@ -89,8 +94,12 @@ impl Anchoring {
         let mut mail = self.mailbox.mail();
         mail.flush = true;
         self.mailbox.changed.notify_all();
-        let failures = mail.status.failures;
-        while (mail.newest.is_some() || mail.busy) && mail.status.failures == failures {
+        // One that failed and waits is tried once more.
+        let posted = mail.posted;
+        if mail.newest.is_some() {
+            mail.settled = mail.settled.min(posted.saturating_sub(1));
+        }
+        while mail.settled < posted {
             mail = self.mailbox.changed.wait(mail).unwrap_or_else(PoisonError::into_inner);
         }
         mail.flush = false;
@@ -116,12 +125,13 @@ fn run(mailbox: &Mailbox, parts: &AnchoringParts) {
             mail = mailbox.changed.wait(mail).unwrap_or_else(PoisonError::into_inner);
         }
         let Some(anchored) = mail.newest.take() else { return };
-        mail.busy = true;
-        let closed = mail.closed;
+        let (posted, closed) = (mail.posted, mail.closed);
         drop(mail);
-        let outcome = publish(parts, &anchored);
+        // An anchor of the host's own may panic; those who wait for it are told.
+        let outcome = catch_unwind(AssertUnwindSafe(|| publish(parts, &anchored)))
+            .unwrap_or_else(|_| Err(AnchorError::new("an anchor panicked")));
         let mut mail = mailbox.mail();
-        mail.busy = false;
+        mail.settled = posted;
         match outcome {
             Ok(()) => {
                 mail.status.published += 1;
@@ -135,6 +145,8 @@ fn run(mailbox: &Mailbox, parts: &AnchoringParts) {
                 // Tried again, unless a newer one has come meanwhile.
                 mail.newest.get_or_insert(anchored);
                 if closed {
+                    mail.newest = None;
+                    mailbox.changed.notify_all();
                     return;
                 }
             }
@@ -152,8 +164,7 @@ fn run(mailbox: &Mailbox, parts: &AnchoringParts) {
 }
 
 fn size_of(anchored: &AnchoredCheckpoint) -> u64 {
-    let checkpoint = anchored.checkpoint().unverified_text().parse::<Checkpoint>();
-    checkpoint.map_or(0, |checkpoint| checkpoint.head().size)
+    anchored.claim().map_or(0, |checkpoint| checkpoint.head().size)
 }
 
 fn publish(parts: &AnchoringParts, anchored: &AnchoredCheckpoint) -> Result<(), AnchorError> {

@@ -40,7 +40,12 @@ impl Failure {
 #[derive(Default)]
 struct Batch {
     outcome: OnceLock<Result<(), Failure>>,
+    /// Told when there is an outcome, and when somebody has to lead.
+    changed: Condvar,
 }
+
+/// How long it is waited for something that is told, and is looked at again all the same.
+const TURN: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Queue {
@@ -48,6 +53,10 @@ struct Queue {
     bytes: usize,
     batch: Arc<Batch>,
     leading: bool,
+    /// The batch that is on its way.
+    in_flight: Option<Arc<Batch>>,
+    /// How many events the last commit had.
+    last: usize,
     stopped: Option<Failure>,
 }
 
@@ -85,11 +94,7 @@ impl Commits {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The writer, for what is no commit. Commits wait for it.
+    /// The writer, to look at. Commits wait for it.
     pub(super) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,42 +117,45 @@ impl Commits {
         let mut shared: Option<Arc<Batch>> = None;
         for event in events {
             while queue.is_full() {
-                queue = self.lead_or_wait(queue);
+                let full = Arc::clone(&queue.batch);
+                queue = self.lead_or_wait(queue, &full);
+            }
+            // Those before did not fit, and are on their way or done: this one follows only if they went well.
+            if let Some(before) = shared.take_if(|batch| !Arc::ptr_eq(batch, &queue.batch)) {
+                while before.outcome.get().is_none() {
+                    queue = self.lead_or_wait(queue, &before);
+                }
+                if let Some(Err(failure)) = before.outcome.get() {
+                    return Err(failure.clone());
+                }
             }
             if let Some(stopped) = &queue.stopped {
                 return Err(stopped.clone());
             }
             queue.bytes += event.len();
             queue.pending.push(event);
-            let batch = shared.get_or_insert_with(|| Arc::clone(&queue.batch));
-            if !Arc::ptr_eq(batch, &queue.batch) {
-                // Those before did not fit: they are on their way, or done.
-                let before = std::mem::replace(batch, Arc::clone(&queue.batch));
-                while before.outcome.get().is_none() {
-                    queue = self.lead_or_wait(queue);
-                }
-                if let Some(Err(failure)) = before.outcome.get() {
-                    return Err(failure.clone());
-                }
-            }
+            shared = Some(Arc::clone(&queue.batch));
         }
         let Some(batch) = shared else { return Ok(()) };
         loop {
             if let Some(outcome) = batch.outcome.get() {
                 return outcome.clone();
             }
-            queue = self.lead_or_wait(queue);
+            queue = self.lead_or_wait(queue, &batch);
         }
     }
 
-    fn lead_or_wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    /// Waits for a batch, or leads one if nobody does.
+    fn lead_or_wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, batch: &Batch) -> MutexGuard<'a, Queue> {
         if queue.leading {
-            return self.wait(queue);
+            return batch.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         queue.leading = true;
+        let mut queue = self.gather(queue);
         let events = std::mem::take(&mut queue.pending);
         queue.bytes = 0;
         let batch = std::mem::take(&mut queue.batch);
+        queue.in_flight = Some(Arc::clone(&batch));
         let stopped = queue.stopped.clone();
         drop(queue);
 
@@ -158,6 +166,21 @@ impl Commits {
             None => self.write(&events),
         };
         leader.end(outcome)
+    }
+
+    /// Lets those come whom the last commit served: they are awake, and most record again at once. A single caller waits
+    /// for nobody.
+    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        for _ in 0..queue.last {
+            if queue.pending.len() >= queue.last || queue.is_full() {
+                break;
+            }
+            drop(queue);
+            std::thread::yield_now();
+            queue = self.queue();
+        }
+        queue.last = queue.pending.len();
+        queue
     }
 
     /// The failure, and whether the log ends with it.
@@ -189,32 +212,20 @@ impl Commits {
         Failure { kind, message, source: source.map(Arc::new) }
     }
 
-    /// Waits until nothing is on its way any more.
+    /// Waits for what was on its way when this was called, and tells whether the log goes on.
     pub(super) fn drain(&self) -> Result<(), Failure> {
         let mut queue = self.queue();
-        while queue.leading || !queue.pending.is_empty() {
-            if let Some(stopped) = &queue.stopped {
-                return Err(stopped.clone());
+        let waiting = (!queue.pending.is_empty()).then(|| Arc::clone(&queue.batch));
+        for batch in queue.in_flight.clone().into_iter().chain(waiting) {
+            while batch.outcome.get().is_none() {
+                queue = self.lead_or_wait(queue, &batch);
             }
-            queue = self.lead_or_wait(queue);
         }
         queue.stopped.clone().map_or(Ok(()), Err)
     }
 
     pub(super) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn lose(&self) {
-        self.lost.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn take_lost(&self) -> u64 {
-        self.lost.swap(0, Ordering::Relaxed)
-    }
-
-    pub(super) fn give_back_lost(&self, lost: u64) {
-        self.lost.fetch_add(lost, Ordering::Relaxed);
     }
 }
 
@@ -244,6 +255,10 @@ impl<'c> Leader<'c, '_> {
         };
         let _ = self.batch.outcome.set(result);
         queue.leading = false;
+        queue.in_flight = None;
+        self.batch.changed.notify_all();
+        // One of those who came meanwhile leads the next commit.
+        queue.batch.changed.notify_one();
         commits.changed.notify_all();
         std::mem::forget(self);
         queue
@@ -258,6 +273,9 @@ impl Drop for Leader<'_, '_> {
         queue.stopped.get_or_insert(failure.clone());
         let _ = self.batch.outcome.set(Err(failure));
         queue.leading = false;
+        queue.in_flight = None;
+        self.batch.changed.notify_all();
+        queue.batch.changed.notify_all();
         self.commits.changed.notify_all();
     }
 }
@@ -273,11 +291,15 @@ struct Waiting {
     /// How many the thread has taken and not finished.
     taken: usize,
     closed: bool,
+    /// How often the disk was full, and what was said the last time.
+    refusals: u64,
+    refused: Option<Failure>,
 }
 
 impl Accepted {
     pub(super) fn new() -> Self {
-        let waiting = Waiting { events: VecDeque::new(), taken: 0, closed: false };
+        let waiting =
+            Waiting { events: VecDeque::new(), taken: 0, closed: false, refusals: 0, refused: None };
         Self { waiting: Mutex::new(waiting), changed: Condvar::new() }
     }
 
@@ -306,9 +328,10 @@ impl Accepted {
         Ok(())
     }
 
-    /// Waits until all that was accepted is durable, or the log has stopped.
+    /// Waits until all that was accepted is durable, the log has stopped, or the disk is found full.
     pub(super) fn drain(&self, commits: &Commits) -> Result<(), Failure> {
         let mut waiting = self.waiting();
+        let refusals = waiting.refusals;
         loop {
             if let Some(stopped) = commits.stopped() {
                 return Err(stopped);
@@ -316,8 +339,10 @@ impl Accepted {
             if waiting.events.is_empty() && waiting.taken == 0 {
                 return Ok(());
             }
-            let timeout = self.changed.wait_timeout(waiting, Duration::from_millis(50));
-            waiting = timeout.unwrap_or_else(PoisonError::into_inner).0;
+            if let Some(refused) = waiting.refused.clone().filter(|_| waiting.refusals > refusals) {
+                return Err(refused);
+            }
+            waiting = self.changed.wait_timeout(waiting, TURN).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -326,61 +351,66 @@ impl Accepted {
         self.changed.notify_all();
     }
 
+    /// An event is lost: the thread tells of it as soon as it can.
+    pub(super) fn lose(&self, commits: &Commits) {
+        commits.lost.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
     /// What the thread of the log does: commits what waits, and tries again while the disk is full.
     pub(super) fn run(&self, commits: &Commits, lost_event: impl Fn(u64) -> Option<Pending>) {
         loop {
             let mut waiting = self.waiting();
-            while waiting.events.is_empty() && !waiting.closed {
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            while waiting.events.is_empty() && !waiting.closed && commits.lost() == 0 {
+                waiting = self.changed.wait_timeout(waiting, TURN).unwrap_or_else(PoisonError::into_inner).0;
             }
-            if waiting.events.is_empty() {
-                return;
-            }
-            let mut bytes = 0;
-            let mut events = Vec::new();
+            let (mut bytes, mut events) = (0, Vec::new());
             while bytes < ENOUGH_BYTES && events.len() + 1 < MAX_RECORDS {
                 let Some(event) = waiting.events.pop_front() else { break };
                 bytes += event.len();
                 events.push(event);
             }
-            waiting.taken = events.len();
             let closed = waiting.closed;
+            waiting.taken = events.len();
             drop(waiting);
-            let lost = commits.take_lost();
-            let notice = if lost > 0 { lost_event(lost) } else { None };
+            let lost = commits.lost.swap(0, Ordering::Relaxed);
             let accepted = events.len();
-            events.extend(notice);
+            events.extend(if lost > 0 { lost_event(lost) } else { None });
+            if events.is_empty() {
+                return;
+            }
             let outcome = commits.write_all(&events);
             let mut waiting = self.waiting();
             waiting.taken = 0;
-            if let Err(last) = outcome {
-                commits.give_back_lost(lost);
-                events.truncate(accepted);
-                events.into_iter().rev().for_each(|event| waiting.events.push_front(event));
+            let Err((failure, last)) = outcome else {
+                waiting.refused = None;
                 self.changed.notify_all();
-                if last || closed {
-                    return;
-                }
-                let timeout = self.changed.wait_timeout(waiting, Duration::from_millis(100));
-                drop(timeout.unwrap_or_else(PoisonError::into_inner));
                 continue;
-            }
+            };
+            commits.lost.fetch_add(lost, Ordering::Relaxed);
+            events.truncate(accepted);
+            events.into_iter().rev().for_each(|event| waiting.events.push_front(event));
+            waiting.refusals += 1;
+            waiting.refused = Some(failure);
             self.changed.notify_all();
+            if last || closed {
+                return;
+            }
+            drop(self.changed.wait_timeout(waiting, 2 * TURN).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
 
 impl Commits {
     /// Commits events of the log's own thread; the error tells whether the log ends with it.
-    fn write_all(&self, events: &[Pending]) -> Result<(), bool> {
-        if self.stopped().is_some() {
-            return Err(true);
+    fn write_all(&self, events: &[Pending]) -> Result<(), (Failure, bool)> {
+        if let Some(stopped) = self.stopped() {
+            return Err((stopped, true));
         }
-        self.write(events).map_err(|(failure, last)| {
-            if last {
-                self.queue().stopped.get_or_insert(failure);
+        self.write(events).inspect_err(|(failure, last)| {
+            if *last {
+                self.queue().stopped.get_or_insert(failure.clone());
             }
-            last
         })
     }
 }

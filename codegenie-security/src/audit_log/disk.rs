@@ -1,7 +1,7 @@
 //! Where the files of a log are: behind a seam, so that tests can cut the power and make writes fail.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use crate::files::{self, Locked};
@@ -33,6 +33,11 @@ pub(super) trait Disk: Send + Sync {
 pub(super) trait DiskFile: Send {
     /// Adds bytes at the end.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Lets small appends fill zeros that were written ahead, so many at a time. A sync then has no length and no
+    /// place to write down, which takes a journal longer than the bytes themselves. Whoever reads sees the zeros.
+    fn write_ahead(&mut self, zeros: usize);
+    /// Removes zeros that were written ahead and are not filled.
+    fn trim(&mut self) -> io::Result<()>;
     /// Writes at a place.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Cuts to a length.
@@ -84,8 +89,14 @@ impl Disk for Directory {
     }
 
     fn read_at(&self, name: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let file = self.open_regular(name)?;
+        // Before room is made for what is not there.
+        if offset.checked_add(len as u64).is_none_or(|end| file.metadata().is_ok_and(|file| end > file.len()))
+        {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
         let mut bytes = vec![0; len];
-        files::read_at(&self.open_regular(name)?, &mut bytes, offset)?;
+        files::read_at(&file, &mut bytes, offset)?;
         Ok(bytes)
     }
 
@@ -106,13 +117,13 @@ impl Disk for Directory {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let file = files::create_new_private(&self.path(name))?;
-        Ok(Box::new(OpenFile { file, end: 0 }))
+        Ok(Box::new(OpenFile { file, end: 0, ahead: 0, zeros: 0 }))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let file = files::open_to_write(&self.path(name))?;
         let end = file.metadata()?.len();
-        Ok(Box::new(OpenFile { file, end }))
+        Ok(Box::new(OpenFile { file, end, ahead: end, zeros: 0 }))
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -124,7 +135,10 @@ impl Disk for Directory {
     }
 
     fn make_dir(&self, dir: &str) -> io::Result<()> {
-        files::create_private_dir(&self.path(dir))
+        let path = self.path(dir);
+        let is_new = !path.exists();
+        files::create_private_dir(&path)?;
+        if is_new { files::sync_parent(&path) } else { Ok(()) }
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
@@ -135,14 +149,36 @@ impl Disk for Directory {
 struct OpenFile {
     file: File,
     end: u64,
+    /// The end of what was written ahead.
+    ahead: u64,
+    zeros: usize,
 }
+
+/// Appends of more than this share of the zeros are not small.
+const SMALL: usize = 16;
 
 impl DiskFile for OpenFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        use std::io::{Seek, SeekFrom};
-        self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(bytes)?;
-        self.end += bytes.len() as u64;
+        let end = self.end + bytes.len() as u64;
+        if end > self.ahead && bytes.len() <= self.zeros / SMALL {
+            // Where there is no room for zeros there may be for the bytes.
+            if files::write_at(&self.file, &vec![0; self.zeros], end).is_ok() {
+                self.ahead = end + self.zeros as u64;
+            }
+        }
+        files::write_at(&self.file, bytes, self.end)?;
+        self.end = end;
+        self.ahead = self.ahead.max(end);
+        Ok(())
+    }
+
+    fn write_ahead(&mut self, zeros: usize) {
+        self.zeros = zeros;
+    }
+
+    fn trim(&mut self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.ahead = self.end;
         Ok(())
     }
 
@@ -152,7 +188,7 @@ impl DiskFile for OpenFile {
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         self.file.set_len(len)?;
-        self.end = len;
+        (self.end, self.ahead) = (len, len);
         Ok(())
     }
 

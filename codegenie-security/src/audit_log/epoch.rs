@@ -37,11 +37,16 @@ impl Epoch {
         self.chain.derive("codegenie audit epoch read v1")
     }
 
-    /// The key that signs the checkpoints of this epoch.
-    pub(super) fn signer(&self, origin: &str) -> Result<NoteSigner, BadNoteKey> {
+    /// The key that signs in this epoch.
+    pub(super) fn signing_key(&self) -> SigningKey {
         let mut seed = Zeroizing::new([0; 32]);
         self.chain.expand(None, &[b"codegenie audit epoch sign v1"], &mut *seed);
-        NoteSigner::new(origin, SigningKey::from_seed(*seed))
+        SigningKey::from_seed(*seed)
+    }
+
+    /// The same, for checkpoints.
+    pub(super) fn signer(&self, origin: &str) -> Result<NoteSigner, BadNoteKey> {
+        NoteSigner::new(origin, self.signing_key())
     }
 }
 

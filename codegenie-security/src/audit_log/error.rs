@@ -125,6 +125,15 @@ pub enum AuditLogError {
         /// How many there are.
         records: u64,
     },
+    /// Retention has removed a part that is needed.
+    #[error(
+        "audit log {path:?} has lost segments to its retention, so there are no proofs of it; keep more, or prove earlier"
+    )]
+    #[non_exhaustive]
+    Pruned {
+        /// The log.
+        path: PathBuf,
+    },
     /// No random bytes could be had.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),

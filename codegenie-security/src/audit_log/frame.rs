@@ -13,20 +13,20 @@
 //! | 8 | the sequence number of the first record |
 //! | 4 | how many commits of the segment failed before it, so that no nonce is used twice |
 //! | 32 | the root of the tree before this frame |
-//! | 32 n | the commitments of the records |
+//! | 32 n | the leaf hashes of the records |
 //! | | the records, encrypted each for itself |
 //! | m | the sealed table: time u64 and nanoseconds u32 of the commit, then for each record its length u32 and the number of its subject's key u32 |
 //! | 16 | tag |
 //!
 //! A record is encrypted with ChaCha20 (RFC 8439) under the key of its subject in this segment, or else of
-//! the frames; the nonce is its sequence number and
-//! the count of failed commits. The first 32 bytes of block 0 are its salt, and the event begins with
-//! block 1. The commitment is SHA-256 of the salt and the event. What authenticates all of this is one call
-//! of XChaCha20-Poly1305 whose plaintext is the table and whose additional data is the log's id, the number of the
-//! segment, and all of the body before the table. So a subject's key that is destroyed takes its events
-//! along and nothing else: commitments, frame and tree stay as they are.
+//! the frames; the nonce is its sequence number and the count of failed commits. The first 16 bytes of block 0 are its
+//! salt, and the event begins with block 1. What authenticates all of this is one call of XChaCha20-Poly1305 whose
+//! plaintext is the table and whose additional data is the log's id, the number of the segment, and all of the
+//! body before the table. So a subject's key that is destroyed takes its events along and nothing else: leaves,
+//! frame and tree stay as they are.
 //!
-//! Leaves (RFC 9162): for each record the entry `1 | commitment`, then for the frame `2 | SHA-256 of the frame`.
+//! Leaves (RFC 9162): for each record the entry `1 | salt 16 | event`, which commits the log to the event and tells nothing
+//! of it without the salt; then for the frame the entry `2 | SHA-256 of the frame`.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -51,9 +51,18 @@ pub(super) const PREFIX_LEN: usize = 8;
 pub(super) const MAX_BODY: usize = ENOUGH_BYTES + MAX_EVENT + MAX_RECORDS * (32 + 8) + 1024;
 pub(super) const NO_SUBJECT: u32 = u32::MAX;
 
+/// What makes the leaf of a record a commitment that hides the event.
+pub(super) type Salt = [u8; 16];
+
+const RECORD_ENTRY: u8 = 1;
+const FRAME_ENTRY: u8 = 2;
 const KIND_RECORDS: u8 = 2;
 const FIXED_LEN: usize = 1 + 4 + 4 + 4 + 8 + 4 + 32;
 const BLOCK: usize = 64;
+/// The time of the commit.
+const TABLE_START: usize = 8 + 4;
+/// Length and key of a record.
+const TABLE_ENTRY: usize = 4 + 4;
 /// The log id and the number of the segment, before the body.
 const BOUND_LEN: usize = 32 + 8;
 
@@ -93,31 +102,28 @@ fn nonce<const N: usize>(sequence: u64, failed: u32) -> [u8; N] {
 }
 
 /// Encrypts or decrypts an event in place, and returns its salt. The event begins at byte 64 of `block`.
-fn crypt(key: &RecordKey, nonce: &[u8; 12], block: &mut [u8]) -> [u8; 32] {
+fn crypt(key: &RecordKey, nonce: &[u8; 12], block: &mut [u8]) -> Salt {
     ChaCha20::new((&*key.0).into(), nonce.into()).apply_keystream(block);
     block.first_chunk().copied().unwrap_or_default()
 }
 
-/// What a log commits itself to about an event.
-pub(super) fn commitment(salt: &[u8; 32], event: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix(salt).chain_update(event).finalize().into()
+/// The hash of the leaf of a record.
+pub(super) fn record_leaf(salt: &Salt, event: &[u8]) -> Hash {
+    let parts = Sha256::new_with_prefix([0, RECORD_ENTRY]).chain_update(salt).chain_update(event);
+    Hash::from_bytes(parts.finalize().into())
 }
 
-/// The entry of a record.
-pub(super) fn record_entry(commitment: &[u8; 32]) -> [u8; 33] {
-    entry(1, commitment)
+/// The entry of the leaf of a record.
+pub(super) fn record_entry(salt: &Salt, event: &[u8]) -> Vec<u8> {
+    [&[RECORD_ENTRY], salt.as_slice(), event].concat()
 }
 
-/// The entry of a frame.
-pub(super) fn frame_entry(frame: &[u8]) -> [u8; 33] {
-    entry(2, &Sha256::digest(frame).into())
-}
-
-fn entry(kind: u8, hash: &[u8; 32]) -> [u8; 33] {
-    let mut entry = [kind; 33];
+/// The hash of the leaf of a frame.
+pub(super) fn frame_leaf(frame: &[u8]) -> Hash {
+    let mut entry = [FRAME_ENTRY; 33];
     let [_, rest @ ..] = &mut entry;
-    rest.copy_from_slice(hash);
-    entry
+    rest.copy_from_slice(&Sha256::digest(frame));
+    leaf_hash(&entry)
 }
 
 /// A frame around a body.
@@ -133,75 +139,91 @@ fn checksum(length: [u8; 4], body: &[u8]) -> [u8; 4] {
     crc.finalize().to_le_bytes()
 }
 
-/// Builds a frame of records.
+/// Builds a frame of records in a buffer that is used again.
 pub(super) struct FrameBuilder<'a> {
     keys: &'a FrameKeys,
     first: u64,
     failed: u32,
-    commitments: Vec<[u8; 32]>,
-    records: Vec<u8>,
+    /// What is bound and not stored, then the body as it grows.
+    bytes: &'a mut Vec<u8>,
+    leaves: Vec<Hash>,
+    count: usize,
     table: Zeroizing<Vec<u8>>,
-    scratch: Zeroizing<Vec<u8>>,
 }
 
 impl<'a> FrameBuilder<'a> {
-    /// `time` is the commit's, since 1970; `bytes` are those of its events, more or less.
-    pub(super) fn new(keys: &'a FrameKeys, first: u64, failed: u32, time: Duration, bytes: usize) -> Self {
-        let mut table = Zeroizing::new(Vec::with_capacity(12 + 8 * 16));
+    /// For `count` records from `first` on, the commit being of this time since 1970. `None` when those are too many.
+    pub(super) fn new(
+        keys: &'a FrameKeys,
+        bytes: &'a mut Vec<u8>,
+        first: u64,
+        count: usize,
+        failed: u32,
+        time: Duration,
+    ) -> Option<Self> {
+        let table_len = TABLE_START + count.checked_mul(TABLE_ENTRY)?;
+        let mut table = Zeroizing::new(Vec::with_capacity(table_len));
         table.extend_from_slice(&time.as_secs().to_le_bytes());
         table.extend_from_slice(&time.subsec_nanos().to_le_bytes());
-        let scratch = Zeroizing::new(Vec::with_capacity(BLOCK + 512));
-        let records = Vec::with_capacity(bytes);
-        Self { keys, first, failed, commitments: Vec::new(), records, table, scratch }
+        bytes.clear();
+        bytes.extend_from_slice(&keys.log_id);
+        bytes.extend_from_slice(&keys.segment.to_le_bytes());
+        // Filled in when all of it is known.
+        bytes.resize(BOUND_LEN + FIXED_LEN + count.checked_mul(Hash::LEN)?, 0);
+        Some(Self { keys, first, failed, bytes, leaves: Vec::with_capacity(count + 1), count, table })
     }
 
     /// Adds the next record. `subject` is the number of the key and the key.
     pub(super) fn push(&mut self, event: &[u8], subject: Option<(u32, &RecordKey)>) {
-        let sequence = self.first + self.commitments.len() as u64;
-        self.scratch.clear();
-        self.scratch.resize(BLOCK, 0);
-        self.scratch.extend_from_slice(event);
+        let sequence = self.first + self.leaves.len() as u64;
         let (number, key) = subject.unwrap_or((NO_SUBJECT, &self.keys.records));
-        let salt = crypt(key, &nonce(sequence, self.failed), &mut self.scratch);
-        self.commitments.push(commitment(&salt, event));
-        self.records.extend_from_slice(self.scratch.get(BLOCK..).unwrap_or_default());
+        let start = self.bytes.len();
+        self.bytes.resize(start + BLOCK, 0);
+        self.bytes.extend_from_slice(event);
+        let block = self.bytes.get_mut(start..).unwrap_or_default();
+        let salt = crypt(key, &nonce(sequence, self.failed), block);
+        block.copy_within(BLOCK.., 0);
+        self.bytes.truncate(start + event.len());
+        self.leaves.push(record_leaf(&salt, event));
         // An event has at most 2^20 bytes.
         self.table.extend_from_slice(&(event.len() as u32).to_le_bytes());
         self.table.extend_from_slice(&number.to_le_bytes());
     }
 
-    /// The bytes of the frame and its commitments. `None` when it is too large for a frame.
-    pub(super) fn seal(mut self, subjects: u32, before: &Hash) -> Option<(Vec<u8>, Vec<[u8; 32]>)> {
-        let count = u32::try_from(self.commitments.len()).ok()?;
-        let table_len = u32::try_from(self.table.len()).ok()?;
-        let body_len =
-            FIXED_LEN + 32 * self.commitments.len() + self.records.len() + self.table.len() + TAG_LEN;
-        if body_len > MAX_BODY {
+    /// The bytes of the frame, and its leaves, its own the last. `None` when it is too large for a frame, or has not as many
+    /// records as it was made for.
+    pub(super) fn seal(mut self, subjects: u32, before: &Hash) -> Option<(&'a [u8], Vec<Hash>)> {
+        if self.leaves.len() != self.count {
             return None;
         }
-        // Before the body stands what is bound and not stored; its last bytes become the prefix of the frame.
-        let mut bytes = Vec::with_capacity(BOUND_LEN + body_len);
-        bytes.extend_from_slice(&self.keys.log_id);
-        bytes.extend_from_slice(&self.keys.segment.to_le_bytes());
-        bytes.push(KIND_RECORDS);
-        bytes.extend_from_slice(&count.to_le_bytes());
-        bytes.extend_from_slice(&subjects.to_le_bytes());
-        bytes.extend_from_slice(&table_len.to_le_bytes());
-        bytes.extend_from_slice(&self.first.to_le_bytes());
-        bytes.extend_from_slice(&self.failed.to_le_bytes());
-        bytes.extend_from_slice(before.as_bytes());
-        bytes.extend(self.commitments.iter().flatten());
-        bytes.extend_from_slice(&self.records);
+        let fixed = [
+            [KIND_RECORDS].as_slice(),
+            &u32::try_from(self.count).ok()?.to_le_bytes(),
+            &subjects.to_le_bytes(),
+            &u32::try_from(self.table.len()).ok()?.to_le_bytes(),
+            &self.first.to_le_bytes(),
+            &self.failed.to_le_bytes(),
+            before.as_bytes(),
+        ]
+        .concat();
+        let known = fixed.iter().chain(self.leaves.iter().flat_map(|leaf| leaf.as_bytes()));
+        self.bytes.iter_mut().skip(BOUND_LEN).zip(known).for_each(|(to, from)| *to = *from);
         let nonce: [u8; NONCE_LEN] = nonce(self.first, self.failed);
-        let tag = crypto::encrypt(&self.keys.table, &nonce, &bytes, &mut self.table).ok()?;
-        bytes.extend_from_slice(&self.table);
-        bytes.extend_from_slice(&tag);
-        let mut frame = bytes.split_off(BOUND_LEN - PREFIX_LEN);
-        let (prefix, body) = frame.split_first_chunk_mut::<PREFIX_LEN>()?;
+        let tag = crypto::encrypt(&self.keys.table, &nonce, self.bytes, &mut self.table).ok()?;
+        self.bytes.extend_from_slice(&self.table);
+        self.bytes.extend_from_slice(&tag);
+        // The last bytes of what is bound make room for the prefix.
+        let (prefix, body) =
+            self.bytes.get_mut(BOUND_LEN - PREFIX_LEN..)?.split_first_chunk_mut::<PREFIX_LEN>()?;
+        if body.len() > MAX_BODY {
+            return None;
+        }
         let length = u32::try_from(body.len()).ok()?.to_le_bytes();
         let crc = checksum(length, body);
         prefix.iter_mut().zip(length.into_iter().chain(crc)).for_each(|(to, from)| *to = from);
-        Some((frame, self.commitments))
+        let frame = self.bytes.get(BOUND_LEN - PREFIX_LEN..)?;
+        self.leaves.push(frame_leaf(frame));
+        Some((frame, self.leaves))
     }
 }
 
@@ -244,7 +266,8 @@ pub(super) struct RecordFrame<'a> {
     failed: u32,
     pub(super) subjects: u32,
     pub(super) before: Hash,
-    pub(super) commitments: &'a [[u8; 32]],
+    /// The leaf hashes of the records.
+    pub(super) leaves: &'a [[u8; 32]],
     records: &'a [u8],
     table: &'a [u8],
     tag: [u8; TAG_LEN],
@@ -270,13 +293,13 @@ impl<'a> RecordFrame<'a> {
         if kind != KIND_RECORDS || !(1..=MAX_RECORDS).contains(&count) {
             return None;
         }
-        let (commitments, rest) = rest.split_at_checked(count.checked_mul(32)?)?;
+        let (leaves, rest) = rest.split_at_checked(count.checked_mul(Hash::LEN)?)?;
         let records_len = rest.len().checked_sub(table_len)?.checked_sub(TAG_LEN)?;
         let (records, sealed) = rest.split_at_checked(records_len)?;
         let (table, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
         let public = body.get(..body.len() - sealed.len())?;
-        let (commitments, _) = commitments.as_chunks::<32>();
-        Some(Self { public, first, failed, subjects, before, commitments, records, table, tag: *tag })
+        let (leaves, _) = leaves.as_chunks::<{ Hash::LEN }>();
+        Some(Self { public, first, failed, subjects, before, leaves, records, table, tag: *tag })
     }
 
     /// The table, if this is what was sealed: the time of the commit, and where each record is.
@@ -288,9 +311,9 @@ impl<'a> RecordFrame<'a> {
         let seconds = u64::from_le_bytes(input.array()?);
         let nanos = input.count()?;
         let time = (nanos < 1_000_000_000).then(|| Duration::new(seconds, nanos))?;
-        let mut entries = Vec::with_capacity(self.commitments.len());
+        let mut entries = Vec::with_capacity(self.leaves.len());
         let mut start = 0_usize;
-        for _ in self.commitments {
+        for _ in self.leaves {
             let end = start.checked_add(usize::try_from(input.count()?).ok()?)?;
             entries.push(TableEntry { range: start..end, subject: input.count()? });
             start = end;
@@ -298,7 +321,7 @@ impl<'a> RecordFrame<'a> {
         (input.is_empty() && start == self.records.len()).then_some((time, entries))
     }
 
-    /// The event of a record, if its commitment is that of it.
+    /// The event of a record, if its leaf is that of it.
     pub(super) fn event(&self, number: usize, entry: &TableEntry, key: &RecordKey) -> Option<Record> {
         let ciphertext = self.records.get(entry.range.clone())?;
         let mut block = Vec::with_capacity(BLOCK + ciphertext.len());
@@ -307,19 +330,20 @@ impl<'a> RecordFrame<'a> {
         let sequence = self.first.checked_add(number as u64)?;
         let salt = crypt(key, &nonce(sequence, self.failed), &mut block);
         let event = block.get(BLOCK..)?;
-        let is_it = commitment(&salt, event) == *self.commitments.get(number)?;
+        let is_it = record_leaf(&salt, event).as_bytes() == self.leaves.get(number)?;
         is_it.then(|| Record { salt, event: event.to_vec() })
     }
 }
 
 /// A record that was decrypted.
 pub(super) struct Record {
-    pub(super) salt: [u8; 32],
+    pub(super) salt: Salt,
     pub(super) event: Vec<u8>,
 }
 
-/// The leaves of a frame: one for each commitment, and its own.
-pub(super) fn leaves<'a>(commitments: &'a [[u8; 32]], frame: &[u8]) -> impl Iterator<Item = Hash> + use<'a> {
-    let own = leaf_hash(&frame_entry(frame));
-    commitments.iter().map(|commitment| leaf_hash(&record_entry(commitment))).chain([own])
+impl RecordFrame<'_> {
+    /// The leaves of the records.
+    pub(super) fn record_leaves(&self) -> impl ExactSizeIterator<Item = Hash> + use<'_> {
+        self.leaves.iter().copied().map(Hash::from_bytes)
+    }
 }

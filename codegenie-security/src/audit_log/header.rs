@@ -16,13 +16,14 @@
 //! | 2, n | certificate of the epoch: a note of the identity |
 //! | 1 | number of readers, and for each |
 //! | 16, 2, n | the id of its key, and the key of the epoch wrapped for it |
+//! | 64 | signature of all before by the key of the epoch |
 
 use std::time::Duration;
 
 use super::codec::Input;
 use super::frame::{LogId, PREFIX_LEN, framed};
-use crate::crypto::{KeyId, KeyWrapper, SealingKey, WrapError};
-use crate::tlog::Tree;
+use crate::crypto::{KeyId, KeyWrapper, SealingKey, Signature, SigningKey, WrapError};
+use crate::tlog::{NoteVerifier, Tree};
 
 const MAGIC: [u8; 8] = *b"\x01CGSEG\x02\x00";
 
@@ -37,11 +38,29 @@ pub(super) struct Header {
     pub(super) closing: Vec<u8>,
     pub(super) certificate: Vec<u8>,
     pub(super) readers: Vec<(KeyId, Vec<u8>)>,
+    /// What was signed, and the signature, of a header that was read.
+    signed: (Vec<u8>, Signature),
 }
 
-impl Header {
-    /// The frame. `None` when a part is too long for it.
-    pub(super) fn to_frame(&self) -> Option<Vec<u8>> {
+const CONTEXT: &[u8] = b"codegenie audit header v1";
+
+/// The parts of a new header.
+pub(super) struct HeaderParts {
+    pub(super) log_id: LogId,
+    pub(super) segment: u64,
+    pub(super) salt: [u8; 32],
+    pub(super) time: Duration,
+    pub(super) boot: [u8; 16],
+    pub(super) first: u64,
+    pub(super) tree: Tree,
+    pub(super) closing: Vec<u8>,
+    pub(super) certificate: Vec<u8>,
+    pub(super) readers: Vec<(KeyId, Vec<u8>)>,
+}
+
+impl HeaderParts {
+    /// The frame, signed. `None` when a part is too long for it.
+    pub(super) fn to_frame(&self, signer: &SigningKey) -> Option<Vec<u8>> {
         let mut body = MAGIC.to_vec();
         body.extend_from_slice(&self.log_id);
         body.extend_from_slice(&self.segment.to_le_bytes());
@@ -58,12 +77,24 @@ impl Header {
             body.extend_from_slice(id.as_bytes());
             put(&mut body, wrapped)?;
         }
+        let signature = signer.sign(CONTEXT, &body);
+        body.extend_from_slice(&signature.to_bytes());
         framed(&body)
+    }
+}
+
+impl Header {
+    /// Did the key of the epoch sign it?
+    pub(super) fn is_signed_by(&self, signer: &NoteVerifier) -> bool {
+        let (body, signature) = &self.signed;
+        signer.key().verify(CONTEXT, body, signature).is_ok()
     }
 
     /// Takes a frame apart. `None` when it is no header of this version.
     pub(super) fn parse(frame: &[u8]) -> Option<Self> {
-        let mut input = Input::new(frame.get(PREFIX_LEN..)?);
+        let (body, signature) = frame.get(PREFIX_LEN..)?.split_last_chunk::<{ Signature::LEN }>()?;
+        let signed = (body.to_vec(), Signature::from_bytes(*signature));
+        let mut input = Input::new(body);
         if input.array::<8>()? != MAGIC {
             return None;
         }
@@ -77,7 +108,8 @@ impl Header {
         for _ in 0..input.byte()? {
             readers.push((KeyId(input.array()?), get(&mut input)?.to_vec()));
         }
-        let header = Self { log_id, segment, salt, time, boot, first, tree, closing, certificate, readers };
+        let header =
+            Self { log_id, segment, salt, time, boot, first, tree, closing, certificate, readers, signed };
         input.is_empty().then_some(header)
     }
 

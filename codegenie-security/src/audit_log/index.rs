@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::codec::{self, Input, class_code, result_code, split_time, threat_code};
+use super::codec::{Facets, Input, class_code, result_code, split_time, threat_code};
 use super::disk::Disk;
 use super::frame::LogId;
 use super::layout;
@@ -130,17 +130,16 @@ impl IndexBuilder {
         self.frames.is_empty()
     }
 
-    /// The frame at a place of the segment, and the encoded events in it; `None` for one that was shredded.
+    /// The frame at a place of the segment, and what is in it; `None` for a record that was shredded.
     pub(super) fn add_frame<'e>(
         &mut self,
         offset: u64,
         first: u64,
-        events: impl IntoIterator<Item = Option<&'e [u8]>>,
+        events: impl IntoIterator<Item = Option<&'e Facets<'e>>>,
     ) {
         self.frames.push((offset, first));
-        for event in events {
-            let facets = event.and_then(codec::facets);
-            let (names, facets) = (&self.names, facets.as_ref());
+        for facets in events {
+            let names = &self.names;
             // A record that cannot be read is before all times.
             self.times.push(facets.map_or(i64::MIN, |facets| facets.seconds));
             self.actors.push(names, facets.map(|facets| facets.actor));
@@ -149,6 +148,23 @@ impl IndexBuilder {
             self.actions.push(names, facets.map(|facets| facets.action));
             self.kinds.push(facets.map_or([0; 3], |facets| [facets.class, facets.result, facets.threat]));
         }
+    }
+
+    /// Blanks the rows of an actor, as those of a record that cannot be read.
+    pub(super) fn forget(&mut self, actor: &str) {
+        let (hash, nobody) = (self.names.hash(actor), self.names.optional(None));
+        for (row, found) in self.actors.hashes.iter_mut().enumerate() {
+            if *found != hash {
+                continue;
+            }
+            *found = nobody;
+            let columns = [&mut self.agents, &mut self.sessions, &mut self.actions];
+            columns.into_iter().filter_map(|names| names.hashes.get_mut(row)).for_each(|cell| *cell = nobody);
+            self.times.get_mut(row).into_iter().for_each(|time| *time = i64::MIN);
+            self.kinds.get_mut(row).into_iter().for_each(|kind| *kind = [0; 3]);
+        }
+        self.actors.last = None;
+        self.actors.known.remove(actor);
     }
 
     pub(super) fn into_columns(self) -> Columns {
@@ -371,6 +387,6 @@ impl Columns {
         let sequence = self.first.checked_add(row as u64)?;
         let after = self.frames.partition_point(|(_, first)| *first <= sequence);
         let (offset, first) = self.frames.get(after.checked_sub(1)?)?;
-        Some((*offset, usize::try_from(sequence - first).ok()?))
+        Some((*offset, usize::try_from(sequence.checked_sub(*first)?).ok()?))
     }
 }

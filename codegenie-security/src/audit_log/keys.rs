@@ -4,6 +4,7 @@
 //! byte of the next segment: the key of the epoch before is then gone.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -84,76 +85,137 @@ pub(super) fn identity_name(origin: &str) -> String {
 pub(super) struct EpochState {
     /// The epoch that is written, or is about to be begun.
     pub(super) epoch: Epoch,
-    /// Has the log been made? Before that, nothing was ever acknowledged.
-    pub(super) begun: bool,
+    /// Has a checkpoint been signed in it? Before that, nothing of it was acknowledged.
+    pub(super) signed: bool,
     /// The last checkpoint of the epoch before; empty for the first.
     pub(super) closing: Vec<u8>,
 }
 
 impl EpochState {
     fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let begun = [u8::from(self.begun)];
+        let signed = [u8::from(self.signed)];
         let number = self.epoch.number.to_le_bytes();
-        Zeroizing::new([&begun, number.as_slice(), self.epoch.chain.expose(), &self.closing].concat())
+        Zeroizing::new([&signed, number.as_slice(), self.epoch.chain.expose(), &self.closing].concat())
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut input = Input::new(bytes);
-        let (begun, number) = (input.flag()?, u64::from_le_bytes(input.array()?));
+        let (signed, number) = (input.flag()?, u64::from_le_bytes(input.array()?));
         let chain = SealingKey::from_bytes(input.array()?);
         let closing = bytes.get(1 + 8 + 32..)?.to_vec();
-        Some(Self { epoch: Epoch { number, chain }, begun, closing })
+        Some(Self { epoch: Epoch { number, chain }, signed, closing })
     }
 }
 
 /// The keys of a log in their directory.
+///
+/// Each file has a sealing key of its own, and that of the epochs only goes forward as they do: what is in memory while a log is
+/// written opens neither the identity nor the reader's key nor an old copy of the file of the epoch.
 pub(super) struct KeyStore {
     disk: Box<dyn Disk>,
     path: PathBuf,
-    seal: SealingKey,
+    /// For the identity and the reader's key, until they are no longer needed.
+    lasting: Option<SealingKey>,
+    shredding: SealingKey,
+    epochs: Mutex<Ratchet>,
     host: KeyId,
+}
+
+/// The sealing key of the file of an epoch, and whose it is.
+struct Ratchet {
+    epoch: u64,
+    key: SealingKey,
+}
+
+impl Ratchet {
+    /// The key for an epoch that is not before. `None` for an earlier one, or one that nobody reaches.
+    fn advance(&mut self, epoch: u64) -> Option<&SealingKey> {
+        const MOST: u64 = 1 << 24;
+        if epoch < self.epoch || epoch - self.epoch > MOST {
+            return None;
+        }
+        while self.epoch < epoch {
+            self.key = self.key.derive("codegenie audit next epoch file v1");
+            self.epoch += 1;
+        }
+        Some(&self.key)
+    }
 }
 
 impl KeyStore {
     /// `path` is for messages.
     pub(super) fn new(disk: Box<dyn Disk>, path: &Path, host: &SealingKey) -> Self {
-        let seal = host.derive("codegenie audit keys v1");
-        Self { disk, path: path.to_owned(), seal, host: host.id() }
+        let epochs = Ratchet { epoch: 0, key: host.derive("codegenie audit epoch file v1") };
+        Self {
+            disk,
+            path: path.to_owned(),
+            lasting: Some(host.derive("codegenie audit lasting keys v1")),
+            shredding: host.derive("codegenie audit shredding v1"),
+            epochs: Mutex::new(epochs),
+            host: host.id(),
+        }
+    }
+
+    /// Gives up what opens the identity and the reader's key.
+    pub(super) fn forget_lasting(&mut self) {
+        self.lasting = None;
     }
 
     pub(super) fn at(path: &Path, host: &SealingKey) -> Self {
         Self::new(Box::new(Directory::new(path.to_owned())), path, host)
     }
 
+    /// Where they are.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn make(&self) -> Result<(), AuditLogError> {
         self.disk.make_dir("").map_err(io_error("make", &self.path))
     }
 
+    /// Runs with the sealing key of a file. `None` where it was given up.
+    fn with_key<T>(&self, name: &str, epoch: u64, run: impl FnOnce(&SealingKey) -> T) -> Option<T> {
+        match name {
+            layout::EPOCH => {
+                let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+                epochs.advance(epoch).map(run)
+            }
+            layout::SHREDDING => Some(run(&self.shredding)),
+            _ => self.lasting.as_ref().map(run),
+        }
+    }
+
+    /// The file: the id of the host's key, for a clear message, the number of the epoch, then what was sealed.
     fn load(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, AuditLogError> {
         let path = self.path.join(name);
         let Some(bytes) = self.disk.read(name).map_err(io_error("read", &path))? else { return Ok(None) };
-        // The id of the host's key, for a clear message, then what the key derived from it sealed.
-        let Some((id, sealed)) = bytes.split_first_chunk::<16>() else {
-            return Err(AuditLogError::BadKeys { path });
-        };
+        let bad = || AuditLogError::BadKeys { path: path.clone() };
+        let (id, rest) = bytes.split_first_chunk::<16>().ok_or_else(bad)?;
+        let (epoch, sealed) = rest.split_first_chunk::<8>().ok_or_else(bad)?;
         if KeyId(*id) != self.host {
             return Err(AuditLogError::WrongKey { path, found: KeyId(*id), given: self.host });
         }
-        match self.seal.open(name.as_bytes(), sealed) {
+        let epoch = u64::from_le_bytes(*epoch);
+        let aad = [name.as_bytes(), &epoch.to_le_bytes()].concat();
+        let opened = self.with_key(name, epoch, |key| key.open(&aad, sealed)).ok_or_else(bad)?;
+        match opened {
             Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
             Err(OpenError::UnknownVersion { version }) => {
                 Err(AuditLogError::UnknownVersion { path, what: format!("sealed blob {version}") })
             }
-            Err(_) => Err(AuditLogError::BadKeys { path }),
+            Err(_) => Err(bad()),
         }
     }
 
-    fn store(&self, name: &str, mut bytes: Zeroizing<Vec<u8>>) -> Result<(), AuditLogError> {
+    fn store(&self, name: &str, epoch: u64, mut bytes: Zeroizing<Vec<u8>>) -> Result<(), AuditLogError> {
         let path = self.path.join(name);
-        let sealed = self.seal.seal(name.as_bytes(), &bytes);
+        let aad = [name.as_bytes(), &epoch.to_le_bytes()].concat();
+        let sealed = self.with_key(name, epoch, |key| key.seal(&aad, &bytes));
         bytes.zeroize();
+        let sealed = sealed.ok_or_else(|| AuditLogError::BadKeys { path: path.clone() })?;
         let sealed = sealed.map_err(|error| io_error("seal", &path)(std::io::Error::other(error)))?;
-        let bytes = [self.host.as_bytes().as_slice(), &sealed].concat();
+        let bytes = [self.host.as_bytes().as_slice(), &epoch.to_le_bytes(), &sealed].concat();
         self.disk.replace(name, &bytes).map_err(io_error("write", &path))
     }
 
@@ -167,7 +229,7 @@ impl KeyStore {
     }
 
     pub(super) fn store_identity(&self, identity: &LogIdentity) -> Result<(), AuditLogError> {
-        self.store(layout::IDENTITY, identity.to_bytes())
+        self.store(layout::IDENTITY, 0, identity.to_bytes())
     }
 
     /// The host's own key for reading; `None` where the log was made without one.
@@ -178,7 +240,7 @@ impl KeyStore {
     /// Makes the host's own key for reading.
     pub(super) fn make_reader(&self) -> Result<Identity, AuditLogError> {
         let reader = Identity::generate(RecipientKind::XWing)?;
-        self.store(layout::READER, Zeroizing::new(reader.to_secret_bytes().expose().to_vec()))?;
+        self.store(layout::READER, 0, Zeroizing::new(reader.to_secret_bytes().expose().to_vec()))?;
         Ok(reader)
     }
 
@@ -187,7 +249,7 @@ impl KeyStore {
     }
 
     pub(super) fn store_epoch(&self, state: &EpochState) -> Result<(), AuditLogError> {
-        self.store(layout::EPOCH, state.to_bytes())
+        self.store(layout::EPOCH, state.epoch.number, state.to_bytes())
     }
 
     /// The subject whose shredding was begun.
@@ -196,7 +258,7 @@ impl KeyStore {
     }
 
     pub(super) fn begin_shredding(&self, subject: &str) -> Result<(), AuditLogError> {
-        self.store(layout::SHREDDING, Zeroizing::new(subject.as_bytes().to_vec()))
+        self.store(layout::SHREDDING, 0, Zeroizing::new(subject.as_bytes().to_vec()))
     }
 
     pub(super) fn end_shredding(&self) -> Result<(), AuditLogError> {

@@ -63,32 +63,29 @@ pub(super) fn open(
     settings: Settings,
     anchored: &[AnchoredCheckpoint],
 ) -> Result<(Writer, Recovery), AuditLogError> {
-    let state = match keys.epoch()? {
-        None => None,
-        Some(state) if state.begun => Some(state),
-        // Its creation was interrupted: nothing was acknowledged.
-        Some(_) => None,
-    };
-    match state {
-        Some(state) => resume(path, disk, keys, host, settings, state, anchored),
-        None => create(path, disk, keys, host, settings, anchored),
+    match keys.epoch()? {
+        // Before the first checkpoint of the first epoch its creation was interrupted: nothing was acknowledged.
+        Some(state) if state.signed || state.epoch.number > 0 => {
+            resume(path, disk, keys, host, settings, state, anchored)
+        }
+        state => create(path, disk, keys, host, settings, anchored, state.is_some()),
     }
 }
 
 fn create(
     path: &Path,
     disk: Arc<dyn Disk>,
-    keys: KeyStore,
+    mut keys: KeyStore,
     host: &SealingKey,
     settings: Settings,
     anchored: &[AnchoredCheckpoint],
+    was_begun: bool,
 ) -> Result<(Writer, Recovery), AuditLogError> {
-    let was_begun = keys.epoch()?.is_some();
+    if !was_begun && Walk::begin(&*disk, path)?.is_some() {
+        return Err(AuditLogError::NoKeys { path: keys.path().to_owned() });
+    }
     if settings.must_exist {
         return Err(AuditLogError::Missing { path: path.to_owned() });
-    }
-    if !was_begun && Walk::begin(&*disk, path)?.is_some() {
-        return Err(AuditLogError::NoKeys { path: path.to_owned() });
     }
     keys.make()?;
     let identity = match keys.identity()? {
@@ -105,8 +102,9 @@ fn create(
         None => None,
     };
     let epoch = Epoch::first()?;
-    let state = EpochState { epoch, begun: false, closing: Vec::new() };
+    let state = EpochState { epoch, signed: false, closing: Vec::new() };
     keys.store_epoch(&state)?;
+    keys.forget_lasting();
 
     disk.make_dir(layout::SEGMENTS).map_err(io_error("make", &path.join(layout::SEGMENTS)))?;
     // Of a creation that a crash interrupted.
@@ -131,10 +129,7 @@ fn create(
         rotation: settings.rotation,
         retention: settings.retention,
     };
-    let EpochState { epoch, .. } = state;
-    let begun = EpochState { epoch: epoch.same(), begun: true, closing: Vec::new() };
-    let writer = Writer::begin(base, epoch, Vec::new(), Tree::new(), 0, Vec::new())?;
-    writer.base().keys.store_epoch(&begun)?;
+    let writer = Writer::begin(base, state.epoch, Vec::new(), Tree::new(), 0, Vec::new())?;
     Ok((writer, Recovery { interrupted_start: was_begun, ..Recovery::default() }))
 }
 
@@ -166,14 +161,16 @@ fn check_anchors(
 fn resume(
     path: &Path,
     disk: Arc<dyn Disk>,
-    keys: KeyStore,
+    mut keys: KeyStore,
     host: &SealingKey,
     settings: Settings,
     state: EpochState,
     anchored: &[AnchoredCheckpoint],
 ) -> Result<(Writer, Recovery), AuditLogError> {
-    let bad_keys = || AuditLogError::NoKeys { path: path.to_owned() };
-    let identity = keys.identity()?.ok_or_else(bad_keys)?;
+    let identity = keys.identity()?;
+    let identity = identity.ok_or_else(|| AuditLogError::NoKeys { path: keys.path().to_owned() })?;
+    let reader = keys.reader()?;
+    keys.forget_lasting();
     let own = LogMeta::of(&identity)?;
     let checkpoint = verify::read_checkpoint(&*disk, path)?;
     let Some(mut walk) = Walk::begin(&*disk, path)? else {
@@ -195,7 +192,7 @@ fn resume(
                 let begun = SystemTime::UNIX_EPOCH.checked_add(segment.header.time);
                 kept.push(Kept {
                     number: segment.number,
-                    bytes: segment.bytes.len() as u64,
+                    bytes: segment.end as u64,
                     begun: begun.unwrap_or(SystemTime::UNIX_EPOCH),
                 });
                 last = Some(segment);
@@ -212,7 +209,15 @@ fn resume(
         return Err(walk.tampered(FaultKind::HeaderAltered, layout::PRUNED, 0));
     }
     let mut recovery = Recovery::default();
-    let Ending { unsigned_records, unsigned_from, .. } = verify::judge_ending(&walk, &last, checkpoint)?;
+    let ending = verify::judge_ending(&walk, &last, checkpoint)?;
+    let Ending { unsigned_records, unsigned_from, epoch: signed_in, .. } = ending;
+    // What was signed in this epoch was acknowledged, or may have been.
+    if state.signed && (last.number != state.epoch.number || unborn.is_some()) {
+        return Err(walk.tampered(FaultKind::SegmentMissing, &segments_file(), 0));
+    }
+    if state.signed && signed_in != state.epoch.number {
+        return Err(walk.tampered(FaultKind::RolledBack, layout::CHECKPOINT, 0));
+    }
     check_anchors(path, &own, anchored, Some(&walk))?;
 
     if let Some(number) = unborn {
@@ -222,7 +227,7 @@ fn resume(
         remove_segment(&*disk, number).map_err(io_error("remove", &path.join(layout::segment(number))))?;
         recovery.interrupted_start = true;
     }
-    let torn = last.bytes.len() - last.end;
+    let torn = last.torn;
     let (epoch, closing) = if last.number == state.epoch.number && unborn.is_none() {
         check_unsigned(&walk, &last, &state, unsigned_from)?;
         recovery.adopted_records = unsigned_records;
@@ -234,7 +239,7 @@ fn resume(
         let next = state.epoch.next();
         let next = next.ok_or_else(|| walk.tampered(FaultKind::KeysDisagree, &segments_file(), 0))?;
         let closing = closing.to_string().into_bytes();
-        let next = EpochState { epoch: next, begun: true, closing };
+        let next = EpochState { epoch: next, signed: false, closing };
         keys.store_epoch(&next)?;
         (next.epoch, next.closing)
     } else if last.number.checked_add(1) == Some(state.epoch.number) {
@@ -249,13 +254,15 @@ fn resume(
                 last.end as u64,
             ));
         }
+        // Zeros that were written ahead, if the disk has not cut them as it said.
+        repair(&*disk, path, &last)?;
         (state.epoch, state.closing)
     } else {
         return Err(walk.tampered(FaultKind::KeysDisagree, &segments_file(), 0));
     };
 
     let mut readers = settings.auditors;
-    readers.extend(keys.reader()?.map(|reader| reader.recipient_key()));
+    readers.extend(reader.map(|reader| reader.recipient_key()));
     let (tree, records) = (walk.tree.clone(), walk.records);
     let first = kept.first().map_or(0, |kept| kept.number);
     drop(walk);
@@ -288,14 +295,12 @@ fn check_unsigned(
     let keys = FrameKeys::derive(&read, last.header.log_id, last.number, &last.header.salt);
     let name = layout::segment(last.number);
     let mut tree = last.header.tree.clone();
-    let append = |leaves: &mut dyn Iterator<Item = crate::tlog::Hash>, tree: &mut Tree| {
-        leaves.for_each(|leaf| {
-            // A log of 2^64 leaves does not fit on a disk.
-            let _ = tree.append(leaf);
-        });
+    let append = |leaf, tree: &mut Tree| {
+        // A log of 2^64 leaves does not fit on a disk.
+        let _ = tree.append(leaf);
     };
     let header = frame::frame_at(&last.bytes, 0).map(|range| range.bytes(&last.bytes)).unwrap_or_default();
-    append(&mut frame::leaves(&[], header), &mut tree);
+    append(frame::frame_leaf(header), &mut tree);
     for range in &last.frames {
         let bytes = range.bytes(&last.bytes);
         let Some(parsed) = RecordFrame::parse(bytes) else { continue };
@@ -306,7 +311,7 @@ fn check_unsigned(
                 fault(FaultKind::FrameOutOfPlace, &name, parsed.first, range.start as u64),
             ));
         }
-        append(&mut frame::leaves(parsed.commitments, bytes), &mut tree);
+        parsed.record_leaves().chain([frame::frame_leaf(bytes)]).for_each(|leaf| append(leaf, &mut tree));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::codec::{self, Input};
 use super::disk::Disk;
 use super::epoch::open_certificate;
 use super::error::{AuditLogError, FaultKind};
-use super::frame::{RecordFrame, commitment, record_entry};
+use super::frame::{RecordFrame, Salt, record_entry, record_leaf};
 use super::keys::identity_name;
 use super::layout;
 use super::opened::{OpenedSegment, RecordOf};
@@ -16,7 +16,7 @@ use super::verify;
 use super::walk::Step;
 use crate::crypto::KeyWrapper;
 use crate::tlog::{
-    Checkpoint, InclusionProof, LoggedProof, LoggedProofError, MemoryTree, Note, NoteVerifier, leaf_hash,
+    Checkpoint, Hash, InclusionProof, LoggedProof, LoggedProofError, MemoryTree, Note, NoteVerifier,
 };
 
 const VERSION: u8 = 1;
@@ -41,16 +41,19 @@ pub enum RecordProofError {
 /// The proof that a record is in a log.
 ///
 /// Its text is a `c2sp.org/tlog-proof`. The extra data is `version u8 = 1 | epoch u64 | certificate, u16 and
-/// bytes | commitment 32`, and unless the record was shredded `sequence u64 | salt 32 | event`. The leaf is the hash of
-/// the entry `1 | commitment`, and the commitment is SHA-256 of the salt and the event.
+/// bytes | leaf hash 32`, and unless the record was shredded `sequence u64 | salt 16 | event`. The entry of the leaf is
+/// `1 | salt | event`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordProof {
     logged: LoggedProof,
     epoch: u64,
     certificate: Note,
-    commitment: [u8; 32],
-    opening: Option<([u8; 32], StoredEvent, Vec<u8>)>,
+    leaf: Hash,
+    opening: Option<Opening>,
 }
+
+/// What shows the event behind a leaf.
+type Opening = (Salt, StoredEvent, Vec<u8>);
 
 impl RecordProof {
     pub(super) fn make(
@@ -68,8 +71,7 @@ impl RecordProof {
         };
         let mut walk = begin(disk, path, identity)?.with_leaves(&mut each);
         if walk.pruned.is_some() {
-            let what = "a log of which retention removed a part: its tiles are needed for proofs".to_owned();
-            return Err(AuditLogError::UnknownVersion { path: path.to_owned(), what });
+            return Err(AuditLogError::Pruned { path: path.to_owned() });
         }
         let claimed = checkpoint.as_ref().map(|checkpoint| checkpoint.claimed);
         if let Some(claimed) = claimed {
@@ -95,7 +97,7 @@ impl RecordProof {
         }
         let records = walk.records;
         let missing = || AuditLogError::NoSuchRecord { path: path.to_owned(), sequence, records };
-        let (Some((index, commitment, opening)), Some(last)) = (found, last) else { return Err(missing()) };
+        let (Some((index, leaf, opening)), Some(last)) = (found, last) else { return Err(missing()) };
         let note = checkpoint.as_ref().and_then(verify::ClaimedCheckpoint::note);
         verify::judge_ending(&walk, &last, checkpoint)?;
         let (Some(note), Some(claimed)) = (note, claimed) else {
@@ -113,7 +115,7 @@ impl RecordProof {
         // A record of a commit that is just being made is not signed yet.
         let path = InclusionProof::make(&tree, claimed.size, index).map_err(|_| missing())?;
         let mut proof =
-            Self { logged: LoggedProof::new(index, path, note), epoch, certificate, commitment, opening };
+            Self { logged: LoggedProof::new(index, path, note), epoch, certificate, leaf, opening };
         proof.logged = proof.logged.clone().extra_data(proof.extra());
         Ok(proof)
     }
@@ -126,7 +128,7 @@ impl RecordProof {
         extra.extend_from_slice(&self.epoch.to_le_bytes());
         extra.extend_from_slice(&len.to_le_bytes());
         extra.extend_from_slice(certificate.as_bytes());
-        extra.extend_from_slice(&self.commitment);
+        extra.extend_from_slice(self.leaf.as_bytes());
         if let Some((salt, stored, event)) = &self.opening {
             extra.extend_from_slice(&stored.sequence.to_le_bytes());
             extra.extend_from_slice(salt);
@@ -150,7 +152,7 @@ impl RecordProof {
         let epoch = u64::from_le_bytes(input.array()?);
         let len = u16::from_le_bytes(input.array()?);
         let certificate = Note::parse(input.bytes(len.into())?).ok()?;
-        let commitment = input.array()?;
+        let leaf = Hash::from_bytes(input.array()?);
         let opening = match input.is_empty() {
             true => None,
             false => {
@@ -159,7 +161,7 @@ impl RecordProof {
                 Some((salt, StoredEvent { sequence, event: codec::decode(&event)? }, event))
             }
         };
-        Some(Self { logged, epoch, certificate, commitment, opening })
+        Some(Self { logged, epoch, certificate, leaf, opening })
     }
 
     /// The record, if it was not shredded. Believe it after [`verify`](Self::verify), except its number, which is
@@ -175,10 +177,16 @@ impl RecordProof {
         &self.logged
     }
 
-    /// The leaf's entry: `1 | commitment`.
+    /// The entry of the leaf: `1 | salt | event`. `None` where the record was shredded.
     #[must_use]
-    pub fn entry(&self) -> [u8; 33] {
-        record_entry(&self.commitment)
+    pub fn entry(&self) -> Option<Vec<u8>> {
+        self.opening.as_ref().map(|(salt, _, event)| record_entry(salt, event))
+    }
+
+    /// The hash of the leaf.
+    #[must_use]
+    pub fn leaf(&self) -> Hash {
+        self.leaf
     }
 
     /// The key that signed the checkpoint, if the identity certified it.
@@ -190,26 +198,25 @@ impl RecordProof {
         signer.filter(|_| identity.name() == identity_name(origin)).ok_or(RecordProofError::NotCertified)
     }
 
-    /// The checkpoint that the record is under, if all holds: the event is what the log committed itself to, the
-    /// commitment is a leaf of the tree, and a key that the identity certified signed the tree.
+    /// The checkpoint that the record is under, if all holds: the event is what the leaf commits the log to, the
+    /// leaf is in the tree, and a key that the identity certified signed the tree.
     pub fn verify(&self, identity: &NoteVerifier) -> Result<Checkpoint, RecordProofError> {
         if let Some((salt, _, event)) = &self.opening
-            && commitment(salt, event) != self.commitment
+            && record_leaf(salt, event) != self.leaf
         {
             return Err(RecordProofError::Malformed);
         }
         let signer = self.signer(identity)?;
-        Ok(self.logged.verify(&leaf_hash(&self.entry()), signer.name(), &signer)?)
+        Ok(self.logged.verify(&self.leaf, signer.name(), &signer)?)
     }
 }
 
-/// The leaf of a record, its commitment, and what opens it.
-#[allow(clippy::type_complexity, reason = "used in one place")]
+/// The leaf of a record, its hash, and what opens it.
 fn find(
     path: &Path,
     opened: &OpenedSegment,
     sequence: u64,
-) -> Result<(u64, [u8; 32], Option<([u8; 32], StoredEvent, Vec<u8>)>), AuditLogError> {
+) -> Result<(u64, Hash, Option<Opening>), AuditLogError> {
     let segment = &opened.segment;
     let name = layout::segment(segment.number);
     let altered =
@@ -218,8 +225,8 @@ fn find(
         let offset = range.start as u64;
         let Some(frame) = RecordFrame::parse(range.bytes(&segment.bytes)) else { continue };
         let place = sequence.checked_sub(frame.first).and_then(|place| usize::try_from(place).ok());
-        let commitment = place.and_then(|place| frame.commitments.get(place));
-        let (Some(place), Some(commitment)) = (place, commitment) else { continue };
+        let leaf = place.and_then(|place| frame.record_leaves().nth(place));
+        let (Some(place), Some(leaf)) = (place, leaf) else { continue };
         let frame_opened = frame.open(&opened.keys.frames);
         let (_, entries) = frame_opened.ok_or_else(|| altered(FaultKind::FrameOutOfPlace, offset))?;
         let entry = entries.get(place).ok_or_else(|| altered(FaultKind::FrameAltered, offset))?;
@@ -233,7 +240,7 @@ fn find(
                 Some((record.salt, StoredEvent { sequence, event }, record.event))
             }
         };
-        return Ok((before.saturating_add(place as u64), *commitment, opening));
+        return Ok((before.saturating_add(place as u64), leaf, opening));
     }
     Err(altered(FaultKind::FrameAltered, 0))
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::anchor::AnchoredCheckpoint;
 use super::codec;
 use super::disk::{Directory, Disk};
+use super::epoch::open_certificate;
 use super::error::{AuditLogError, FaultKind, io_error};
 use super::frame::{self, PREFIX_LEN, RecordFrame};
 use super::header::Header;
@@ -71,6 +72,8 @@ pub struct AuditReader {
     disk: Arc<dyn Disk>,
     key: Arc<dyn KeyWrapper>,
     identity: Option<NoteVerifier>,
+    /// The host's keys, which know how far the log must go.
+    host: Option<KeyStore>,
     /// Columns of segments that have no index file, which are made here, by number and length of the segment.
     made: Mutex<HashMap<(u64, u64), Arc<Columns>>>,
 }
@@ -89,28 +92,22 @@ impl AuditReader {
         key: &SealingKey,
     ) -> Result<Self, AuditLogError> {
         let (path, keys) = (path.as_ref(), keys.as_ref());
-        let disk = Arc::new(Directory::new(path.to_owned()));
-        Self::open_on(path, disk, &KeyStore::at(keys, key), keys)
-    }
-
-    pub(super) fn open_on(
-        path: &Path,
-        disk: Arc<dyn Disk>,
-        keys: &KeyStore,
-        keys_path: &Path,
-    ) -> Result<Self, AuditLogError> {
+        let disk: Arc<dyn Disk> = Arc::new(Directory::new(path.to_owned()));
+        let keys = KeyStore::at(keys, key);
         let no_keys = || match disk.read(layout::LOG) {
             Ok(None) => AuditLogError::Missing { path: path.to_owned() },
-            _ => AuditLogError::NoKeys { path: keys_path.to_owned() },
+            _ => AuditLogError::NoKeys { path: keys.path().to_owned() },
         };
         let identity = keys.identity()?.ok_or_else(no_keys)?;
-        let reader = keys.reader()?.ok_or_else(|| AuditLogError::NoKeys { path: keys_path.to_owned() })?;
+        let reader = keys.reader()?;
+        let reader = reader.ok_or_else(|| AuditLogError::NoKeys { path: keys.path().to_owned() })?;
         let meta = LogMeta::of(&identity)?;
         Ok(Self {
             path: path.to_owned(),
             disk,
             key: Arc::new(reader),
             identity: Some(meta.identity),
+            host: Some(keys),
             made: Mutex::default(),
         })
     }
@@ -124,12 +121,12 @@ impl AuditReader {
     ) -> Self {
         let path = path.as_ref().to_owned();
         let disk = Arc::new(Directory::new(path.clone()));
-        Self { path, disk, key: Arc::new(key), identity, made: Mutex::default() }
+        Self { path, disk, key: Arc::new(key), identity, host: None, made: Mutex::default() }
     }
 
     #[cfg(test)]
     pub(super) fn on_disk(path: &Path, disk: Arc<dyn Disk>, key: Arc<dyn KeyWrapper>) -> Self {
-        Self { path: path.to_owned(), disk, key, identity: None, made: Mutex::default() }
+        Self { path: path.to_owned(), disk, key, identity: None, host: None, made: Mutex::default() }
     }
 
     /// The identity that the log must have.
@@ -140,7 +137,14 @@ impl AuditReader {
 
     /// Verifies the whole log, and decrypts every record. An error means that no verdict was reached.
     pub fn verify(&self, anchored: &[AnchoredCheckpoint]) -> Result<Verification, AuditLogError> {
-        let means = Means { identity: self.identity.as_ref(), reader: Some(&*self.key), anchored };
+        // Before the log is looked at, since it may go on meanwhile.
+        let state = match &self.host {
+            Some(keys) => keys.epoch()?,
+            None => None,
+        };
+        let least_epoch = state.filter(|state| state.signed).map(|state| state.epoch.number);
+        let identity = self.identity.as_ref();
+        let means = Means { identity, reader: Some(&*self.key), least_epoch, anchored };
         verify::verify(&*self.disk, &self.path, &means)
     }
 
@@ -151,17 +155,19 @@ impl AuditReader {
 
     /// One page of what a query finds. Only segments and frames that may hold an answer are decrypted.
     ///
-    /// Every event is authentic. Whether none is missing, [`verify`](Self::verify) tells.
+    /// Every event is one that the log sealed, unless another of its readers, who has the same key, put it there: the tree is
+    /// not computed for a query. Whether none is missing or foreign, [`verify`](Self::verify) and [`records`](Self::records) tell.
     pub fn query(&self, query: &AuditQuery) -> Result<AuditPage, AuditLogError> {
         let walk = self.begin()?;
         let mut segments = walk.segments().to_vec();
+        let (meta, last) = (walk.meta.clone(), segments.last().copied());
         drop(walk);
         if !query.is_oldest_first() {
             segments.reverse();
         }
         let mut page = query.page();
         for number in segments {
-            if !self.query_segment(query, number, &mut page)? {
+            if !self.query_segment(query, &meta, number, last == Some(number), &mut page)? {
                 break;
             }
         }
@@ -182,7 +188,7 @@ impl AuditReader {
     /// Writes the tiles of the tree into the log's directory (`tile/…`, `c2sp.org/tlog-tiles`), where a web server can
     /// give them out beside `checkpoint`. Returns how many leaves they have.
     pub fn write_tiles(&self) -> Result<u64, AuditLogError> {
-        tiles::write(&*self.disk, &self.path)
+        tiles::write(&*self.disk, &self.path, self.identity.as_ref())
     }
 
     fn begin(&self) -> Result<Walk<'_>, AuditLogError> {
@@ -193,11 +199,13 @@ impl AuditReader {
     fn query_segment(
         &self,
         query: &AuditQuery,
+        meta: &LogMeta,
         number: u64,
+        is_last: bool,
         page: &mut crate::query::PageBuilder<'_>,
     ) -> Result<bool, AuditLogError> {
         let name = layout::segment(number);
-        let Some(header) = self.header(&name)? else { return Ok(true) };
+        let Some(header) = self.header(meta, number, &name, is_last)? else { return Ok(true) };
         let slots = layout::subjects(number);
         let slots_path = self.path.join(&slots);
         let slots = self.disk.read(&slots).map_err(io_error("read", &slots_path))?.unwrap_or_default();
@@ -250,13 +258,26 @@ impl AuditReader {
         Ok(true)
     }
 
-    fn header(&self, name: &str) -> Result<Option<Header>, AuditLogError> {
-        // A segment that is just being begun has none yet, and no records.
-        let Ok(prefix) = self.disk.read_at(name, 0, PREFIX_LEN) else { return Ok(None) };
-        let _ = prefix;
-        let bytes = self.frame(name, 0)?;
+    /// The header of a segment, signed by a key that the identity certified for it.
+    fn header(
+        &self,
+        meta: &LogMeta,
+        number: u64,
+        name: &str,
+        is_last: bool,
+    ) -> Result<Option<Header>, AuditLogError> {
+        let bytes = match self.frame(name, 0) {
+            // One that is just being begun has none yet, and no records.
+            Err(_) if is_last => return Ok(None),
+            bytes => bytes?,
+        };
+        let header = Header::parse(&bytes).filter(|header| {
+            let signer = open_certificate(&header.certificate, &meta.identity, &meta.origin, number);
+            let same = header.log_id == meta.log_id && header.segment == number;
+            same && signer.is_some_and(|signer| header.is_signed_by(&signer))
+        });
         let refused = || tampered(&self.path, fault(FaultKind::HeaderAltered, name, 0, 0));
-        Header::parse(&bytes).map(Some).ok_or_else(refused)
+        header.map(Some).ok_or_else(refused)
     }
 
     /// The bytes of the frame at a place.
@@ -301,7 +322,9 @@ impl AuditReader {
                     RecordOf::SubjectAltered => return Err(altered(FaultKind::SubjectAltered)),
                 }
             }
-            builder.add_frame(offset, frame.first, events.iter().map(Option::as_deref));
+            let facets: Vec<_> =
+                events.iter().map(|event| event.as_deref().and_then(codec::facets)).collect();
+            builder.add_frame(offset, frame.first, facets.iter().map(Option::as_ref));
         }
         let columns = Arc::new(builder.into_columns());
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,13 +20,15 @@ use crate::tlog::NoteVerifier;
 /// [`AuditLog::read`](crate::AuditLog::read) and [`AuditReader::records`](crate::AuditReader::records).
 ///
 /// A fault ends the events with an error. Only the end of the iteration without one says that
-/// nothing is missing. Shredded records are left out, and [counted](Self::shredded).
+/// nothing is missing. What no checkpoint tells of yet is not given out. Shredded records are left out, and [counted](Self::shredded).
 pub struct Records {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     key: Arc<dyn KeyWrapper>,
     identity: Option<NoteVerifier>,
     checkpoint: Option<ClaimedCheckpoint>,
+    /// How many leaves it claims.
+    signed: u64,
     /// Where the walk stands between two segments.
     state: Option<Between>,
     segment: Option<OpenedSegment>,
@@ -64,6 +66,7 @@ impl Records {
             path: path.to_owned(),
             key,
             identity: identity.cloned(),
+            signed: checkpoint.as_ref().map_or(u64::MAX, |checkpoint| checkpoint.claimed.size),
             checkpoint,
             state: Some(between),
             segment: None,
@@ -96,6 +99,11 @@ impl Records {
         let Some(opened) = &self.segment else { return Ok(false) };
         let segment = &opened.segment;
         let Some(range) = segment.frames.get(self.next_frame) else { return Ok(false) };
+        // What no checkpoint tells of is not acknowledged yet.
+        let before = segment.leaves_before.get(self.next_frame).copied().unwrap_or(u64::MAX);
+        if before >= self.signed {
+            return Ok(false);
+        }
         self.next_frame += 1;
         let name = layout::segment(segment.number);
         let altered = |kind, sequence| tampered(&self.path, fault(kind, &name, sequence, range.start as u64));
@@ -104,7 +112,7 @@ impl Records {
         let opened_frame = frame.open(&opened.keys.frames);
         let (_, entries) = opened_frame.ok_or_else(|| altered(FaultKind::FrameOutOfPlace, frame.first))?;
         for (place, entry) in entries.iter().enumerate() {
-            let sequence = frame.first + place as u64;
+            let sequence = frame.first.saturating_add(place as u64);
             let record = match opened.keys.record(&frame, place, entry) {
                 RecordOf::Event(record) => record,
                 RecordOf::Shredded => {

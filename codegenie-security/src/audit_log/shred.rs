@@ -9,10 +9,10 @@ use super::codec;
 use super::error::{AuditLogError, io_error};
 use super::layout;
 use super::subjects::{self, SLOT_LEN, SubjectId};
-use super::writer::Writer;
+use super::writer::{Committed, Pending, Writer};
 use crate::audit::{AuditEvent, AuditValue, EventClass};
 
-pub(super) const ACTION: &str = "shred_subject";
+const ACTION: &str = "shred_subject";
 const SLOTS: &str = "keys";
 /// How many keys one record names.
 const PER_RECORD: usize = 10_000;
@@ -29,7 +29,26 @@ pub struct Shredded {
 }
 
 /// Destroys all keys of a subject.
-pub(super) fn shred(writer: &mut Writer, subject: &str) -> Result<Shredded, AuditLogError> {
+///
+/// `told` hears of each commit.
+pub(super) fn shred(
+    writer: &mut Writer,
+    subject: &str,
+    told: &dyn Fn(&Committed, &[Pending], &Writer),
+) -> Result<Shredded, AuditLogError> {
+    let shredded = try_shred(writer, subject, told);
+    if shredded.is_err() {
+        // What was said and what was done are no longer the same.
+        writer.break_off();
+    }
+    shredded
+}
+
+fn try_shred(
+    writer: &mut Writer,
+    subject: &str,
+    told: &dyn Fn(&Committed, &[Pending], &Writer),
+) -> Result<Shredded, AuditLogError> {
     let path = writer.base().path.clone();
     writer.base().keys.begin_shredding(subject)?;
     let places = find(writer, subject)?;
@@ -40,7 +59,9 @@ pub(super) fn shred(writer: &mut Writer, subject: &str) -> Result<Shredded, Audi
             writer.base().names.id(u64::MAX, subject).iter().map(|byte| format!("{byte:02x}")).collect();
         let event = AuditEvent::new(EventClass::Configuration, ACTION, format!("subject:{pseudonym}"));
         let encoded = codec::encode(&event.detail(SLOTS, names)).unwrap_or_default();
-        writer.commit(&[encoded]).map_err(|failure| failure.into_log_error(&path))?;
+        let events = [encoded];
+        let committed = writer.commit(&events).map_err(|failure| failure.into_log_error(&path))?;
+        told(&committed, &events, writer);
     }
     erase(writer, &places)?;
     writer.forget_subject(subject);
@@ -51,7 +72,8 @@ pub(super) fn shred(writer: &mut Writer, subject: &str) -> Result<Shredded, Audi
 /// Finishes what a crash interrupted.
 pub(super) fn finish(writer: &mut Writer) -> Result<bool, AuditLogError> {
     let Some(subject) = writer.base().keys.shredding()? else { return Ok(false) };
-    shred(writer, &subject)?;
+    // Nobody listens before the log is open.
+    shred(writer, &subject, &|_, _, _| ())?;
     Ok(true)
 }
 
@@ -78,7 +100,11 @@ fn erase(writer: &Writer, places: &[(KeyPlace, SubjectId)]) -> Result<(), AuditL
         let Some(((segment, _), _)) = part.first() else { continue };
         let name = layout::subjects(*segment);
         let path = base.path.join(&name);
-        let mut file = base.disk.open(&name).map_err(io_error("open", &path))?;
+        let mut file = match base.disk.open(&name) {
+            // Retention has removed the segment meanwhile, keys and all.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            other => other.map_err(io_error("open", &path))?,
+        };
         for ((_, number), id) in part {
             let offset = u64::from(*number) * SLOT_LEN as u64;
             file.write_at(&subjects::shredded(*number, id), offset).map_err(io_error("shred in", &path))?;
@@ -93,6 +119,11 @@ fn erase(writer: &Writer, places: &[(KeyPlace, SubjectId)]) -> Result<(), AuditL
         }
     }
     Ok(())
+}
+
+/// Is this what only the log itself says?
+pub(super) fn is_reserved(event: &AuditEvent) -> bool {
+    event.class == EventClass::Configuration && event.action == ACTION
 }
 
 /// Which keys are destroyed, and which the log said it would.
@@ -110,7 +141,7 @@ impl Shreddings {
 
     /// An event, which may be the log's word.
     pub(super) fn hear(&mut self, event: &AuditEvent) {
-        if event.class != EventClass::Configuration || event.action != ACTION {
+        if !is_reserved(event) {
             return;
         }
         let Some(AuditValue::List(names)) = event.get_detail(SLOTS) else { return };

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use super::disk::Disk;
 use super::error::{AuditLogError, io_error};
-use super::walk::{Step, Walk};
-use crate::tlog::{Hash, TileLevel, TilePath, Tree};
+use super::reader::begin;
+use super::verify;
+use super::walk::Step;
+use crate::tlog::{Hash, NoteVerifier, TileLevel, TilePath, Tree};
 
 const DIR: &str = "tile";
 const FULL: usize = TilePath::FULL as usize;
@@ -145,21 +147,44 @@ fn tile_files(disk: &dyn Disk) -> std::io::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Writes the tiles of a log, up to its end, and returns the size of the tree.
-pub(super) fn write(disk: &dyn Disk, path: &Path) -> Result<u64, AuditLogError> {
+/// Writes the tiles of a log, up to its last checkpoint, and returns the size of that tree.
+pub(super) fn write(
+    disk: &dyn Disk,
+    path: &Path,
+    identity: Option<&NoteVerifier>,
+) -> Result<u64, AuditLogError> {
+    let checkpoint = verify::read_checkpoint(disk, path)?;
+    let signed = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.claimed.size);
     let mut builder = TileBuilder::default();
-    let mut failed = None;
+    let (mut failed, mut leaves) = (None, 0);
     let mut each = |leaf| {
+        leaves += 1;
+        if leaves > signed {
+            return;
+        }
         builder.leaf(leaf, |level, index, hashes| {
             if failed.is_none() {
                 failed = write_tile(disk, level, index, hashes).err();
             }
         });
     };
-    let walk = Walk::begin(disk, path)?.ok_or_else(|| AuditLogError::Missing { path: path.to_owned() })?;
-    let mut walk = walk.with_leaves(&mut each);
-    while !matches!(walk.step()?, Step::End) {}
-    let size = walk.tree.size();
+    let mut walk = begin(disk, path, identity)?.with_leaves(&mut each);
+    if walk.pruned.is_some() {
+        return Err(AuditLogError::Pruned { path: path.to_owned() });
+    }
+    walk.mark(signed);
+    let mut last = None;
+    loop {
+        match walk.step()? {
+            Step::Segment(segment) => last = Some(segment),
+            Step::Unborn { .. } => {}
+            Step::End => break,
+        }
+    }
+    let missing = || AuditLogError::Missing { path: path.to_owned() };
+    let last = last.ok_or_else(missing)?;
+    let ending = verify::judge_ending(&walk, &last, checkpoint)?;
+    let size = ending.unsigned_from;
     drop(walk);
     for (level, index, hashes) in builder.partial() {
         if failed.is_none() {

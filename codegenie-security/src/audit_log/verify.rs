@@ -34,6 +34,7 @@ pub struct Verification {
     pub(super) identity: Option<NoteVerifier>,
     pub(super) head: Option<TreeHead>,
     pub(super) clock_regressions: u64,
+    pub(super) boots: u64,
     pub(super) verdict: Verdict,
 }
 
@@ -91,6 +92,12 @@ impl Verification {
     #[must_use]
     pub fn clock_regressions(&self) -> u64 {
         self.clock_regressions
+    }
+
+    /// In how many starts of the machine the segments were begun, as the machine told.
+    #[must_use]
+    pub fn boots(&self) -> u64 {
+        self.boots
     }
 
     /// The judgement.
@@ -215,6 +222,8 @@ pub(super) struct Ending {
     pub(super) unsigned_records: u64,
     /// The size of the tree that is signed.
     pub(super) unsigned_from: u64,
+    /// In which epoch.
+    pub(super) epoch: u64,
     pub(super) torn_bytes: u64,
 }
 
@@ -227,11 +236,14 @@ pub(super) fn judge_ending(
     let Some(checkpoint) = checkpoint else {
         return Err(walk.tampered(FaultKind::CheckpointMissing, layout::CHECKPOINT, 0));
     };
-    // Of the last epoch; or of an earlier one, if crashes came before the first checkpoint of those that follow. Up to the
-    // last segment, what the headers say is signed as well.
+    // Of the last epoch; or of an earlier one, if crashes came before the first checkpoint of those that follow, which then have
+    // no records.
     let mut signers = walk.signers.iter().rev();
-    let head = signers.find_map(|(_, signer)| open_checkpoint(&checkpoint.bytes, &walk.meta.origin, signer));
-    let Some(head) = head else {
+    let signed = signers.find_map(|(epoch, signer)| {
+        Some((*epoch, open_checkpoint(&checkpoint.bytes, &walk.meta.origin, signer)?))
+    });
+    let signed = signed.filter(|(epoch, _)| *epoch == last.number || last.frames.is_empty());
+    let Some((epoch, head)) = signed else {
         return Err(walk.tampered(FaultKind::CheckpointAltered, layout::CHECKPOINT, 0));
     };
     let name = layout::segment(last.number);
@@ -244,10 +256,10 @@ pub(super) fn judge_ending(
     let unsigned = last.frames.iter().zip(&last.leaves_before).filter(|(_, before)| **before >= head.size);
     let unsigned_records = unsigned
         .filter_map(|(range, _)| RecordFrame::parse(range.bytes(&last.bytes)))
-        .map(|frame| frame.commitments.len() as u64)
+        .map(|frame| frame.leaves.len() as u64)
         .sum();
-    let torn_bytes = (last.bytes.len() - last.end) as u64;
-    Ok(Ending { unsigned_records, unsigned_from: head.size, torn_bytes })
+    let torn_bytes = last.torn as u64;
+    Ok(Ending { unsigned_records, unsigned_from: head.size, epoch, torn_bytes })
 }
 
 /// Before the walk: remember the root that an anchor asks about.
@@ -262,7 +274,7 @@ pub(super) fn judge_anchor(
     meta: &LogMeta,
     anchor: &AnchoredCheckpoint,
     walk: Option<&Walk<'_>>,
-) -> Result<u64, FaultKind> {
+) -> Result<bool, FaultKind> {
     let head = anchor.open(&meta.origin, &meta.identity).ok_or(FaultKind::Forked)?;
     let Some(walk) = walk else { return Err(FaultKind::RolledBack) };
     if head.size > walk.tree.size() {
@@ -270,9 +282,9 @@ pub(super) fn judge_anchor(
     }
     let first = walk.pruned.as_ref().map_or(0, |pruned| pruned.head.size);
     match walk.root_at(head.size) {
-        Some(root) if root == head.root => Ok(head.size),
+        Some(root) if root == head.root => Ok(true),
         // Within what retention removed, nothing can be said; at its end it can.
-        None if head.size < first => Ok(head.size),
+        None if head.size < first => Ok(false),
         _ => Err(FaultKind::Forked),
     }
 }
@@ -283,6 +295,8 @@ pub(super) struct Means<'a> {
     /// The identity that the log must have; without one, that which it says it has.
     pub(super) identity: Option<&'a NoteVerifier>,
     pub(super) reader: Option<&'a dyn KeyWrapper>,
+    /// The epoch that the host's keys know to be signed: the log cannot end before it.
+    pub(super) least_epoch: Option<u64>,
     pub(super) anchored: &'a [AnchoredCheckpoint],
 }
 
@@ -293,7 +307,15 @@ pub(super) fn verify(disk: &dyn Disk, path: &Path, means: &Means<'_>) -> Result<
         if verification.is_intact() || verification.unsigned + verification.torn == 0 {
             // A fault that is a race with a writer is gone at the second look; one that is not, stays.
             match verification.fault().map(Fault::kind) {
-                Some(FaultKind::CheckpointAltered | FaultKind::RecordsMissing | FaultKind::FrameAltered) => {}
+                Some(
+                    FaultKind::CheckpointAltered
+                    | FaultKind::RecordsMissing
+                    | FaultKind::FrameAltered
+                    | FaultKind::SegmentMissing
+                    | FaultKind::HeaderAltered
+                    | FaultKind::SubjectAltered
+                    | FaultKind::RolledBack,
+                ) => {}
                 _ => return Ok(verification),
             }
         }
@@ -318,6 +340,7 @@ fn verify_once(disk: &dyn Disk, path: &Path, means: &Means<'_>) -> Result<Verifi
         identity: None,
         head: None,
         clock_regressions: 0,
+        boots: 0,
         verdict: Verdict::Unanchored,
     };
     match judge(disk, path, means, &mut found) {
@@ -356,9 +379,11 @@ fn judge(
     let mut last: Option<Box<Segment>> = None;
     let mut shreddings = Shreddings::default();
     let mut time = std::time::Duration::ZERO;
+    let mut boot = None;
     loop {
         match walk.step()? {
             Step::Segment(segment) => {
+                found.boots += u64::from(boot.replace(segment.header.boot) != Some(segment.header.boot));
                 if let Some(reader) = means.reader {
                     let segment = OpenedSegment::open(path, *segment, reader)?;
                     let read = check_records(path, &segment, &mut shreddings, &mut time)?;
@@ -382,6 +407,9 @@ fn judge(
         return Err(walk.tampered(FaultKind::HeaderAltered, layout::PRUNED, 0));
     }
     let ending = judge_ending(&walk, &last, checkpoint)?;
+    if means.least_epoch.is_some_and(|least| ending.epoch < least) {
+        return Err(walk.tampered(FaultKind::RolledBack, layout::CHECKPOINT, 0));
+    }
     found.unsigned = ending.unsigned_records;
     found.torn += ending.torn_bytes;
     found.head = Some(walk.tree.head());
@@ -408,7 +436,8 @@ fn judge_anchors(walk: &Walk<'_>, meta: &LogMeta, anchored: &[AnchoredCheckpoint
     for anchor in anchored {
         let size = anchor.open(&meta.origin, &meta.identity).map_or(0, |head| head.size);
         match judge_anchor(meta, anchor, Some(walk)) {
-            Ok(_) => verdict = Verdict::Anchored,
+            Ok(true) => verdict = Verdict::Anchored,
+            Ok(false) => {}
             Err(FaultKind::RolledBack) => return Verdict::RolledBack { anchored: size },
             Err(_) => return Verdict::Forked { anchored: size },
         }
@@ -465,7 +494,7 @@ fn check_records(
         let (time, entries) = frame.open(&opened.keys.frames).ok_or_else(|| out_of_place(frame.first))?;
         let (mut shredded, mut told) = (0, Shreddings::default());
         for (number, entry) in entries.iter().enumerate() {
-            let sequence = frame.first + number as u64;
+            let sequence = frame.first.saturating_add(number as u64);
             match opened.keys.record(&frame, number, entry) {
                 RecordOf::Event(record) => {
                     let event = codec::decode(&record.event);
@@ -487,7 +516,8 @@ fn check_records(
     for frame in frames.collect::<Vec<_>>() {
         let (commit, shredded, told) = frame.map_err(|fault| tampered(path, fault))?;
         decrypted.shredded += shredded;
-        decrypted.clock_regressions += u64::from(commit + std::time::Duration::from_secs(1) < *time);
+        decrypted.clock_regressions +=
+            u64::from(commit.saturating_add(std::time::Duration::from_secs(1)) < *time);
         *time = commit;
         shreddings.join(told);
     }

@@ -52,8 +52,10 @@ pub(super) struct Segment {
     pub(super) bytes: Vec<u8>,
     /// Its frames of records.
     pub(super) frames: Vec<FrameRange>,
-    /// Where the last whole frame ends. In the last segment, a torn frame may follow.
+    /// Where the last whole frame ends.
     pub(super) end: usize,
+    /// Bytes of a torn frame that follow, in the last segment.
+    pub(super) torn: usize,
     pub(super) slots: Vec<u8>,
     /// The size of the tree before each frame.
     pub(super) leaves_before: Vec<u64>,
@@ -197,18 +199,34 @@ impl<'a> Walk<'a> {
             return Err(self.tampered(FaultKind::HeaderAltered, &name, 0));
         };
         let signer = self.check_header(number, &header)?;
+        if !header.is_signed_by(&signer) {
+            return Err(self.tampered(FaultKind::HeaderAltered, &name, 0));
+        }
         if self.signers.is_empty() {
             (self.tree, self.records) = (header.tree.clone(), header.first);
+            self.remember();
         }
         self.signers.push((number, signer));
-        self.append(frame::leaves(&[], range.bytes(&bytes)));
+        self.append([frame::frame_leaf(range.bytes(&bytes))].into_iter());
         self.remember();
 
         let (frames, end) = self.frames(&name, &bytes, range.end, is_last)?;
         let leaves_before = self.absorb(&bytes, &frames);
         let slots = self.slots(number, &bytes, &frames)?;
         self.done += 1;
-        Ok(Step::Segment(Box::new(Segment { number, header, bytes, frames, end, slots, leaves_before })))
+        // Zeros at the end of the last segment are written ahead, for the frames to come.
+        let rest = bytes.get(end..).unwrap_or_default();
+        let torn = if is_zero(rest) { 0 } else { rest.len() };
+        Ok(Step::Segment(Box::new(Segment {
+            number,
+            header,
+            bytes,
+            frames,
+            end,
+            torn,
+            slots,
+            leaves_before,
+        })))
     }
 
     /// Does the header follow from what came before? Returns the key that signs in its epoch.
@@ -266,10 +284,11 @@ impl<'a> Walk<'a> {
         while let Some(range) = frame::frame_at(bytes, end) {
             let Some(parsed) = RecordFrame::parse(range.bytes(bytes)) else { break };
             if parsed.first != records {
-                out_of_place = true;
+                // Unless a crash tore it.
+                out_of_place = frame::is_whole(range.bytes(bytes));
                 break;
             }
-            records = records.saturating_add(parsed.commitments.len() as u64);
+            records = records.saturating_add(parsed.leaves.len() as u64);
             end = range.end;
             frames.push(range);
         }
@@ -277,7 +296,7 @@ impl<'a> Walk<'a> {
         if let Some(bad) = bad {
             let before = frames.iter().take(bad);
             let count = |range: &FrameRange| {
-                RecordFrame::parse(range.bytes(bytes)).map_or(0, |frame| frame.commitments.len() as u64)
+                RecordFrame::parse(range.bytes(bytes)).map_or(0, |frame| frame.leaves.len() as u64)
             };
             records = self.records.saturating_add(before.map(count).sum());
             end = frames.get(bad).map_or(start, |range| range.start);
@@ -286,7 +305,7 @@ impl<'a> Walk<'a> {
         }
         let rest = bytes.get(end..).unwrap_or_default();
         let whole = frame::frame_at(bytes, end).is_some_and(|range| frame::is_whole(range.bytes(bytes)));
-        let torn = is_last && !out_of_place && !whole && may_be_torn(rest, records);
+        let torn = is_last && !out_of_place && !whole && (is_zero(rest) || may_be_torn(rest, records));
         if rest.is_empty() || torn {
             return Ok((frames, end));
         }
@@ -296,19 +315,15 @@ impl<'a> Walk<'a> {
 
     /// Takes the frames into the tree. Their leaves are computed on all cores.
     fn absorb(&mut self, bytes: &[u8], frames: &[FrameRange]) -> Vec<u64> {
-        let leaves: Vec<Vec<Hash>> = frames
-            .par_iter()
-            .map(|range| {
-                let frame = range.bytes(bytes);
-                let commitments = RecordFrame::parse(frame).map_or(&[][..], |frame| frame.commitments);
-                frame::leaves(commitments, frame).collect()
-            })
-            .collect();
+        let own: Vec<Hash> = frames.par_iter().map(|range| frame::frame_leaf(range.bytes(bytes))).collect();
         let mut before = Vec::with_capacity(frames.len());
-        for leaves in leaves {
+        for (range, own) in frames.iter().zip(own) {
             before.push(self.tree.size());
-            self.records = self.records.saturating_add(leaves.len() as u64 - 1);
-            self.append(leaves.into_iter());
+            if let Some(frame) = RecordFrame::parse(range.bytes(bytes)) {
+                self.records = self.records.saturating_add(frame.leaves.len() as u64);
+                self.append(frame.record_leaves());
+            }
+            self.append([own].into_iter());
             self.remember();
         }
         before
@@ -368,16 +383,27 @@ impl<'a> Walk<'a> {
 /// The largest header: three parts of 2^16 bytes and 255 readers.
 const MAX_HEADER: usize = 4 * (1 << 16);
 
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
 /// Is this what a crash leaves of the one frame that was being written? Then no whole frame follows it.
 fn may_be_torn(rest: &[u8], records: u64) -> bool {
     if rest.len() > frame::PREFIX_LEN + frame::MAX_BODY {
         return false;
     }
-    // A later frame was written after this one was synced, so this one was not torn by a crash.
+    // A later frame was written after this one was synced, so this one was not torn by a crash. What looks like more frames than
+    // fit was put there by somebody.
+    let mut budget = 4 * rest.len();
     (1..rest.len()).all(|start| {
         let Some(range) = frame::frame_at(rest, start) else { return true };
-        let later = RecordFrame::parse(range.bytes(rest)).is_some_and(|frame| frame.first > records);
-        !(later && frame::is_whole(range.bytes(rest)))
+        let bytes = range.bytes(rest);
+        if RecordFrame::parse(bytes).is_none_or(|frame| frame.first <= records) {
+            return true;
+        }
+        let left = budget.checked_sub(bytes.len());
+        budget = left.unwrap_or(0);
+        left.is_some() && !frame::is_whole(bytes)
     })
 }
 

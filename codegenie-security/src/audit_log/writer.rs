@@ -1,17 +1,17 @@
 //! The one that writes: seals a frame, makes it last, signs the tree, and then lets it be acknowledged.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::anchor::AnchoredCheckpoint;
-use super::codec;
+use super::codec::{self, Facets};
 use super::disk::{Disk, DiskFile};
 use super::epoch::{Certificates, Epoch};
 use super::error::{AuditLogError, io_error};
 use super::frame::{self, FrameBuilder, FrameKeys, RecordKey};
-use super::header::Header;
+use super::header::{Header, HeaderParts};
 use super::index::IndexBuilder;
 use super::keys::{EpochState, KeyStore};
 use super::layout;
@@ -42,13 +42,11 @@ pub(super) struct Rotation {
     pub(super) age: Duration,
 }
 
+/// How many zeros are written ahead of small commits.
+const WRITE_AHEAD: usize = 256 << 10;
+
 /// An encoded event on its way into a frame.
 pub(super) type Pending = Vec<u8>;
-
-/// Whose key an event is encrypted with: its actor's.
-fn subject(event: &[u8]) -> &str {
-    codec::facets(event).map_or("", |facets| facets.actor)
-}
 
 /// What is known of a commit that went well.
 #[derive(Clone, Debug)]
@@ -77,6 +75,10 @@ pub(super) struct Writer {
     pub(super) checkpoint: Note,
     checkpoint_file: Box<dyn DiskFile>,
     checkpoint_len: usize,
+    /// Where frames are built.
+    buffer: Vec<u8>,
+    /// Nobody knows what the disk holds: nothing is written any more.
+    broken: bool,
 }
 
 /// The segment that is being written.
@@ -88,6 +90,8 @@ struct ActiveSegment {
     file: Box<dyn DiskFile>,
     length: u64,
     begun: SystemTime,
+    /// The same by a clock that nobody sets.
+    since: Instant,
     /// Commits that failed and left nothing.
     failed: u32,
     subjects: HashMap<String, (u32, RecordKey)>,
@@ -111,6 +115,7 @@ impl Writer {
         kept: Vec<Kept>,
     ) -> Result<Self, AuditLogError> {
         let path = base.path.join(layout::segment(epoch.number));
+        let signed = EpochState { epoch: epoch.same(), signed: true, closing: closing.clone() };
         let (segment, tree) = begin_segment(&base, epoch, closing, tree, records)
             .map_err(|failure| failure.into_log_error(&path))?;
         let head = tree.head();
@@ -124,6 +129,7 @@ impl Writer {
             .and_then(|()| base.disk.open(layout::CHECKPOINT))
             .map_err(io_error("write", &checkpoint_path))?;
         let checkpoint_len = text.len();
+        base.keys.store_epoch(&signed)?;
         Ok(Self {
             base,
             segment,
@@ -134,6 +140,8 @@ impl Writer {
             checkpoint,
             checkpoint_file,
             checkpoint_len,
+            buffer: Vec::new(),
+            broken: false,
         })
     }
 
@@ -159,33 +167,58 @@ impl Writer {
 
     /// Makes events last, all or none, in their order. There is at least one and no more than a frame takes.
     pub(super) fn commit(&mut self, events: &[Pending]) -> Result<Committed, CommitFailure> {
+        self.guarded(|writer| writer.write(events))
+    }
+
+    /// Nothing is done after something has broken, also not by somebody who was waiting meanwhile.
+    fn guarded<T>(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> Result<T, CommitFailure>,
+    ) -> Result<T, CommitFailure> {
+        if self.broken {
+            return Err(CommitFailure::Broken(io::Error::other("an earlier write failed")));
+        }
+        // Should it panic, nobody knows either.
+        self.broken = true;
+        let outcome = run(self);
+        self.broken = matches!(outcome, Err(CommitFailure::Broken(_)));
+        outcome
+    }
+
+    /// Ends the writer: what it was about was left half done.
+    pub(super) fn break_off(&mut self) {
+        self.broken = true;
+    }
+
+    fn write(&mut self, events: &[Pending]) -> Result<Committed, CommitFailure> {
         self.rotate_if_due()?;
-        self.name_subjects(events)?;
+        let facets: Vec<Option<Facets<'_>>> = events.iter().map(|event| codec::facets(event)).collect();
+        self.name_subjects(&facets)?;
         let segment = &mut self.segment;
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let bytes = events.iter().map(Vec::len).sum();
-        let mut builder = FrameBuilder::new(&segment.frame_keys, self.records, segment.failed, time, bytes);
-        for pending in events {
-            let subject = segment.subjects.get(subject(pending));
-            builder.push(pending, subject.map(|(number, key)| (*number, key)));
+        let too_large = || CommitFailure::Broken(io::Error::other("a commit is too large for a frame"));
+        let (first, count) = (self.records, events.len());
+        let keys = &segment.frame_keys;
+        let builder = FrameBuilder::new(keys, &mut self.buffer, first, count, segment.failed, time);
+        let mut builder = builder.ok_or_else(too_large)?;
+        for (event, facets) in events.iter().zip(&facets) {
+            let subject = facets.as_ref().and_then(|facets| segment.subjects.get(facets.actor));
+            builder.push(event, subject.map(|(number, key)| (*number, key)));
         }
-        let sealed = builder.seal(segment.slots, &self.root);
-        let (frame, commitments) = sealed
-            .ok_or_else(|| CommitFailure::Broken(io::Error::other("a commit is too large for a frame")))?;
+        let (frame, leaves) = builder.seal(segment.slots, &self.root).ok_or_else(too_large)?;
 
-        if let Err(error) = segment.file.append(&frame) {
+        if let Err(error) = segment.file.append(frame) {
             return Err(segment.take_back(error));
         }
         segment.file.sync().map_err(CommitFailure::Broken)?;
         let offset = segment.length;
         segment.length += frame.len() as u64;
-        for leaf in frame::leaves(&commitments, &frame) {
+        for leaf in leaves {
             self.tree.append(leaf).map_err(|error| CommitFailure::Broken(io::Error::other(error)))?;
         }
         self.root = self.tree.root();
-        let first = self.records;
-        self.records += events.len() as u64;
-        segment.index.add_frame(offset, first, events.iter().map(|event| Some(event.as_slice())));
+        self.records += count as u64;
+        segment.index.add_frame(offset, first, facets.iter().map(Option::as_ref));
         self.release().map_err(CommitFailure::Broken)?;
         Ok(Committed { first })
     }
@@ -199,7 +232,13 @@ impl Writer {
             // what it tells of does.
             return self.checkpoint_file.write_at(text.as_bytes(), 0);
         }
-        // One digit more: a file whose length changes could be torn.
+        self.release_durably()
+    }
+
+    /// As the first of a segment, and one that is longer than the last: a file whose length changes could be torn.
+    fn release_durably(&mut self) -> io::Result<()> {
+        self.checkpoint = sign(&self.base.meta.origin, self.head(), &self.segment.signer)?;
+        let text = self.checkpoint.to_string();
         self.base.disk.replace(layout::CHECKPOINT, text.as_bytes())?;
         self.checkpoint_file = self.base.disk.open(layout::CHECKPOINT)?;
         self.checkpoint_len = text.len();
@@ -207,15 +246,14 @@ impl Writer {
     }
 
     /// Gives a key to each actor who has none in this segment, and makes it last before anything is encrypted with it.
-    fn name_subjects(&mut self, events: &[Pending]) -> Result<(), CommitFailure> {
+    fn name_subjects(&mut self, events: &[Option<Facets<'_>>]) -> Result<(), CommitFailure> {
         let (base, segment) = (&self.base, &mut self.segment);
         let mut new: Vec<(&str, RecordKey)> = Vec::new();
+        let mut named: HashSet<&str> = HashSet::new();
         let mut slots = Vec::new();
-        for pending in events {
-            let actor = subject(pending);
-            let known = actor.is_empty()
-                || segment.subjects.contains_key(actor)
-                || new.iter().any(|(name, _)| *name == actor);
+        for facets in events.iter().flatten() {
+            let actor = facets.actor;
+            let known = actor.is_empty() || segment.subjects.contains_key(actor) || !named.insert(actor);
             if known {
                 continue;
             }
@@ -243,7 +281,7 @@ impl Writer {
         let written = file.append(&slots);
         if let Err(error) = written {
             let before = u64::from(segment.slots) * SLOT_LEN as u64;
-            file.set_len(before).map_err(CommitFailure::Broken)?;
+            file.set_len(before).and_then(|()| file.sync()).map_err(CommitFailure::Broken)?;
             segment.slots_file = Some(file);
             return Err(full_or_broken(error));
         }
@@ -258,32 +296,37 @@ impl Writer {
 
     fn rotate_if_due(&mut self) -> Result<(), CommitFailure> {
         let Rotation { bytes, age } = self.base.rotation;
-        let old = self.segment.begun.elapsed().is_ok_and(|elapsed| elapsed >= age);
+        let old = self.segment.since.elapsed() >= age;
         if self.segment.length < bytes && !old || self.segment.index.is_empty() {
             return Ok(());
         }
-        self.rotate()
+        self.end_segment()
     }
 
     /// Ends the segment and its epoch, and begins the next.
     pub(super) fn rotate(&mut self) -> Result<(), CommitFailure> {
+        self.guarded(Self::end_segment)
+    }
+
+    fn end_segment(&mut self) -> Result<(), CommitFailure> {
         let next = self.segment.epoch.next();
         let next = next.filter(|next| self.base.certificates.of(next.number).is_some()).ok_or_else(|| {
             CommitFailure::Broken(io::Error::other(
                 "the identity has certified no more epochs; open the log again, which certifies some",
             ))
         })?;
+        // Only the last segment may end in zeros.
+        let trimmed = self.segment.file.trim().and_then(|()| self.segment.file.sync());
+        trimmed.map_err(CommitFailure::Broken)?;
         let closing = self.checkpoint.to_string().into_bytes();
-        let state = EpochState { epoch: next, begun: true, closing: closing.clone() };
-        self.base.keys.store_epoch(&state).map_err(|error| match error {
-            AuditLogError::Io { source, .. } => full_or_broken(source),
-            other => CommitFailure::Broken(io::Error::other(other)),
-        })?;
+        let state = EpochState { epoch: next, signed: false, closing: closing.clone() };
+        self.store_epoch(&state)?;
         // From here on there is no way back: the key of the old epoch is gone from the disk.
         let broken = |failure: CommitFailure| match failure {
             CommitFailure::Full(error) | CommitFailure::Broken(error) => CommitFailure::Broken(error),
         };
         self.write_index();
+        let same = state.epoch.same();
         let begun = begin_segment(&self.base, state.epoch, closing, self.tree.clone(), self.records);
         let (segment, tree) = begun.map_err(broken)?;
         self.kept.push(Kept {
@@ -294,8 +337,17 @@ impl Writer {
         self.segment = segment;
         self.tree = tree;
         self.root = self.tree.root();
-        self.release().map_err(CommitFailure::Broken)?;
+        self.release_durably().map_err(CommitFailure::Broken)?;
+        self.store_epoch(&EpochState { epoch: same, signed: true, closing: state.closing })?;
         self.prune().map_err(CommitFailure::Broken)
+    }
+
+    /// Whatever fails here leaves two states: the old key, or the new one.
+    fn store_epoch(&self, state: &EpochState) -> Result<(), CommitFailure> {
+        self.base.keys.store_epoch(state).map_err(|error| match error {
+            AuditLogError::Io { source, .. } => CommitFailure::Broken(source),
+            other => CommitFailure::Broken(io::Error::other(other)),
+        })
     }
 
     /// Removes what is older or more than the policy keeps.
@@ -317,7 +369,7 @@ impl Writer {
     }
 
     /// Writes the index of the segment, which is derived: a failure is no loss.
-    pub(super) fn write_index(&mut self) {
+    fn write_index(&mut self) {
         let number = self.segment.epoch.number;
         let read = self.segment.epoch.read_key();
         if self.segment.index.is_empty() {
@@ -330,8 +382,10 @@ impl Writer {
         let _ = disk.make_dir(layout::INDEXES).and_then(|()| disk.replace(&name, &bytes));
     }
 
-    /// Makes the last checkpoint last as well.
-    pub(super) fn sync_checkpoint(&mut self) -> io::Result<()> {
+    /// Leaves the files as nobody writes to them any more: no zeros at the end, and the last checkpoint durable as well.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.write_index();
+        self.segment.file.trim()?;
         self.checkpoint_file.sync()
     }
 
@@ -348,6 +402,7 @@ impl Writer {
     /// Forgets the key of an actor in the active segment, so that later events get another one.
     pub(super) fn forget_subject(&mut self, actor: &str) {
         self.segment.subjects.remove(actor);
+        self.segment.index.forget(actor);
     }
 }
 
@@ -377,7 +432,7 @@ fn begin_segment(
     let readers = readers.collect::<Result<_, _>>().map_err(|error| broken(error.to_string()))?;
     let begun = SystemTime::now();
     let salt = crypto::random().map_err(|error| broken(error.to_string()))?;
-    let header = Header {
+    let header = HeaderParts {
         log_id,
         segment: number,
         salt,
@@ -389,16 +444,16 @@ fn begin_segment(
         certificate: certificate.to_string().into_bytes(),
         readers,
     };
-    let bytes =
-        header.to_frame().ok_or_else(|| broken("the header of the segment is too long".to_owned()))?;
+    let bytes = header
+        .to_frame(&epoch.signing_key())
+        .ok_or_else(|| broken("the header of the segment is too long".to_owned()))?;
     let name = layout::segment(number);
     let mut file = base.disk.create(&name).map_err(full_or_broken)?;
     file.append(&bytes).map_err(full_or_broken)?;
+    file.write_ahead(WRITE_AHEAD);
     file.sync().map_err(CommitFailure::Broken)?;
     base.disk.sync_dir(layout::SEGMENTS).map_err(CommitFailure::Broken)?;
-    for leaf in frame::leaves(&[], &bytes) {
-        tree.append(leaf).map_err(|error| broken(error.to_string()))?;
-    }
+    tree.append(frame::frame_leaf(&bytes)).map_err(|error| broken(error.to_string()))?;
     let segment = ActiveSegment {
         signer: epoch.signer(&base.meta.origin).map_err(|error| CommitFailure::Broken(bad_key(error)))?,
         frame_keys: FrameKeys::derive(&read, log_id, number, &salt),
@@ -407,6 +462,7 @@ fn begin_segment(
         file,
         length: bytes.len() as u64,
         begun,
+        since: Instant::now(),
         failed: 0,
         subjects: HashMap::new(),
         slots_file: None,
@@ -420,7 +476,7 @@ impl ActiveSegment {
     /// After a write that failed: is what it left gone again?
     fn take_back(&mut self, error: io::Error) -> CommitFailure {
         let failed = self.failed.checked_add(1);
-        match (self.file.set_len(self.length), failed) {
+        match (self.file.set_len(self.length).and_then(|()| self.file.sync()), failed) {
             (Ok(()), Some(failed)) => {
                 self.failed = failed;
                 full_or_broken(error)

@@ -61,6 +61,6 @@ fn tiles_prove_what_the_log_proves() {
     let tiles = TileHashes::new(size, |path| std::fs::read(fixture.path.join(path.to_string())));
     let index = proof.logged().index();
     let path = InclusionProof::make(&tiles, size, index).unwrap();
-    path.verify(index, &leaf_hash(&proof.entry()), &head).unwrap();
+    path.verify(index, &leaf_hash(&proof.entry().unwrap()), &head).unwrap();
     assert_eq!(path, *proof.logged().path());
 }

@@ -35,7 +35,8 @@ pub(super) fn is_secret(name: &str) -> bool {
     if of_a_place.iter().any(|end| plain.ends_with(end.as_bytes())) && !plain.ends_with(b"sessionid") {
         return false;
     }
-    let begins_a_part = |byte: &u8| PARTS.iter().any(|part| part.as_bytes().first() == Some(byte));
+    // As one of the parts begins.
+    let begins_a_part = |byte: &u8| matches!(byte, b'p' | b's' | b'a' | b'e' | b'c');
     let mut places = plain.iter().zip(0..).filter(|(byte, _)| begins_a_part(byte)).map(|(_, place)| place);
     let has_part = |place: usize| {
         let rest = plain.get(place..).unwrap_or_default();

@@ -16,6 +16,9 @@ const DASHES: &str = "-----";
 /// `curl -u user:…`, private keys in PEM) and by how tokens of well-known services begin.
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
     let mut scan = Scan { text, at: 0, copied: 0, changed: None, expected: Expected::Nothing };
     while scan.at < text.len() {
         let rest = text.get(scan.at..).unwrap_or_default();
@@ -25,6 +28,33 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         }
     }
     scan.finish()
+}
+
+/// Has a text nothing in it that any rule below looks for? Most have not, and this is told in one look over their bytes.
+fn is_plain(text: &str) -> bool {
+    /// The shortest token that is known by how it begins.
+    const TOKEN: usize = 20;
+    let (mut run, mut is_long, mut dashes, mut options) = (0_usize, false, 0_usize, false);
+    for byte in text.bytes() {
+        match byte {
+            // Names with values, addresses, headers, logins, keys and quoted values.
+            b'=' | b':' | b'"' | b'\'' | b'`' => return false,
+            b'-' => dashes += 1,
+            _ => dashes = 0,
+        }
+        options |= dashes == 2;
+        // A private key in PEM.
+        if dashes > 2 {
+            return false;
+        }
+        let of_token =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~' | b'+' | b'/');
+        run = if of_token { run + 1 } else { 0 };
+        is_long |= run >= TOKEN;
+    }
+    let names_a_secret = || text.split(separates).any(|word| word.starts_with("--") && is_secret(word));
+    !(options && names_a_secret())
+        && !(is_long && text.split(separates).any(|word| known_token(word).is_some()))
 }
 
 /// What separates words: blanks, what parts commands, and quotes, which often stand around a whole header.

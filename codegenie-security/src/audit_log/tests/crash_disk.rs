@@ -81,6 +81,8 @@ pub(super) struct CrashDisk(Arc<Mutex<State>>);
 struct CrashFile {
     disk: CrashDisk,
     inode: usize,
+    end: usize,
+    zeros: usize,
 }
 
 fn dead() -> io::Error {
@@ -181,7 +183,8 @@ impl CrashDisk {
     }
 
     fn file(&self, inode: usize) -> Box<dyn DiskFile> {
-        Box::new(CrashFile { disk: self.clone(), inode })
+        let end = self.0.lock().unwrap().inodes[inode].current.len();
+        Box::new(CrashFile { disk: self.clone(), inode, end, zeros: 0 })
     }
 
     fn sync_inode(&self, inode: usize) {
@@ -307,17 +310,34 @@ impl CrashFile {
 
 impl DiskFile for CrashFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let offset = self.disk.0.lock().unwrap().inodes[self.inode].current.len();
+        let offset = self.end;
         let fault = self.disk.0.lock().unwrap().fault;
-        if let Some(("append", 0, _)) = fault {
-            // What a full disk leaves.
-            let half = Op::Write { offset, bytes: bytes[..bytes.len() / 2].to_vec() };
+        let put = |op: Op| {
             let mut state = self.disk.0.lock().unwrap();
             let inode = &mut state.inodes[self.inode];
-            half.apply(&mut inode.current);
-            inode.pending.push(half);
+            op.apply(&mut inode.current);
+            inode.pending.push(op);
+        };
+        let len = self.disk.0.lock().unwrap().inodes[self.inode].current.len();
+        if self.zeros > 0 && offset + bytes.len() > len && self.disk.alive().is_ok() {
+            put(Op::Write { offset: offset + bytes.len(), bytes: vec![0; self.zeros] });
         }
-        self.write("append", Op::Write { offset, bytes: bytes.to_vec() })
+        if let Some(("append", 0, _)) = fault {
+            // What a full disk leaves.
+            put(Op::Write { offset, bytes: bytes[..bytes.len() / 2].to_vec() });
+        }
+        self.write("append", Op::Write { offset, bytes: bytes.to_vec() })?;
+        self.end = offset + bytes.len();
+        Ok(())
+    }
+
+    fn write_ahead(&mut self, _zeros: usize) {
+        // Few, so that tests come to their end.
+        self.zeros = 1500;
+    }
+
+    fn trim(&mut self) -> io::Result<()> {
+        self.set_len(self.end as u64)
     }
 
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -325,7 +345,9 @@ impl DiskFile for CrashFile {
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.write("set len", Op::SetLen(len as usize))
+        self.write("set len", Op::SetLen(len as usize))?;
+        self.end = len as usize;
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -104,7 +104,14 @@ fn a_disk_that_is_full_when_an_actor_is_new_loses_nothing() {
 fn after_a_failed_commit_the_same_event_is_encrypted_otherwise() {
     let (disk, _keys, log, mut dice) = started();
     let event = event(20, &mut dice);
-    let before = disk.read("segments/0000000000").unwrap().unwrap().len();
+    let end = |bytes: &[u8]| {
+        let mut end = 0;
+        while let Some(range) = frame::frame_at(bytes, end) {
+            end = range.end;
+        }
+        end
+    };
+    let before = end(&disk.read("segments/0000000000").unwrap().unwrap());
     disk.fail("append", 0, ErrorKind::StorageFull);
     log.record(&event).unwrap_err();
     log.record(&event).unwrap();
