@@ -42,7 +42,8 @@ pub use access::{
 };
 pub use audit::{
     AlertingSink, AuditAlert, AuditError, AuditErrorKind, AuditEvent, AuditResult, AuditSink, AuditValue,
-    DangerousNoAudit, EventClass, OperationId, RedactingSink, Retention, ThreatLevel, redact,
+    DangerousNoAudit, DetectingSink, DetectionRules, Detector, EventClass, OperationId, RedactingSink,
+    Retention, ThreatLevel, redact,
 };
 #[cfg(feature = "audit-log")]
 pub use audit_log::{

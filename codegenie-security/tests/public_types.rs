@@ -9,6 +9,9 @@ fn public_types_are_send_and_sync() {
     send_sync::<s::AuditError>();
     send_sync::<s::DangerousNoAudit>();
     send_sync::<Box<dyn s::AuditSink>>();
+    send_sync::<s::Detector>();
+    send_sync::<s::DetectionRules>();
+    send_sync::<s::DetectingSink<s::DangerousNoAudit>>();
     #[cfg(feature = "crypto")]
     {
         send_sync::<s::SealingKey>();
