@@ -23,11 +23,12 @@ mod ocsf;
 mod octets;
 mod origin;
 mod syslog;
-mod text;
+pub(crate) mod text;
 
 use std::io;
 
 pub use cef::cef;
+pub(crate) use ocsf::escape as escape_json;
 pub use ocsf::ocsf_json;
 pub use octets::SyslogTcp;
 pub use origin::Origin;

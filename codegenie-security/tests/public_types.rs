@@ -69,6 +69,7 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::AuditQuery>();
         send_sync::<s::AuditPage>();
         send_sync::<s::AuditSummary>();
+        send_sync::<s::ComplianceReport>();
         send_sync::<s::BadQuery>();
         send_sync::<s::export::Exporter>();
         send_sync::<s::export::SyslogTcp<Vec<u8>>>();
