@@ -34,7 +34,7 @@ const USAGE: &str = "usage: audit_log COMMAND --dir DIR [--keys DIR] [options]
   prove N                                the proof that record N is in the log
   check FILE --identity KEY              verifies such a proof, without the log
   shred SUBJECT                          destroys the keys of an actor's events
-  export --format ocsf|cef|syslog [QUERY]
+  export --format ocsf|cef|syslog|otlp [QUERY]
                                          all events that the query finds, in order
   report [QUERY] [--format markdown|json] [--anchor FILE]
                                          who did what, approvals, controls, detections, integrity; status as of verify
@@ -461,8 +461,9 @@ fn export(arguments: &Arguments) -> Result<()> {
         "ocsf" => Exporter::OcsfJson(origin),
         "cef" => Exporter::Cef(origin),
         "syslog" => Exporter::Syslog(Syslog::new(origin)),
+        "otlp" => Exporter::Otlp(origin),
         "" => return Err(format!("export needs --format\n{USAGE}").into()),
-        other => return Err(format!("format {other:?} is not known: ocsf, cef or syslog").into()),
+        other => return Err(format!("format {other:?} is not known: ocsf, cef, syslog or otlp").into()),
     };
     let query = parsed_query(arguments)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

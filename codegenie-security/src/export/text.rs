@@ -33,7 +33,7 @@ pub(crate) fn push_safe(out: &mut String, c: char) {
     }
 }
 
-fn epoch_nanos(time: SystemTime) -> i128 {
+pub(super) fn epoch_nanos(time: SystemTime) -> i128 {
     let signed = |nanos: u128| i128::try_from(nanos).unwrap_or(i128::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => signed(since.as_nanos()),
