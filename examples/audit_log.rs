@@ -1,4 +1,4 @@
-//! Keeps, verifies, queries, proves, shreds and exports an audit log.
+//! Keeps, verifies, queries, proves, shreds, exports and reports on an audit log.
 //!
 //! ```sh
 //! echo '{"actor":"alice","action":"execute","resource":"git push","result":"denied","threat":"high"}' |
@@ -17,8 +17,8 @@ use std::time::{Duration, SystemTime};
 use codegenie_security::export::{Exporter, Origin, Syslog};
 use codegenie_security::tlog::NoteVerifier;
 use codegenie_security::{
-    Anchor, AuditEvent, AuditLog, AuditLogOptions, AuditQuery, AuditReader, AuditResult, AuditSink,
-    AuditValue, EventClass, FileAnchor, KeyFile, StoredEvent, ThreatLevel, Verdict,
+    Anchor, AnchoredCheckpoint, AuditEvent, AuditLog, AuditLogOptions, AuditQuery, AuditReader, AuditResult,
+    AuditValue, ComplianceReport, EventClass, FileAnchor, KeyFile, StoredEvent, ThreatLevel, Verdict,
 };
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -34,8 +34,10 @@ const USAGE: &str = "usage: audit_log COMMAND --dir DIR [--keys DIR] [options]
   prove N                                the proof that record N is in the log
   check FILE --identity KEY              verifies such a proof, without the log
   shred SUBJECT                          destroys the keys of an actor's events
-  export --format ocsf|cef|syslog [QUERY]
+  export --format ocsf|cef|syslog|otlp [QUERY]
                                          all events that the query finds, in order
+  report [QUERY] [--format markdown|json] [--anchor FILE]
+                                         who did what, approvals, controls, detections, integrity; status as of verify
   tiles                                  writes the tiles of the tree, for web servers
   identity                               prints the key that says who the log is
   --keys DIR     the keys of the log; by default DIR.keys beside it, made on first use
@@ -113,6 +115,7 @@ fn run() -> Result<ExitCode> {
         "check" => check(&arguments)?,
         "shred" => shred(&arguments)?,
         "export" => export(&arguments)?,
+        "report" => return report(&arguments),
         "tiles" => println!("{} leaves", reader(&arguments)?.write_tiles()?),
         "identity" => match reader(&arguments)?.identity() {
             Some(identity) => println!("{identity}"),
@@ -177,7 +180,7 @@ fn append(arguments: &Arguments) -> Result<()> {
     });
     progress.set_style(ProgressStyle::with_template("{spinner} {pos} events, {per_sec}")?);
     let mut batch = Vec::new();
-    let mut commit = |batch: &mut Vec<AuditEvent>| -> Result<()> {
+    let commit = |batch: &mut Vec<AuditEvent>| -> Result<()> {
         log.record_all(batch.iter())?;
         progress.inc(batch.len() as u64);
         batch.clear();
@@ -293,24 +296,30 @@ fn value_of(value: &Value) -> AuditValue {
     }
 }
 
+fn anchored(arguments: &Arguments) -> Result<Vec<AnchoredCheckpoint>> {
+    let Some(path) = &arguments.anchor else { return Ok(Vec::new()) };
+    match FileAnchor::new(path).latest()? {
+        Some(anchored) => Ok(vec![anchored]),
+        None => Err(format!("there is no anchor {path:?}").into()),
+    }
+}
+
+fn status(verdict: &Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Anchored | Verdict::Unanchored => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    }
+}
+
 fn verify(arguments: &Arguments) -> Result<ExitCode> {
-    let anchored: Vec<_> = match &arguments.anchor {
-        Some(path) => match FileAnchor::new(path).latest()? {
-            Some(anchored) => vec![anchored],
-            None => return Err(format!("there is no anchor {path:?}").into()),
-        },
-        None => Vec::new(),
-    };
+    let anchored = anchored(arguments)?;
     let verification = if arguments.public_only {
         AuditLog::verify_public(&arguments.dir, arguments.identity.as_ref(), &anchored)?
     } else {
         reader(arguments)?.verify(&anchored)?
     };
     println!("{verification}");
-    Ok(match verification.verdict() {
-        Verdict::Anchored | Verdict::Unanchored => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
-    })
+    Ok(status(verification.verdict()))
 }
 
 fn json_of(stored: &StoredEvent) -> Value {
@@ -452,8 +461,9 @@ fn export(arguments: &Arguments) -> Result<()> {
         "ocsf" => Exporter::OcsfJson(origin),
         "cef" => Exporter::Cef(origin),
         "syslog" => Exporter::Syslog(Syslog::new(origin)),
+        "otlp" => Exporter::Otlp(origin),
         "" => return Err(format!("export needs --format\n{USAGE}").into()),
-        other => return Err(format!("format {other:?} is not known: ocsf, cef or syslog").into()),
+        other => return Err(format!("format {other:?} is not known: ocsf, cef, syslog or otlp").into()),
     };
     let query = parsed_query(arguments)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -464,4 +474,20 @@ fn export(arguments: &Arguments) -> Result<()> {
         }
     }
     Ok(out.flush()?)
+}
+
+fn report(arguments: &Arguments) -> Result<ExitCode> {
+    if !matches!(arguments.format.as_str(), "" | "markdown" | "json") {
+        return Err(format!("format {:?} is not known: markdown or json", arguments.format).into());
+    }
+    let query = parsed_query(arguments)?;
+    let mut report = ComplianceReport::make(&reader(arguments)?, &query, &anchored(arguments)?)?;
+    if !arguments.rest.is_empty() {
+        report = report.title(format!("Audit report on {}", arguments.rest.join(" ")));
+    }
+    match arguments.format.as_str() {
+        "json" => println!("{}", report.to_json()),
+        _ => print!("{}", report.to_markdown()),
+    }
+    Ok(status(report.verification().verdict()))
 }

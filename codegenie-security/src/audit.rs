@@ -4,11 +4,13 @@
 //! party no dependency.
 
 mod alerting;
+mod detection;
 mod error;
 mod event;
 mod redaction;
 
 pub use alerting::{AlertingSink, AuditAlert};
+pub use detection::{DetectingSink, DetectionRules, Detector};
 pub use error::{AuditError, AuditErrorKind};
 pub use event::{AuditEvent, AuditResult, AuditValue, EventClass, OperationId, ThreatLevel};
 #[cfg(feature = "audit-log")]

@@ -60,6 +60,7 @@ pub use reader::{AuditReader, StoredEvent};
 pub use records::Records;
 pub use retention::RetentionPolicy;
 pub use shred::Shredded;
+pub(crate) use shred::{ACTION as SHRED_ACTION, SLOTS as SHRED_KEYS};
 use subscription::Subscribers;
 pub use subscription::Subscription;
 use verify::Means;

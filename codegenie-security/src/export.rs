@@ -1,4 +1,5 @@
-//! Stored events in the formats that collectors read: OCSF JSON lines, CEF, and RFC 5424 syslog.
+//! Stored events in the formats that collectors read: OCSF JSON lines, CEF, RFC 5424 syslog, and (feature `otlp`)
+//! OTLP logs.
 //!
 //! ```
 //! use codegenie_security::export::{Exporter, Origin};
@@ -22,15 +23,20 @@ mod cef;
 mod ocsf;
 mod octets;
 mod origin;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod syslog;
-mod text;
+pub(crate) mod text;
 
 use std::io;
 
 pub use cef::cef;
+pub(crate) use ocsf::escape as escape_json;
 pub use ocsf::ocsf_json;
 pub use octets::SyslogTcp;
 pub use origin::Origin;
+#[cfg(feature = "otlp")]
+pub use otlp::otlp_logs;
 pub use syslog::Syslog;
 
 use crate::StoredEvent;
@@ -45,6 +51,9 @@ pub enum Exporter {
     Cef(Origin),
     /// Lines by [`Syslog`]. Over TCP, [`SyslogTcp`] frames them by their length instead.
     Syslog(Syslog),
+    /// JSON lines by [`otlp_logs`], each a whole request of one event: what a collector reads from a file.
+    #[cfg(feature = "otlp")]
+    Otlp(Origin),
 }
 
 impl Exporter {
@@ -55,6 +64,8 @@ impl Exporter {
             Self::OcsfJson(origin) => ocsf_json(origin, stored),
             Self::Cef(origin) => cef(origin, stored),
             Self::Syslog(syslog) => syslog.encode(stored),
+            #[cfg(feature = "otlp")]
+            Self::Otlp(origin) => otlp_logs(origin, std::slice::from_ref(stored)),
         }
     }
 

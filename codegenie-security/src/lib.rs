@@ -21,6 +21,8 @@ mod files;
 mod framework;
 #[cfg(feature = "audit-log")]
 mod query;
+#[cfg(feature = "audit-log")]
+mod report;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "audit-log")]
@@ -42,7 +44,8 @@ pub use access::{
 };
 pub use audit::{
     AlertingSink, AuditAlert, AuditError, AuditErrorKind, AuditEvent, AuditResult, AuditSink, AuditValue,
-    DangerousNoAudit, EventClass, OperationId, RedactingSink, Retention, ThreatLevel, redact,
+    DangerousNoAudit, DetectingSink, DetectionRules, Detector, EventClass, OperationId, RedactingSink,
+    Retention, ThreatLevel, redact,
 };
 #[cfg(feature = "audit-log")]
 pub use audit_log::{
@@ -70,3 +73,5 @@ pub use crypto::{KeyringError, KeyringKey};
 pub use framework::{FrameworkError, Login, LoginError, OperationError, SecurityContext, SecurityFramework};
 #[cfg(feature = "audit-log")]
 pub use query::{AuditPage, AuditQuery, AuditSummary, BadQuery, BadQueryKind, NameCount, NameCounts};
+#[cfg(feature = "audit-log")]
+pub use report::ComplianceReport;

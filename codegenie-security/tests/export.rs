@@ -12,6 +12,9 @@
 mod events;
 #[path = "export/examples.rs"]
 mod examples;
+#[cfg(feature = "otlp")]
+#[path = "export/otlp.rs"]
+mod otlp;
 #[path = "export/parsers.rs"]
 mod parsers;
 #[path = "export/read_back.rs"]

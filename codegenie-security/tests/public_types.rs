@@ -9,6 +9,9 @@ fn public_types_are_send_and_sync() {
     send_sync::<s::AuditError>();
     send_sync::<s::DangerousNoAudit>();
     send_sync::<Box<dyn s::AuditSink>>();
+    send_sync::<s::Detector>();
+    send_sync::<s::DetectionRules>();
+    send_sync::<s::DetectingSink<s::DangerousNoAudit>>();
     #[cfg(feature = "crypto")]
     {
         send_sync::<s::SealingKey>();
@@ -66,6 +69,7 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::AuditQuery>();
         send_sync::<s::AuditPage>();
         send_sync::<s::AuditSummary>();
+        send_sync::<s::ComplianceReport>();
         send_sync::<s::BadQuery>();
         send_sync::<s::export::Exporter>();
         send_sync::<s::export::SyslogTcp<Vec<u8>>>();

@@ -12,8 +12,8 @@ use super::subjects::{self, SLOT_LEN, SubjectId};
 use super::writer::{Committed, Pending, Writer};
 use crate::audit::{AuditEvent, AuditValue, EventClass};
 
-const ACTION: &str = "shred_subject";
-const SLOTS: &str = "keys";
+pub(crate) const ACTION: &str = "shred_subject";
+pub(crate) const SLOTS: &str = "keys";
 /// How many keys one record names.
 const PER_RECORD: usize = 10_000;
 

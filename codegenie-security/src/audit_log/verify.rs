@@ -176,7 +176,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Anchored => "Anchored",
             Self::Unanchored => "Unanchored",

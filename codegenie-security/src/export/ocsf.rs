@@ -89,7 +89,7 @@ pub fn ocsf_json(origin: &Origin, stored: &StoredEvent) -> String {
 }
 
 /// JSON escapes C0 only. What else is unsafe is not ASCII or is DEL, so it stands inside of strings.
-fn escape(json: &str) -> String {
+pub(crate) fn escape(json: &str) -> String {
     if !json.contains(is_unsafe) {
         return json.to_owned();
     }

@@ -23,7 +23,7 @@ pub(super) fn push_escaped(out: &mut String, text: &str, special: &[char]) {
 }
 
 /// Appends a character, or its escape where it [is unsafe](is_unsafe).
-pub(super) fn push_safe(out: &mut String, c: char) {
+pub(crate) fn push_safe(out: &mut String, c: char) {
     match c {
         '\n' => out.push_str("\\n"),
         '\r' => out.push_str("\\r"),
@@ -33,7 +33,7 @@ pub(super) fn push_safe(out: &mut String, c: char) {
     }
 }
 
-fn epoch_nanos(time: SystemTime) -> i128 {
+pub(super) fn epoch_nanos(time: SystemTime) -> i128 {
     let signed = |nanos: u128| i128::try_from(nanos).unwrap_or(i128::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => signed(since.as_nanos()),
@@ -48,7 +48,7 @@ pub(super) fn epoch_millis(time: SystemTime) -> i64 {
 }
 
 /// RFC 3339 in UTC with microseconds, rounded down. `None` outside the years 0 to 9999.
-pub(super) fn rfc3339_micros(time: SystemTime) -> Option<String> {
+pub(crate) fn rfc3339_micros(time: SystemTime) -> Option<String> {
     let micros = epoch_nanos(time).div_euclid(1000);
     let seconds = i64::try_from(micros.div_euclid(1_000_000)).ok()?;
     let (year, month, day) = civil(seconds.div_euclid(86_400));

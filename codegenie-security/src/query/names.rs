@@ -31,7 +31,7 @@ pub struct NameCounts {
 }
 
 impl NameCounts {
-    pub(super) fn with_bound(bound: usize) -> Self {
+    pub(crate) fn with_bound(bound: usize) -> Self {
         Self { counts: HashMap::new(), bound: bound.max(2), uncertainty: 0 }
     }
 
@@ -61,7 +61,7 @@ impl NameCounts {
         all.into_iter().map(counted).collect()
     }
 
-    pub(super) fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
         let cut;
         let name = if name.len() <= NAME_BYTES {
             name

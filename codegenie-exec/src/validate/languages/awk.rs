@@ -11,6 +11,8 @@ pub(super) fn read(program: &str, context: &Context<'_>) -> Vec<(Class, String)>
     for (word, class, why) in [
         ("system", Class::ExecutesCode, "awk's system runs a program"),
         ("getline", Class::ExecutesCode, "awk's getline reads from files and programs that the script names"),
+        // Files, and what some awks take for connections, that no operand names.
+        ("ARGV", Class::Unknown, "awk's ARGV makes the script name what is read"),
         ("@", Class::ExecutesCode, "awk's @ loads code or calls what a variable names"),
     ] {
         if program.contains(word) && !(word == "@" && only_in_text(program)) {
@@ -134,7 +136,9 @@ fn output(tokens: &[Token], context: &Context<'_>, found: &mut Vec<(Class, Strin
                     Some(Token::Text(path)) => {
                         let joined =
                             rest.peek().is_some_and(|next| !matches!(next, Token::Other(';' | '\n' | '}')));
-                        if joined { Place::Outside } else { place::of(path, context) }
+                        // An escape makes another text than stands here.
+                        let unread = joined || path.contains('\u{fffd}');
+                        if unread { Place::Outside } else { place::of(path, context) }
                     }
                     _ => Place::Outside,
                 };

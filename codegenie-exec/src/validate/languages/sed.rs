@@ -125,9 +125,11 @@ impl<'s> Reader<'s, '_> {
                 self.end()
             }
             ':' | 'b' | 't' | 'T' => {
-                let label = self.rest.find([';', '\n', '}']).unwrap_or(self.rest.len());
-                self.rest = self.rest.get(label..)?;
-                Some(())
+                // Where a label ends differs between seds: some take blanks into it, others begin a command after them.
+                let end = self.rest.find([';', '\n', '}']).unwrap_or(self.rest.len());
+                let label = self.rest.get(..end)?;
+                self.rest = self.rest.get(end..)?;
+                (!label.trim().contains(char::is_whitespace)).then_some(())
             }
             'a' | 'i' | 'c' => loop {
                 if !continues(self.line()) || self.rest.is_empty() {
