@@ -1,6 +1,11 @@
 //! Real file systems whose power is cut, and that are full. As root: they are mounted for it.
 #![cfg(all(target_os = "linux", feature = "audit-log"))]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail by panicking"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

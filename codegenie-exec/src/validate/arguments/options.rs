@@ -169,6 +169,10 @@ impl<'a> Reader<'a, '_> {
                 };
                 self.told(text.unwrap_or_default());
                 self.read_by_option(name, text.unwrap_or_default());
+                // `openssl x509 -in http://…` reads it from there.
+                if self.name.starts_with("openssl") && text.is_some_and(|text| text.contains("://")) {
+                    self.found(Class::Network, format!("{name}: an address of another machine"));
+                }
                 takes_next
             }
             Some(Role::Name) => {

@@ -53,8 +53,8 @@ fn is_plain(text: &str) -> bool {
         is_long |= run >= TOKEN;
     }
     let names_a_secret = || text.split(separates).any(|word| word.starts_with("--") && is_secret(word));
-    !(options && names_a_secret())
-        && !(is_long && text.split(separates).any(|word| known_token(word).is_some()))
+    let has_a_token = || text.split(separates).any(|word| known_token(word).is_some());
+    !(options && names_a_secret() || is_long && has_a_token())
 }
 
 /// What separates words: blanks, what parts commands, and quotes, which often stand around a whole header.
