@@ -258,7 +258,7 @@ pub(super) fn judge_ending(
         .filter_map(|(range, _)| RecordFrame::parse(range.bytes(&last.bytes)))
         .map(|frame| frame.leaves.len() as u64)
         .sum();
-    let torn_bytes = last.torn as u64;
+    let torn_bytes = (last.torn + last.torn_slots) as u64;
     Ok(Ending { unsigned_records, unsigned_from: head.size, epoch, torn_bytes })
 }
 

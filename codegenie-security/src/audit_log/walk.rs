@@ -56,6 +56,8 @@ pub(super) struct Segment {
     pub(super) end: usize,
     /// Bytes of a torn frame that follow, in the last segment.
     pub(super) torn: usize,
+    /// Bytes at the end of the last segment's file of subjects that are no whole keys, and that no frame counts.
+    pub(super) torn_slots: usize,
     pub(super) slots: Vec<u8>,
     /// The size of the tree before each frame.
     pub(super) leaves_before: Vec<u64>,
@@ -212,7 +214,7 @@ impl<'a> Walk<'a> {
 
         let (frames, end) = self.frames(&name, &bytes, range.end, is_last)?;
         let leaves_before = self.absorb(&bytes, &frames);
-        let slots = self.slots(number, &bytes, &frames)?;
+        let (slots, torn_slots) = self.slots(number, &bytes, &frames)?;
         self.done += 1;
         // Zeros at the end of the last segment are written ahead, for the frames to come.
         let rest = bytes.get(end..).unwrap_or_default();
@@ -224,6 +226,7 @@ impl<'a> Walk<'a> {
             frames,
             end,
             torn,
+            torn_slots,
             slots,
             leaves_before,
         })))
@@ -351,7 +354,12 @@ impl<'a> Walk<'a> {
     }
 
     /// The file of the keys of the segment's subjects, with each slot in order.
-    fn slots(&self, number: u64, bytes: &[u8], frames: &[FrameRange]) -> Result<Vec<u8>, AuditLogError> {
+    fn slots(
+        &self,
+        number: u64,
+        bytes: &[u8],
+        frames: &[FrameRange],
+    ) -> Result<(Vec<u8>, usize), AuditLogError> {
         let name = layout::subjects(number);
         let slots =
             self.disk.read(&name).map_err(io_error("read", &self.path.join(&name)))?.unwrap_or_default();
@@ -371,7 +379,11 @@ impl<'a> Walk<'a> {
                 let first = self.records;
                 Err(tampered(self.path, fault(FaultKind::SubjectAltered, &name, first, offset as u64)))
             }
-            _ => Ok(slots),
+            Some(offset) => {
+                let torn = slots.len().saturating_sub(offset);
+                Ok((slots, torn))
+            }
+            None => Ok((slots, 0)),
         }
     }
 
