@@ -25,6 +25,7 @@ mod shred;
 mod subjects;
 mod subscription;
 mod tiles;
+mod told;
 mod verify;
 mod walk;
 mod writer;
@@ -33,7 +34,7 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::audit::{
@@ -61,8 +62,8 @@ pub use records::Records;
 pub use retention::RetentionPolicy;
 pub use shred::Shredded;
 pub(crate) use shred::{ACTION as SHRED_ACTION, SLOTS as SHRED_KEYS};
-use subscription::Subscribers;
 pub use subscription::Subscription;
+use told::Told;
 use verify::Means;
 pub use verify::{Verdict, Verification};
 use writer::{Committed, Pending, Writer};
@@ -163,43 +164,6 @@ struct Shared {
     told: Arc<Told>,
 }
 
-/// Who hears of commits.
-struct Told {
-    subscribers: Subscribers,
-    anchoring: Mutex<Option<Arc<Anchoring>>>,
-    has_anchors: bool,
-}
-
-impl Told {
-    /// Nobody holds the lock while he waits.
-    fn anchoring(&self) -> Option<Arc<Anchoring>> {
-        self.anchoring.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn anchor(&self, writer: &Writer) {
-        if self.has_anchors
-            && let (Some(anchoring), Some(anchored)) = (self.anchoring(), writer.anchored())
-        {
-            anchoring.tell(anchored);
-        }
-    }
-}
-
-impl Listener for Told {
-    fn committed(&self, committed: &Committed, events: &[Pending], writer: &Writer) {
-        self.subscribers.tell(committed.first, events);
-        self.anchor(writer);
-    }
-}
-
-struct Forward(Arc<Told>);
-
-impl Listener for Forward {
-    fn committed(&self, committed: &Committed, events: &[Pending], writer: &Writer) {
-        self.0.committed(committed, events, writer);
-    }
-}
-
 /// Makes the directory of a log and locks it.
 fn lock(path: &Path, directory: &Directory, options: &AuditLogOptions) -> Result<Locked, AuditLogError> {
     let missing = || AuditLogError::Missing { path: path.to_owned() };
@@ -268,7 +232,6 @@ impl AuditLog {
         };
         let witness = witness_key(&origin)?;
         let verifier = witness.verifier();
-        let has_anchors = !options.anchors.is_empty();
         let parts = AnchoringParts {
             anchors: options.anchors,
             interval: options.anchor_interval,
@@ -280,12 +243,8 @@ impl AuditLog {
         if let (Some(anchoring), Some(anchored)) = (&anchoring, writer.anchored()) {
             anchoring.tell(anchored);
         }
-        let told = Arc::new(Told {
-            subscribers: Subscribers::default(),
-            anchoring: Mutex::new(anchoring.map(Arc::new)),
-            has_anchors,
-        });
-        let commits = Commits::new(format!("{path:?}"), writer, Box::new(Forward(Arc::clone(&told))));
+        let told = Arc::new(Told::new(anchoring));
+        let commits = Commits::new(format!("{path:?}"), writer, Box::new(Arc::clone(&told)));
         let shared = Arc::new(Shared { path: path.to_owned(), commits, told });
         let accepted = match options.durability {
             Durability::Durable => None,
@@ -607,8 +566,7 @@ impl Drop for AuditLog {
             // Nothing is lost if it fails: the next opening does the rest.
             let _ = writer.close();
         }
-        let anchoring = self.shared.told.anchoring.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(anchoring);
+        self.shared.told.end_anchoring();
     }
 }
 

@@ -38,27 +38,11 @@ pub(super) struct Header {
     pub(super) closing: Vec<u8>,
     pub(super) certificate: Vec<u8>,
     pub(super) readers: Vec<(KeyId, Vec<u8>)>,
-    /// What was signed, and the signature, of a header that was read.
-    signed: (Vec<u8>, Signature),
 }
 
 const CONTEXT: &[u8] = b"codegenie audit header v1";
 
-/// The parts of a new header.
-pub(super) struct HeaderParts {
-    pub(super) log_id: LogId,
-    pub(super) segment: u64,
-    pub(super) salt: [u8; 32],
-    pub(super) time: Duration,
-    pub(super) boot: [u8; 16],
-    pub(super) first: u64,
-    pub(super) tree: Tree,
-    pub(super) closing: Vec<u8>,
-    pub(super) certificate: Vec<u8>,
-    pub(super) readers: Vec<(KeyId, Vec<u8>)>,
-}
-
-impl HeaderParts {
+impl Header {
     /// The frame, signed. `None` when a part is too long for it.
     pub(super) fn to_frame(&self, signer: &SigningKey) -> Option<Vec<u8>> {
         let mut body = MAGIC.to_vec();
@@ -81,19 +65,18 @@ impl HeaderParts {
         body.extend_from_slice(&signature.to_bytes());
         framed(&body)
     }
-}
 
-impl Header {
-    /// Did the key of the epoch sign it?
-    pub(super) fn is_signed_by(&self, signer: &NoteVerifier) -> bool {
-        let (body, signature) = &self.signed;
-        signer.key().verify(CONTEXT, body, signature).is_ok()
+    /// Did the key of the epoch sign a frame that is a header?
+    pub(super) fn is_signed(frame: &[u8], signer: &NoteVerifier) -> bool {
+        let signed = frame.get(PREFIX_LEN..).and_then(<[u8]>::split_last_chunk::<{ Signature::LEN }>);
+        signed.is_some_and(|(body, signature)| {
+            signer.key().verify(CONTEXT, body, &Signature::from_bytes(*signature)).is_ok()
+        })
     }
 
-    /// Takes a frame apart. `None` when it is no header of this version.
+    /// Takes a frame apart. `None` when it is no header of this version. Who signed it is not asked yet.
     pub(super) fn parse(frame: &[u8]) -> Option<Self> {
-        let (body, signature) = frame.get(PREFIX_LEN..)?.split_last_chunk::<{ Signature::LEN }>()?;
-        let signed = (body.to_vec(), Signature::from_bytes(*signature));
+        let (body, _signature) = frame.get(PREFIX_LEN..)?.split_last_chunk::<{ Signature::LEN }>()?;
         let mut input = Input::new(body);
         if input.array::<8>()? != MAGIC {
             return None;
@@ -108,8 +91,7 @@ impl Header {
         for _ in 0..input.byte()? {
             readers.push((KeyId(input.array()?), get(&mut input)?.to_vec()));
         }
-        let header =
-            Self { log_id, segment, salt, time, boot, first, tree, closing, certificate, readers, signed };
+        let header = Self { log_id, segment, salt, time, boot, first, tree, closing, certificate, readers };
         input.is_empty().then_some(header)
     }
 

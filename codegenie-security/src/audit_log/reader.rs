@@ -274,7 +274,7 @@ impl AuditReader {
         let header = Header::parse(&bytes).filter(|header| {
             let signer = open_certificate(&header.certificate, &meta.identity, &meta.origin, number);
             let same = header.log_id == meta.log_id && header.segment == number;
-            same && signer.is_some_and(|signer| header.is_signed_by(&signer))
+            same && signer.is_some_and(|signer| Header::is_signed(&bytes, &signer))
         });
         let refused = || tampered(&self.path, fault(FaultKind::HeaderAltered, name, 0, 0));
         header.map(Some).ok_or_else(refused)

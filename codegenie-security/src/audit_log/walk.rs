@@ -201,7 +201,7 @@ impl<'a> Walk<'a> {
             return Err(self.tampered(FaultKind::HeaderAltered, &name, 0));
         };
         let signer = self.check_header(number, &header)?;
-        if !header.is_signed_by(&signer) {
+        if !Header::is_signed(range.bytes(&bytes), &signer) {
             return Err(self.tampered(FaultKind::HeaderAltered, &name, 0));
         }
         if self.signers.is_empty() {

@@ -11,7 +11,7 @@ use super::disk::{Disk, DiskFile};
 use super::epoch::{Certificates, Epoch};
 use super::error::{AuditLogError, io_error};
 use super::frame::{self, FrameBuilder, FrameKeys, RecordKey};
-use super::header::{Header, HeaderParts};
+use super::header::Header;
 use super::index::IndexBuilder;
 use super::keys::{EpochState, KeyStore};
 use super::layout;
@@ -432,7 +432,7 @@ fn begin_segment(
     let readers = readers.collect::<Result<_, _>>().map_err(|error| broken(error.to_string()))?;
     let begun = SystemTime::now();
     let salt = crypto::random().map_err(|error| broken(error.to_string()))?;
-    let header = HeaderParts {
+    let header = Header {
         log_id,
         segment: number,
         salt,
