@@ -5,6 +5,7 @@ mod anchoring;
 mod codec;
 mod commits;
 mod disk;
+mod encoded;
 mod epoch;
 mod error;
 mod frame;
@@ -50,6 +51,7 @@ pub use anchoring::AnchorStatus;
 use anchoring::{Anchoring, AnchoringParts};
 use commits::{Accepted, Commits, Listener};
 use disk::{Directory, Disk};
+use encoded::EncodedEvents;
 use error::io_error;
 pub use error::{AuditLogError, Fault, FaultKind};
 use keys::KeyStore;
@@ -66,7 +68,7 @@ pub use subscription::Subscription;
 use told::Told;
 use verify::Means;
 pub use verify::{Verdict, Verification};
-use writer::{Committed, Pending, Writer};
+use writer::{Committed, Writer};
 
 /// An append-only log of audit events in a directory: encrypted, a transparency log, and durable before
 /// [`record`](AuditSink::record) returns.
@@ -410,7 +412,7 @@ impl AuditLog {
         self.check()?;
         self.flush()?;
         let mut writer = self.shared.commits.writer();
-        let told = |committed: &Committed, events: &[Pending], writer: &Writer| {
+        let told = |committed: &Committed, events: &EncodedEvents, writer: &Writer| {
             self.shared.told.committed(committed, events, writer);
         };
         shred::shred(&mut writer, actor, &told).map_err(|error| {
@@ -424,29 +426,35 @@ impl AuditLog {
     ///
     /// If one of them is rejected, none is recorded. After another error, those of an earlier commit may be on record.
     pub fn record_all<'e>(&self, events: impl IntoIterator<Item = &'e AuditEvent>) -> Result<(), AuditError> {
-        let encoded = events.into_iter().map(|event| self.encode(event)).collect::<Result<Vec<_>, _>>()?;
+        let mut encoded = EncodedEvents::default();
+        for event in events {
+            encoded.push_with(|bytes| self.encode(event, bytes))?;
+        }
         self.check()?;
         if let Some((accepted, _)) = &self.accepted {
             accepted.drain(&self.shared.commits).map_err(commits::Failure::into_error)?;
         }
-        self.shared.commits.commit(encoded).map_err(commits::Failure::into_error)
+        self.shared.commits.commit(encoded.iter()).map_err(commits::Failure::into_error)
     }
 
-    /// The event without its secrets as the log keeps it.
-    fn encode(&self, event: &AuditEvent) -> Result<Pending, AuditError> {
+    /// Puts the event without its secrets at the end of `bytes`, as the log keeps it.
+    fn encode(&self, event: &AuditEvent, bytes: &mut Vec<u8>) -> Result<(), AuditError> {
         if shred::is_reserved(event) {
             return Err(self
                 .rejected("its class and action are the log's own, for shredding; call `AuditLog::shred`"));
         }
         let without_secrets = if self.redacted { redacted(event) } else { None };
         let event = without_secrets.as_ref().unwrap_or(event);
-        let encoded = codec::encode(event)
+        let before = bytes.len();
+        codec::encode_into(bytes, event)
             .ok_or_else(|| self.rejected("a time or a length is out of range; correct the event"))?;
-        if encoded.len() > frame::MAX_EVENT {
-            let why = format!("{} bytes, where 1 MiB is the most; shorten its details", encoded.len());
-            return Err(self.rejected(&why));
+        let length = bytes.len() - before;
+        if length > frame::MAX_EVENT {
+            return Err(
+                self.rejected(&format!("{length} bytes, where 1 MiB is the most; shorten its details"))
+            );
         }
-        Ok(encoded)
+        Ok(())
     }
 
     /// May anything be recorded?
@@ -489,7 +497,7 @@ fn witness_seed(key: &SealingKey) -> SigningKey {
 }
 
 /// What the log says about events that were lost.
-fn lost_event(lost: u64) -> Option<Pending> {
+fn lost_event(lost: u64) -> Option<Vec<u8>> {
     let event = AuditEvent::new(EventClass::ApiActivity, "lose_events", "audit log")
         .threat(ThreatLevel::High)
         .detail("lost", lost);
@@ -498,7 +506,8 @@ fn lost_event(lost: u64) -> Option<Pending> {
 
 impl AuditSink for AuditLog {
     fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
-        let encoded = self.encode(event)?;
+        let mut encoded = Vec::with_capacity(512);
+        self.encode(event, &mut encoded)?;
         let commits = &self.shared.commits;
         match (&self.accepted, self.durability) {
             (Some((accepted, _)), Durability::DangerousAccepted { waiting, when_full }) => {
@@ -520,7 +529,7 @@ impl AuditSink for AuditLog {
                 if self.process != std::process::id() {
                     return self.check();
                 }
-                commits.commit([encoded]).map_err(commits::Failure::into_error)
+                commits.commit([encoded.as_slice()]).map_err(commits::Failure::into_error)
             }
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! JSON would lose what an event may hold: numbers that are not finite, times before 1970.
 //!
-//! Version 1, all integers little-endian, a text is a `u32` length and UTF-8 bytes, an optional
-//! value is a byte 0 or 1 and then the value:
+//! Version 1, all integers little-endian, a count is 1 to 5 bytes of seven bits each, the lowest first and all but the last
+//! with their highest bit set (LEB128, and none longer than it must be), a text is the count of its bytes and UTF-8, an
+//! optional value is a byte 0 or 1 and then the value:
 //! `version u8 = 1 | seconds i64 | nanoseconds u32 | class u8 | result u8 | threat u8 | actor text |
 //! agent text? | session text? | operation 16 bytes? | action text | resource text |
-//! count u32, then per detail: name text, kind u8, value`.
+//! count, then per detail: name text, kind u8, value`.
 
 use std::time::{Duration, SystemTime};
 
@@ -63,26 +64,31 @@ pub(super) fn threat_code(threat: ThreatLevel) -> u8 {
 
 /// `None` when the event cannot be represented: a text of 4 GiB, or a time that does not fit.
 pub(super) fn encode(event: &AuditEvent) -> Option<Vec<u8>> {
-    let (seconds, nanos) = split_time(event.time)?;
     let mut out = Vec::with_capacity(512);
+    encode_into(&mut out, event).map(|()| out)
+}
+
+/// The same at the end of `out`; half of it where it fails.
+pub(super) fn encode_into(out: &mut Vec<u8>, event: &AuditEvent) -> Option<()> {
+    let (seconds, nanos) = split_time(event.time)?;
     out.push(VERSION);
     out.extend_from_slice(&seconds.to_le_bytes());
     out.extend_from_slice(&nanos.to_le_bytes());
     out.push(code(&CLASSES, event.class)?);
     out.push(code(&RESULTS, event.result)?);
     out.push(code(&THREATS, event.threat)?);
-    put_text(&mut out, &event.actor)?;
-    put_optional_text(&mut out, event.agent.as_deref())?;
-    put_optional_text(&mut out, event.session.as_deref())?;
+    put_text(out, &event.actor)?;
+    put_optional_text(out, event.agent.as_deref())?;
+    put_optional_text(out, event.session.as_deref())?;
     out.push(u8::from(event.operation.is_some()));
     if let Some(operation) = &event.operation {
         out.extend_from_slice(operation.as_bytes());
     }
-    put_text(&mut out, &event.action)?;
-    put_text(&mut out, &event.resource)?;
-    put_count(&mut out, event.details.len())?;
+    put_text(out, &event.action)?;
+    put_text(out, &event.resource)?;
+    put_count(out, event.details.len())?;
     for (name, value) in &event.details {
-        put_text(&mut out, name)?;
+        put_text(out, name)?;
         match value {
             AuditValue::Bool(value) => out.extend_from_slice(&[1, u8::from(*value)]),
             AuditValue::Int(value) => {
@@ -95,18 +101,18 @@ pub(super) fn encode(event: &AuditEvent) -> Option<Vec<u8>> {
             }
             AuditValue::Text(value) => {
                 out.push(4);
-                put_text(&mut out, value)?;
+                put_text(out, value)?;
             }
             AuditValue::List(values) => {
                 out.push(5);
-                put_count(&mut out, values.len())?;
+                put_count(out, values.len())?;
                 for value in values {
-                    put_text(&mut out, value)?;
+                    put_text(out, value)?;
                 }
             }
         }
     }
-    Some(out)
+    Some(())
 }
 
 /// `None` when the bytes are not an event of version 1, whole and nothing more.
@@ -133,14 +139,14 @@ pub(super) fn decode(bytes: &[u8]) -> Option<AuditEvent> {
     event.agent = agent;
     event.session = session;
     event.operation = operation;
-    for _ in 0..input.count()? {
+    for _ in 0..input.varint()? {
         let name = input.text()?;
         let value = match input.byte()? {
             1 => AuditValue::Bool(input.flag()?),
             2 => AuditValue::Int(i64::from_le_bytes(input.array()?)),
             3 => AuditValue::Float(f64::from_bits(u64::from_le_bytes(input.array()?))),
             4 => AuditValue::Text(input.text()?),
-            5 => AuditValue::List((0..input.count()?).map(|_| input.text()).collect::<Option<_>>()?),
+            5 => AuditValue::List((0..input.varint()?).map(|_| input.text()).collect::<Option<_>>()?),
             _ => return None,
         };
         event.details.push((name, value));
@@ -208,7 +214,12 @@ fn join_time(seconds: i64, nanos: u32) -> Option<SystemTime> {
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) -> Option<()> {
-    out.extend_from_slice(&u32::try_from(count).ok()?.to_le_bytes());
+    let mut rest = u32::try_from(count).ok()?;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
     Some(())
 }
 
@@ -267,8 +278,25 @@ impl<'a> Input<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// A count of an event.
+    fn varint(&mut self) -> Option<u32> {
+        let mut value = 0;
+        for shift in (0..32).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u32::from(byte & 0x7f);
+            value |= bits << shift;
+            let is_last = byte < 0x80;
+            if is_last {
+                // Each value has one form: no zeros above it, and nothing shifted out.
+                let is_minimal = byte != 0 || shift == 0;
+                return (is_minimal && value >> shift == bits).then_some(value);
+            }
+        }
+        None
+    }
+
     fn str(&mut self) -> Option<&'a str> {
-        let len = usize::try_from(self.count()?).ok()?;
+        let len = usize::try_from(self.varint()?).ok()?;
         std::str::from_utf8(self.bytes(len)?).ok()
     }
 
@@ -320,6 +348,19 @@ mod tests {
         }
         for (code, threat) in THREATS {
             assert_eq!(decode_code(&THREATS, code), Some(threat));
+        }
+    }
+
+    #[test]
+    fn a_count_has_one_form() {
+        for count in [0, 1, 127, 128, 16_383, 16_384, 1 << 21, (1 << 28) - 1, 1 << 28, u32::MAX] {
+            let mut bytes = Vec::new();
+            put_count(&mut bytes, count as usize).unwrap();
+            let mut input = Input(&bytes);
+            assert_eq!((input.varint(), input.is_empty()), (Some(count), true), "{count}");
+        }
+        for bytes in [&[0x80, 0][..], &[0xff], &[0x80; 5], &[0xff, 0xff, 0xff, 0xff, 0x10], &[0x80; 6]] {
+            assert_eq!(Input(bytes).varint(), None, "{bytes:x?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Group commit: whoever comes while a commit is on its way to the disk shares the next one.
 //!
-//! There is no thread for it. Of those that wait, one leads: it takes what has gathered, commits it, and tells the
-//! others. A single caller therefore waits for nobody.
+//! There is no thread for it. Who finds nobody waiting leads: it waits for the end of the commit on its way, takes what has
+//! gathered, commits it, and tells the others. A single caller therefore waits for nobody.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::encoded::EncodedEvents;
 use super::frame::{ENOUGH_BYTES, MAX_RECORDS};
-use super::writer::{CommitFailure, Committed, Pending, Writer, is_full};
+use super::writer::{CommitFailure, Committed, Writer, is_full};
 use crate::audit::{AuditError, AuditErrorKind};
 
 /// Told of what was committed, in order, before it is acknowledged.
 pub(super) trait Listener: Send + Sync {
-    fn committed(&self, committed: &Committed, events: &[Pending], writer: &Writer);
+    fn committed(&self, committed: &Committed, events: &EncodedEvents, writer: &Writer);
 }
 
 /// Why a commit failed, for everybody who shared it.
@@ -36,12 +37,16 @@ impl Failure {
     }
 }
 
-/// The events that share a commit, and what became of it.
+/// The events that share a commit, and what became of it. The first one's caller leads it.
 #[derive(Default)]
 struct Batch {
     outcome: OnceLock<Result<(), Failure>>,
-    /// Told when there is an outcome, and when somebody has to lead.
-    changed: Condvar,
+}
+
+/// A caller's part in a batch.
+struct Share {
+    batch: Arc<Batch>,
+    leads: bool,
 }
 
 /// How long it is waited for something that is told, and is looked at again all the same.
@@ -49,12 +54,14 @@ const TURN: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct Queue {
-    pending: Vec<Pending>,
-    bytes: usize,
+    pending: EncodedEvents,
+    /// What was pending before, to be filled again.
+    spare: EncodedEvents,
     batch: Arc<Batch>,
-    leading: bool,
     /// The batch that is on its way.
     in_flight: Option<Arc<Batch>>,
+    /// Whether the leader of `batch` waits for that one's end.
+    leader_waits: bool,
     /// How many events the last commit had.
     last: usize,
     stopped: Option<Failure>,
@@ -62,14 +69,15 @@ struct Queue {
 
 impl Queue {
     fn is_full(&self) -> bool {
-        self.pending.len() >= MAX_RECORDS || self.bytes >= ENOUGH_BYTES
+        self.pending.len() >= MAX_RECORDS || self.pending.bytes() >= ENOUGH_BYTES
     }
 }
 
 pub(super) struct Commits {
     name: String,
     queue: Mutex<Queue>,
-    changed: Condvar,
+    /// Told when a commit ends, if the next one's leader waits for it.
+    ended: Condvar,
     writer: Mutex<Writer>,
     listener: Box<dyn Listener>,
     /// Events that were accepted and then lost, by the policy of the host.
@@ -82,7 +90,7 @@ impl Commits {
         Self {
             name,
             queue: Mutex::default(),
-            changed: Condvar::new(),
+            ended: Condvar::new(),
             writer: Mutex::new(writer),
             listener,
             lost: AtomicU64::new(0),
@@ -108,52 +116,59 @@ impl Commits {
     pub(super) fn stop(&self, kind: AuditErrorKind, why: &str) {
         let message = format!("audit log {} stopped: {why}; open it again", self.name);
         self.queue().stopped.get_or_insert(Failure { kind, message, source: None });
-        self.changed.notify_all();
     }
 
     /// Commits events, alone or with others, and returns when they are durable: in one commit if they fit one.
-    pub(super) fn commit(&self, events: impl IntoIterator<Item = Pending>) -> Result<(), Failure> {
+    pub(super) fn commit<'e>(&self, events: impl IntoIterator<Item = &'e [u8]>) -> Result<(), Failure> {
+        let mut share: Option<Share> = None;
         let mut queue = self.queue();
-        let mut shared: Option<Arc<Batch>> = None;
         for event in events {
-            while queue.is_full() {
-                let full = Arc::clone(&queue.batch);
-                queue = self.lead_or_wait(queue, &full);
-            }
-            // Those before did not fit, and are on their way or done: this one follows only if they went well.
-            if let Some(before) = shared.take_if(|batch| !Arc::ptr_eq(batch, &queue.batch)) {
-                while before.outcome.get().is_none() {
-                    queue = self.lead_or_wait(queue, &before);
+            loop {
+                let is_elsewhere =
+                    share.as_ref().is_some_and(|share| !Arc::ptr_eq(&share.batch, &queue.batch));
+                if !is_elsewhere && !queue.is_full() {
+                    break;
                 }
-                if let Some(Err(failure)) = before.outcome.get() {
-                    return Err(failure.clone());
+                match share.take() {
+                    // This event did not fit with those before, and follows only if they went well.
+                    Some(share) => self.finish(share, queue)?,
+                    None => {
+                        let full = Arc::clone(&queue.batch);
+                        drop(queue);
+                        full.outcome.wait();
+                    }
                 }
+                queue = self.queue();
             }
-            if let Some(stopped) = &queue.stopped {
-                return Err(stopped.clone());
+            if let Some(stopped) = queue.stopped.clone() {
+                return share.map_or(Ok(()), |share| self.finish(share, queue)).and(Err(stopped));
             }
-            queue.bytes += event.len();
+            let leads = queue.pending.is_empty();
             queue.pending.push(event);
-            shared = Some(Arc::clone(&queue.batch));
+            share.get_or_insert_with(|| Share { batch: Arc::clone(&queue.batch), leads });
         }
-        let Some(batch) = shared else { return Ok(()) };
-        loop {
-            if let Some(outcome) = batch.outcome.get() {
-                return outcome.clone();
-            }
-            queue = self.lead_or_wait(queue, &batch);
-        }
+        share.map_or(Ok(()), |share| self.finish(share, queue))
     }
 
-    /// Waits for a batch, or leads one if nobody does.
-    fn lead_or_wait<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, batch: &Batch) -> MutexGuard<'a, Queue> {
-        if queue.leading {
-            return batch.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    /// Commits a batch if it is this caller's to lead, and waits for it if not.
+    fn finish(&self, share: Share, queue: MutexGuard<'_, Queue>) -> Result<(), Failure> {
+        if share.leads {
+            return self.lead(queue);
         }
-        queue.leading = true;
+        drop(queue);
+        share.batch.outcome.wait().clone()
+    }
+
+    /// Commits what has gathered by the end of the commit before.
+    fn lead(&self, mut queue: MutexGuard<'_, Queue>) -> Result<(), Failure> {
+        while queue.in_flight.is_some() {
+            queue.leader_waits = true;
+            queue = self.ended.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.leader_waits = false;
         let mut queue = self.gather(queue);
-        let events = std::mem::take(&mut queue.pending);
-        queue.bytes = 0;
+        let spare = std::mem::take(&mut queue.spare);
+        let events = std::mem::replace(&mut queue.pending, spare);
         let batch = std::mem::take(&mut queue.batch);
         queue.in_flight = Some(Arc::clone(&batch));
         let stopped = queue.stopped.clone();
@@ -162,17 +177,16 @@ impl Commits {
         let leader = Leader { commits: self, batch: &batch };
         let outcome = match stopped {
             Some(stopped) => Err((stopped, true)),
-            None if events.is_empty() => Ok(()),
             None => self.write(&events),
         };
-        leader.end(outcome)
+        leader.end(outcome, events)
     }
 
-    /// Lets those come whom the last commit served: they are awake, and most record again at once. A single caller waits
-    /// for nobody.
+    /// Lets half of those come whom the last commit served: they are awake, and most record again at once. The other half
+    /// comes while this one is on its way. A single caller waits for nobody.
     fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         for _ in 0..queue.last {
-            if queue.pending.len() >= queue.last || queue.is_full() {
+            if queue.pending.len() >= queue.last / 2 || queue.is_full() {
                 break;
             }
             drop(queue);
@@ -184,7 +198,7 @@ impl Commits {
     }
 
     /// The failure, and whether the log ends with it.
-    fn write(&self, events: &[Pending]) -> Result<(), (Failure, bool)> {
+    fn write(&self, events: &EncodedEvents) -> Result<(), (Failure, bool)> {
         // A panic in an earlier commit may have left the writer between two states.
         let mut writer = self.writer.lock().map_err(|_| (self.failure(None, "a writer panicked"), true))?;
         match writer.commit(events) {
@@ -214,14 +228,14 @@ impl Commits {
 
     /// Waits for what was on its way when this was called, and tells whether the log goes on.
     pub(super) fn drain(&self) -> Result<(), Failure> {
-        let mut queue = self.queue();
+        let queue = self.queue();
         let waiting = (!queue.pending.is_empty()).then(|| Arc::clone(&queue.batch));
-        for batch in queue.in_flight.clone().into_iter().chain(waiting) {
-            while batch.outcome.get().is_none() {
-                queue = self.lead_or_wait(queue, &batch);
-            }
+        let batches = [queue.in_flight.clone(), waiting];
+        drop(queue);
+        for batch in batches.into_iter().flatten() {
+            batch.outcome.wait();
         }
-        queue.stopped.clone().map_or(Ok(()), Err)
+        self.stopped().map_or(Ok(()), Err)
     }
 
     pub(super) fn lost(&self) -> u64 {
@@ -235,33 +249,36 @@ struct Leader<'c, 'b> {
     batch: &'b Batch,
 }
 
-impl<'c> Leader<'c, '_> {
-    fn end(self, outcome: Result<(), (Failure, bool)>) -> MutexGuard<'c, Queue> {
-        let commits = self.commits;
-        let mut queue = commits.queue();
-        let result = match outcome {
-            Ok(()) => Ok(()),
-            Err((failure, last)) => {
-                if last {
-                    let message = format!(
-                        "audit log {} stopped after an earlier write error; open it again",
-                        commits.name
-                    );
-                    let stop = Failure { message, ..failure.clone() };
-                    queue.stopped.get_or_insert(stop);
-                }
-                Err(failure)
+impl Leader<'_, '_> {
+    fn end(self, outcome: Result<(), (Failure, bool)>, events: EncodedEvents) -> Result<(), Failure> {
+        let result = outcome.map_err(|(failure, last)| {
+            if last {
+                let message = format!(
+                    "audit log {} stopped after an earlier write error; open it again",
+                    self.commits.name
+                );
+                let stop = Failure { message, ..failure.clone() };
+                self.commits.queue().stopped.get_or_insert(stop);
             }
-        };
-        let _ = self.batch.outcome.set(result);
-        queue.leading = false;
-        queue.in_flight = None;
-        self.batch.changed.notify_all();
-        // One of those who came meanwhile leads the next commit.
-        queue.batch.changed.notify_one();
-        commits.changed.notify_all();
+            failure
+        });
+        self.tell(result.clone(), events.emptied());
         std::mem::forget(self);
-        queue
+        result
+    }
+
+    /// Lets the next commit begin, then tells those who shared this one.
+    fn tell(&self, result: Result<(), Failure>, spare: EncodedEvents) {
+        let mut queue = self.commits.queue();
+        queue.in_flight = None;
+        queue.spare = spare;
+        let is_waited_for = queue.leader_waits;
+        drop(queue);
+        // To tell nobody takes as long as to tell somebody.
+        if is_waited_for {
+            self.commits.ended.notify_one();
+        }
+        let _ = self.batch.outcome.set(result);
     }
 }
 
@@ -269,14 +286,8 @@ impl Drop for Leader<'_, '_> {
     /// Reached by a panic only.
     fn drop(&mut self) {
         let failure = self.commits.failure(None, "a writer panicked; open the log again");
-        let mut queue = self.commits.queue();
-        queue.stopped.get_or_insert(failure.clone());
-        let _ = self.batch.outcome.set(Err(failure));
-        queue.leading = false;
-        queue.in_flight = None;
-        self.batch.changed.notify_all();
-        queue.batch.changed.notify_all();
-        self.commits.changed.notify_all();
+        self.commits.queue().stopped.get_or_insert(failure.clone());
+        self.tell(Err(failure), EncodedEvents::default());
     }
 }
 
@@ -287,7 +298,7 @@ pub(super) struct Accepted {
 }
 
 struct Waiting {
-    events: VecDeque<Pending>,
+    events: VecDeque<Vec<u8>>,
     /// How many the thread has taken and not finished.
     taken: usize,
     closed: bool,
@@ -310,11 +321,11 @@ impl Accepted {
     /// Takes an event unless `capacity` wait already; then hands it back, or waits for room.
     pub(super) fn accept(
         &self,
-        event: Pending,
+        event: Vec<u8>,
         capacity: usize,
         wait: bool,
         commits: &Commits,
-    ) -> Result<(), Pending> {
+    ) -> Result<(), Vec<u8>> {
         let mut waiting = self.waiting();
         while waiting.events.len() + waiting.taken >= capacity {
             if !wait || commits.stopped().is_some() {
@@ -358,7 +369,7 @@ impl Accepted {
     }
 
     /// What the thread of the log does: commits what waits, and tries again while the disk is full.
-    pub(super) fn run(&self, commits: &Commits, lost_event: impl Fn(u64) -> Option<Pending>) {
+    pub(super) fn run(&self, commits: &Commits, lost_event: impl Fn(u64) -> Option<Vec<u8>>) {
         loop {
             let mut waiting = self.waiting();
             while waiting.events.is_empty() && !waiting.closed && commits.lost() == 0 {
@@ -379,7 +390,7 @@ impl Accepted {
             if events.is_empty() {
                 return;
             }
-            let outcome = commits.write_all(&events);
+            let outcome = commits.write_all(&events.iter().collect());
             let mut waiting = self.waiting();
             waiting.taken = 0;
             let Err((failure, last)) = outcome else {
@@ -403,7 +414,7 @@ impl Accepted {
 
 impl Commits {
     /// Commits events of the log's own thread; the error tells whether the log ends with it.
-    fn write_all(&self, events: &[Pending]) -> Result<(), (Failure, bool)> {
+    fn write_all(&self, events: &EncodedEvents) -> Result<(), (Failure, bool)> {
         if let Some(stopped) = self.stopped() {
             return Err((stopped, true));
         }

@@ -19,8 +19,8 @@
 //! | 16 | tag |
 //!
 //! A record is encrypted with ChaCha20 (RFC 8439) under the key of its subject in this segment, or else of
-//! the frames; the nonce is its sequence number and the count of failed commits. The first 16 bytes of block 0 are its
-//! salt, and the event begins with block 1. What authenticates all of this is one call of XChaCha20-Poly1305 whose
+//! the frames; the nonce is its sequence number and the count of failed commits. The first 16 bytes of the key stream are
+//! its salt, and the event is encrypted with those after. What authenticates all of this is one call of XChaCha20-Poly1305 whose
 //! plaintext is the table and whose additional data is the log's id, the number of the segment, and all of the
 //! body before the table. So a subject's key that is destroyed takes its events along and nothing else: leaves,
 //! frame and tree stay as they are.
@@ -59,6 +59,7 @@ const FRAME_ENTRY: u8 = 2;
 const KIND_RECORDS: u8 = 2;
 const FIXED_LEN: usize = 1 + 4 + 4 + 4 + 8 + 4 + 32;
 const BLOCK: usize = 64;
+const SALT_LEN: usize = size_of::<Salt>();
 /// The time of the commit.
 const TABLE_START: usize = 8 + 4;
 /// Length and key of a record.
@@ -101,10 +102,20 @@ fn nonce<const N: usize>(sequence: u64, failed: u32) -> [u8; N] {
     nonce
 }
 
-/// Encrypts or decrypts an event in place, and returns its salt. The event begins at byte 64 of `block`.
-fn crypt(key: &RecordKey, nonce: &[u8; 12], block: &mut [u8]) -> Salt {
-    ChaCha20::new((&*key.0).into(), nonce.into()).apply_keystream(block);
-    block.first_chunk().copied().unwrap_or_default()
+/// Puts an event at the end of `to`, encrypted or decrypted, and returns its salt.
+fn crypt(key: &RecordKey, nonce: &[u8; 12], event: &[u8], to: &mut Vec<u8>) -> Salt {
+    let start = to.len();
+    to.extend_from_slice(&[0; SALT_LEN]);
+    to.extend_from_slice(event);
+    // Four blocks at once take no longer than one.
+    let padded = (to.len() - start).next_multiple_of(4 * BLOCK);
+    to.resize(start + padded, 0);
+    let bytes = to.get_mut(start..).unwrap_or_default();
+    ChaCha20::new((&*key.0).into(), nonce.into()).apply_keystream(bytes);
+    let salt = bytes.first_chunk().copied().unwrap_or_default();
+    bytes.copy_within(SALT_LEN.., 0);
+    to.truncate(start + event.len());
+    salt
 }
 
 /// The hash of the leaf of a record.
@@ -177,13 +188,7 @@ impl<'a> FrameBuilder<'a> {
     pub(super) fn push(&mut self, event: &[u8], subject: Option<(u32, &RecordKey)>) {
         let sequence = self.first + self.leaves.len() as u64;
         let (number, key) = subject.unwrap_or((NO_SUBJECT, &self.keys.records));
-        let start = self.bytes.len();
-        self.bytes.resize(start + BLOCK, 0);
-        self.bytes.extend_from_slice(event);
-        let block = self.bytes.get_mut(start..).unwrap_or_default();
-        let salt = crypt(key, &nonce(sequence, self.failed), block);
-        block.copy_within(BLOCK.., 0);
-        self.bytes.truncate(start + event.len());
+        let salt = crypt(key, &nonce(sequence, self.failed), event, self.bytes);
         self.leaves.push(record_leaf(&salt, event));
         // An event has at most 2^20 bytes.
         self.table.extend_from_slice(&(event.len() as u32).to_le_bytes());
@@ -324,14 +329,11 @@ impl<'a> RecordFrame<'a> {
     /// The event of a record, if its leaf is that of it.
     pub(super) fn event(&self, number: usize, entry: &TableEntry, key: &RecordKey) -> Option<Record> {
         let ciphertext = self.records.get(entry.range.clone())?;
-        let mut block = Vec::with_capacity(BLOCK + ciphertext.len());
-        block.resize(BLOCK, 0);
-        block.extend_from_slice(ciphertext);
         let sequence = self.first.checked_add(number as u64)?;
-        let salt = crypt(key, &nonce(sequence, self.failed), &mut block);
-        let event = block.get(BLOCK..)?;
-        let is_it = record_leaf(&salt, event).as_bytes() == self.leaves.get(number)?;
-        is_it.then(|| Record { salt, event: event.to_vec() })
+        let mut event = Vec::with_capacity(ciphertext.len() + SALT_LEN + 4 * BLOCK);
+        let salt = crypt(key, &nonce(sequence, self.failed), ciphertext, &mut event);
+        let is_it = record_leaf(&salt, &event).as_bytes() == self.leaves.get(number)?;
+        is_it.then_some(Record { salt, event })
     }
 }
 

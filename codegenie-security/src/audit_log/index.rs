@@ -69,30 +69,29 @@ impl NameHasher {
 #[derive(Default)]
 struct Names {
     hashes: Vec<u32>,
-    last: Option<(Option<String>, u32)>,
+    last: Option<(String, u32)>,
     known: HashMap<String, u32>,
 }
 
 impl Names {
     fn push(&mut self, hasher: &NameHasher, name: Option<&str>) {
+        let Some(name) = name else { return self.hashes.push(hasher.optional(None)) };
         if let Some((last, hash)) = &self.last
-            && last.as_deref() == name
+            && last == name
         {
-            self.hashes.push(*hash);
-            return;
+            return self.hashes.push(*hash);
         }
-        let known = name.map(|name| self.known.get(name).copied());
-        let hash = match known {
-            Some(Some(hash)) => hash,
-            _ => hasher.optional(name),
-        };
-        if let Some(name) = name {
+        let hash = self.known.get(name).copied().unwrap_or_else(|| {
+            let hash = hasher.hash(name);
             if self.known.len() >= MEMORY {
                 self.known.clear();
             }
             self.known.insert(name.to_owned(), hash);
-        }
-        self.last = Some((name.map(str::to_owned), hash));
+            hash
+        });
+        let (last, of_last) = self.last.get_or_insert_default();
+        name.clone_into(last);
+        *of_last = hash;
         self.hashes.push(hash);
     }
 }

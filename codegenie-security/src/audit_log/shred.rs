@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 
 use super::codec;
+use super::encoded::EncodedEvents;
 use super::error::{AuditLogError, io_error};
 use super::layout;
 use super::subjects::{self, SLOT_LEN, SubjectId};
-use super::writer::{Committed, Pending, Writer};
+use super::writer::{Committed, Writer};
 use crate::audit::{AuditEvent, AuditValue, EventClass};
 
 pub(crate) const ACTION: &str = "shred_subject";
@@ -34,7 +35,7 @@ pub struct Shredded {
 pub(super) fn shred(
     writer: &mut Writer,
     subject: &str,
-    told: &dyn Fn(&Committed, &[Pending], &Writer),
+    told: &dyn Fn(&Committed, &EncodedEvents, &Writer),
 ) -> Result<Shredded, AuditLogError> {
     let shredded = try_shred(writer, subject, told);
     if shredded.is_err() {
@@ -47,7 +48,7 @@ pub(super) fn shred(
 fn try_shred(
     writer: &mut Writer,
     subject: &str,
-    told: &dyn Fn(&Committed, &[Pending], &Writer),
+    told: &dyn Fn(&Committed, &EncodedEvents, &Writer),
 ) -> Result<Shredded, AuditLogError> {
     let path = writer.base().path.clone();
     writer.base().keys.begin_shredding(subject)?;
@@ -59,7 +60,7 @@ fn try_shred(
             writer.base().names.id(u64::MAX, subject).iter().map(|byte| format!("{byte:02x}")).collect();
         let event = AuditEvent::new(EventClass::Configuration, ACTION, format!("subject:{pseudonym}"));
         let encoded = codec::encode(&event.detail(SLOTS, names)).unwrap_or_default();
-        let events = [encoded];
+        let events = [encoded].into_iter().collect();
         let committed = writer.commit(&events).map_err(|failure| failure.into_log_error(&path))?;
         told(&committed, &events, writer);
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::codec;
+use super::encoded::EncodedEvents;
 use super::reader::StoredEvent;
-use super::writer::Pending;
 
 /// The events of a log from now on, each after it is durable. Made by
 /// [`AuditLog::subscribe`](crate::AuditLog::subscribe).
@@ -68,12 +68,12 @@ impl Subscribers {
     }
 
     /// Tells of events that were committed, from this number on.
-    pub(super) fn tell(&self, first: u64, events: &[Pending]) {
+    pub(super) fn tell(&self, first: u64, events: &EncodedEvents) {
         if !self.any.load(Ordering::Acquire) {
             return;
         }
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        for (sequence, encoded) in (first..).zip(events) {
+        for (sequence, encoded) in (first..).zip(events.iter()) {
             let Some(event) = codec::decode(encoded) else { continue };
             let stored = Arc::new(StoredEvent { sequence, event });
             list.retain(|subscriber| match subscriber.events.try_send(Arc::clone(&stored)) {

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::anchoring::Anchoring;
 use super::commits::Listener;
+use super::encoded::EncodedEvents;
 use super::subscription::Subscribers;
-use super::writer::{Committed, Pending, Writer};
+use super::writer::{Committed, Writer};
 
 /// Who hears of commits.
 pub(super) struct Told {
@@ -41,7 +42,7 @@ impl Told {
 }
 
 impl Listener for Arc<Told> {
-    fn committed(&self, committed: &Committed, events: &[Pending], writer: &Writer) {
+    fn committed(&self, committed: &Committed, events: &EncodedEvents, writer: &Writer) {
         self.subscribers.tell(committed.first, events);
         self.anchor(writer);
     }

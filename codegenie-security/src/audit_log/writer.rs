@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::anchor::AnchoredCheckpoint;
 use super::codec::{self, Facets};
 use super::disk::{Disk, DiskFile};
+use super::encoded::EncodedEvents;
 use super::epoch::{Certificates, Epoch};
 use super::error::{AuditLogError, io_error};
 use super::frame::{self, FrameBuilder, FrameKeys, RecordKey};
@@ -43,10 +44,7 @@ pub(super) struct Rotation {
 }
 
 /// How many zeros are written ahead of small commits.
-const WRITE_AHEAD: usize = 256 << 10;
-
-/// An encoded event on its way into a frame.
-pub(super) type Pending = Vec<u8>;
+const WRITE_AHEAD: usize = 1 << 20;
 
 /// What is known of a commit that went well.
 #[derive(Clone, Debug)]
@@ -166,7 +164,7 @@ impl Writer {
     }
 
     /// Makes events last, all or none, in their order. There is at least one and no more than a frame takes.
-    pub(super) fn commit(&mut self, events: &[Pending]) -> Result<Committed, CommitFailure> {
+    pub(super) fn commit(&mut self, events: &EncodedEvents) -> Result<Committed, CommitFailure> {
         self.guarded(|writer| writer.write(events))
     }
 
@@ -190,9 +188,9 @@ impl Writer {
         self.broken = true;
     }
 
-    fn write(&mut self, events: &[Pending]) -> Result<Committed, CommitFailure> {
+    fn write(&mut self, events: &EncodedEvents) -> Result<Committed, CommitFailure> {
         self.rotate_if_due()?;
-        let facets: Vec<Option<Facets<'_>>> = events.iter().map(|event| codec::facets(event)).collect();
+        let facets: Vec<Option<Facets<'_>>> = events.iter().map(codec::facets).collect();
         self.name_subjects(&facets)?;
         let segment = &mut self.segment;
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -210,35 +208,42 @@ impl Writer {
         if let Err(error) = segment.file.append(frame) {
             return Err(segment.take_back(error));
         }
-        segment.file.sync().map_err(CommitFailure::Broken)?;
+        let other = |error| CommitFailure::Broken(io::Error::other(error));
         let offset = segment.length;
         segment.length += frame.len() as u64;
+        segment.file.begin_sync();
+        // What is signed while the disk is at work nobody sees before all of it lasts.
+        let mut tree = self.tree.clone();
         for leaf in leaves {
-            self.tree.append(leaf).map_err(|error| CommitFailure::Broken(io::Error::other(error)))?;
+            tree.append(leaf).map_err(other)?;
         }
-        self.root = self.tree.root();
-        self.records += count as u64;
+        let head = tree.head();
+        let checkpoint =
+            sign(&self.base.meta.origin, head, &segment.signer).map_err(CommitFailure::Broken)?;
         segment.index.add_frame(offset, first, facets.iter().map(Option::as_ref));
-        self.release().map_err(CommitFailure::Broken)?;
+        segment.file.sync().map_err(CommitFailure::Broken)?;
+        (self.tree, self.root) = (tree, head.root);
+        self.records += count as u64;
+        self.release(checkpoint).map_err(CommitFailure::Broken)?;
         Ok(Committed { first })
     }
 
-    /// Signs the tree as it is on the disk, and shows it.
-    fn release(&mut self) -> io::Result<()> {
-        self.checkpoint = sign(&self.base.meta.origin, self.head(), &self.segment.signer)?;
-        let text = self.checkpoint.to_string();
-        if text.len() == self.checkpoint_len {
-            // Less than a sector: a crash leaves the old or the new one. It need not last before it is shown, since
-            // what it tells of does.
-            return self.checkpoint_file.write_at(text.as_bytes(), 0);
+    /// Shows a checkpoint of what is on the disk.
+    fn release(&mut self, checkpoint: Note) -> io::Result<()> {
+        let text = checkpoint.to_string();
+        if text.len() != self.checkpoint_len {
+            return self.release_durably(checkpoint);
         }
-        self.release_durably()
+        self.checkpoint = checkpoint;
+        // Less than a sector: a crash leaves the old or the new one. It need not last before it is shown, since what it
+        // tells of does.
+        self.checkpoint_file.write_at(text.as_bytes(), 0)
     }
 
     /// As the first of a segment, and one that is longer than the last: a file whose length changes could be torn.
-    fn release_durably(&mut self) -> io::Result<()> {
-        self.checkpoint = sign(&self.base.meta.origin, self.head(), &self.segment.signer)?;
-        let text = self.checkpoint.to_string();
+    fn release_durably(&mut self, checkpoint: Note) -> io::Result<()> {
+        let text = checkpoint.to_string();
+        self.checkpoint = checkpoint;
         self.base.disk.replace(layout::CHECKPOINT, text.as_bytes())?;
         self.checkpoint_file = self.base.disk.open(layout::CHECKPOINT)?;
         self.checkpoint_len = text.len();
@@ -337,7 +342,8 @@ impl Writer {
         self.segment = segment;
         self.tree = tree;
         self.root = self.tree.root();
-        self.release_durably().map_err(CommitFailure::Broken)?;
+        let checkpoint = sign(&self.base.meta.origin, self.head(), &self.segment.signer);
+        checkpoint.and_then(|checkpoint| self.release_durably(checkpoint)).map_err(CommitFailure::Broken)?;
         self.store_epoch(&EpochState { epoch: same, signed: true, closing: state.closing })?;
         self.prune().map_err(CommitFailure::Broken)
     }

@@ -1,25 +1,55 @@
 //! Names of variables, options and fields that hold secrets.
 
+use std::sync::LazyLock;
+
+/// Part of a name.
+const PARTS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "signingkey",
+    "encryptionkey",
+    "credential",
+    "authorization",
+    "sessionid",
+    "cookie",
+];
+/// The whole of a name.
+const WHOLE: &[&str] = &["pwd", "pass", "pgpassword", "auth", "pat"];
+/// The end of a name.
+const ENDS: &[&str] = &["token", "pwd", "authtoken", "authkey", "sessionkey"];
+
+/// Which letters a name has, as bits.
+fn letters(name: &str) -> u32 {
+    let bit = |byte: u8| 1_u32.checked_shl(u32::from((byte | 0x20).wrapping_sub(b'a'))).unwrap_or(0);
+    name.bytes().fold(0, |set, byte| set | bit(byte))
+}
+
+/// The letters of the words above: of those whose letters another one has as well, the fewer.
+static LETTERS: LazyLock<Vec<u32>> = LazyLock::new(|| {
+    let mut all: Vec<u32> = [PARTS, WHOLE, ENDS].into_iter().flatten().map(|word| letters(word)).collect();
+    all.sort_by_key(|word| word.count_ones());
+    let mut fewest: Vec<u32> = Vec::new();
+    for word in all {
+        if !fewest.iter().any(|fewer| word & fewer == *fewer) {
+            fewest.push(word);
+        }
+    }
+    fewest
+});
+
 /// Whether what has this name is secret. Case and the signs between words do not matter.
 pub(super) fn is_secret(name: &str) -> bool {
     const LONGEST: usize = 128;
-    const PARTS: &[&str] = &[
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "signingkey",
-        "encryptionkey",
-        "credential",
-        "authorization",
-        "sessionid",
-        "cookie",
-    ];
-    const WHOLE: &[&str] = &["pwd", "pass", "pgpassword", "auth", "pat"];
-    const ENDS: &[&str] = &["token", "pwd", "authtoken", "authkey", "sessionkey"];
+    // Most names lack letters that each of the words has, which takes one look over them.
+    let there = letters(name);
+    if !LETTERS.iter().any(|word| there & word == *word) {
+        return false;
+    }
     // Of a very long name the end tells.
     let start = name.len().saturating_sub(LONGEST);
     let end = name.as_bytes().get(start..).unwrap_or_default();

@@ -3,6 +3,7 @@
 use super::REDACTED;
 use super::names::is_secret;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 const PEM_BEGIN: &str = "-----BEGIN";
 const PEM_KEY: &str = "PRIVATE KEY";
@@ -30,31 +31,49 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     scan.finish()
 }
 
+/// What a byte may be part of, as [`is_plain`] sees it.
+const MARK: u8 = 1;
+const DASH: u8 = 2;
+const TOKEN: u8 = 4;
+
+static KINDS: LazyLock<[u8; 256]> = LazyLock::new(|| {
+    let kind = |byte: u8| match byte {
+        // Names with values, addresses, headers, logins, keys and quoted values.
+        b'=' | b':' | b'"' | b'\'' | b'`' => MARK,
+        b'-' => DASH | TOKEN,
+        _ if of_token(char::from(byte)) => TOKEN,
+        _ => 0,
+    };
+    std::array::from_fn(|byte| u8::try_from(byte).map_or(MARK, kind))
+});
+
 /// Has a text nothing in it that any rule below looks for? Most have not, and this is told in one look over their bytes.
 fn is_plain(text: &str) -> bool {
     /// The shortest token that is known by how it begins.
-    const TOKEN: usize = 20;
-    let (mut run, mut is_long, mut dashes, mut options) = (0_usize, false, 0_usize, false);
-    for byte in text.bytes() {
-        match byte {
-            // Names with values, addresses, headers, logins, keys and quoted values.
-            b'=' | b':' | b'"' | b'\'' | b'`' => return false,
-            b'-' => dashes += 1,
-            _ => dashes = 0,
-        }
-        options |= dashes == 2;
-        // A private key in PEM.
-        if dashes > 2 {
+    const SHORTEST: usize = 20;
+    let kinds: &[u8; 256] = &KINDS;
+    let (mut run, mut longest, mut dashes, mut option) = (0_usize, 0, 0_usize, None);
+    for (at, byte) in text.bytes().enumerate() {
+        let kind = kinds.get(usize::from(byte)).copied().unwrap_or(MARK);
+        if kind == MARK {
             return false;
         }
-        let of_token =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'~' | b'+' | b'/');
-        run = if of_token { run + 1 } else { 0 };
-        is_long |= run >= TOKEN;
+        dashes = if kind & DASH == 0 { 0 } else { dashes + 1 };
+        run = if kind & TOKEN == 0 { 0 } else { run + 1 };
+        longest = run.max(longest);
+        match dashes {
+            2 if option.is_none() => option = at.checked_sub(1),
+            // A private key in PEM.
+            3.. => return false,
+            _ => {}
+        }
     }
-    let names_a_secret = || text.split(separates).any(|word| word.starts_with("--") && is_secret(word));
+    let names_a_secret = |from: usize| {
+        let words = text.get(from..).unwrap_or_default().split(separates);
+        words.filter(|word| word.starts_with("--")).any(is_secret)
+    };
     let has_a_token = || text.split(separates).any(|word| known_token(word).is_some());
-    !(options && names_a_secret() || is_long && has_a_token())
+    !option.is_some_and(names_a_secret) && (longest < SHORTEST || !has_a_token())
 }
 
 /// What separates words: blanks, what parts commands, and quotes, which often stand around a whole header.
@@ -271,6 +290,11 @@ fn password_in_address(word: &str) -> Option<(usize, usize)> {
     (colon + 1 < login.len()).then_some((start + colon + 1, start + login.len()))
 }
 
+/// Whether a token may have this in it.
+fn of_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '/')
+}
+
 /// Tokens that are known by how they begin: where one stands in a word, and how long it is.
 fn known_token(word: &str) -> Option<(usize, usize)> {
     /// How it begins, and how many characters follow at the least.
@@ -305,7 +329,6 @@ fn known_token(word: &str) -> Option<(usize, usize)> {
     if word.len() < 20 {
         return None;
     }
-    let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '+' | '/');
     // Which bytes there are at all: most beginnings are thereby out of question.
     let there = word.bytes().fold(0_u128, |set, byte| set | 1_u128.checked_shl(byte.into()).unwrap_or(0));
     let possible = |beginning: &str| beginning.bytes().all(|byte| there >> byte & 1 == 1);
