@@ -10,6 +10,7 @@ mod error;
 mod frame;
 mod header;
 mod index;
+mod kept;
 mod keys;
 mod layout;
 mod meta;

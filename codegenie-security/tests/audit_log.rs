@@ -21,6 +21,8 @@ mod epochs;
 mod go;
 #[path = "audit_log/proofs.rs"]
 mod proofs;
+#[path = "audit_log/pruned.rs"]
+mod pruned;
 #[path = "audit_log/reading.rs"]
 mod reading;
 #[path = "audit_log/shredding.rs"]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::anchor::{Anchor, AnchorError, AnchorUpdate, AnchoredCheckpoint};
 use super::disk::Disk;
+use super::kept::last_of;
 use super::walk::{Step, Walk};
 use crate::tlog::{ConsistencyProof, MemoryTree, Note, NoteSigner};
 
@@ -180,15 +181,26 @@ fn publish(parts: &AnchoringParts, anchored: &AnchoredCheckpoint) -> Result<(), 
     outcomes.into_iter().collect()
 }
 
+/// Reads the log from the segment on in which the older tree ends: what was before may be gone.
 fn consistency(parts: &AnchoringParts, old: u64, new: u64) -> Result<ConsistencyProof, AnchorError> {
     let failed = |error: &dyn std::fmt::Display| AnchorError::new(error.to_string());
+    let (disk, path) = (&*parts.disk, &parts.path);
     let mut tree = MemoryTree::new();
-    let mut each = |leaf| {
-        // A log of 2^64 leaves does not fit on a disk.
-        let _ = tree.append(leaf);
-    };
-    let walk = Walk::begin(&*parts.disk, &parts.path).map_err(|error| failed(&error))?;
-    let mut walk = walk.ok_or_else(|| AnchorError::new("the log is gone"))?.with_leaves(&mut each);
+    if old == 0 || old >= new {
+        // A proof of nothing, or none.
+        return ConsistencyProof::make(&tree, old, new).map_err(|error| failed(&error));
+    }
+    let walk = Walk::begin(disk, path).map_err(|error| failed(&error))?;
+    let mut walk = walk.ok_or_else(|| AnchorError::new("the log is gone"))?.with_leaves(&mut tree);
+    let before = walk.pruned.as_ref().map_or(0, |pruned| pruned.head.size);
+    if old < before {
+        return Err(AnchorError::new(format!(
+            "no proof from {old} leaves on: of audit log {path:?} those before {before} were removed by its retention; keep more"
+        )));
+    }
+    if let Some(first) = last_of(disk, walk.segments(), |header| header.tree.size() <= old) {
+        walk.skip_to(first);
+    }
     while !matches!(walk.step().map_err(|error| failed(&error))?, Step::End) {}
     drop(walk);
     ConsistencyProof::make(&tree, old, new).map_err(|error| failed(&error))
