@@ -2,6 +2,7 @@
 
 mod anchor;
 mod anchoring;
+mod asking;
 mod codec;
 mod commits;
 mod disk;
@@ -29,6 +30,8 @@ mod tiles;
 mod told;
 mod verify;
 mod walk;
+#[cfg(feature = "witness")]
+mod witness;
 mod writer;
 
 use std::fmt;
@@ -41,14 +44,15 @@ use std::thread::JoinHandle;
 use crate::audit::{
     AuditError, AuditErrorKind, AuditEvent, AuditSink, EventClass, Retention, ThreatLevel, redacted,
 };
-use crate::crypto::{SealingKey, SigningKey};
+use crate::crypto::SealingKey;
 use crate::files::Locked;
-use crate::tlog::{Note, NoteSigner, NoteVerifier, TreeHead};
+use crate::tlog::{Note, NoteVerifier, TreeHead};
 pub use anchor::{
-    Anchor, AnchorError, AnchorUpdate, AnchoredCheckpoint, BadAnchoredCheckpoint, CallbackAnchor, FileAnchor,
+    Anchor, AnchorError, AnchorObjection, AnchorUpdate, AnchoredCheckpoint, BadAnchoredCheckpoint,
+    CallbackAnchor, FileAnchor,
 };
 pub use anchoring::AnchorStatus;
-use anchoring::{Anchoring, AnchoringParts};
+use anchoring::{Anchoring, AnchoringParts, witness_signer};
 use commits::{Accepted, Commits, Listener};
 use disk::{Directory, Disk};
 use error::io_error;
@@ -67,6 +71,8 @@ pub use subscription::Subscription;
 use told::Told;
 use verify::Means;
 pub use verify::{Verdict, Verification};
+#[cfg(feature = "witness")]
+pub use witness::{BadWitness, Cosigned, HttpWitness};
 use writer::{Committed, Pending, Writer};
 
 /// An append-only log of audit events in a directory: encrypted, a transparency log, and durable before
@@ -115,7 +121,7 @@ use writer::{Committed, Pending, Writer};
 ///
 /// Cut back to an earlier checkpoint, with that checkpoint put back, a log looks whole by itself. Before the current epoch the
 /// keys beside it show this, to [`verify`](Self::verify) and at the opening; within the epoch, or where the keys were put
-/// back as well, only an [anchor](AuditLogOptions::anchor) elsewhere does.
+/// back as well, only an [anchor](AuditLogOptions::anchor) elsewhere does: [`AuditReader::verify_against`].
 ///
 /// # Shredding
 ///
@@ -209,10 +215,19 @@ impl AuditLog {
         for anchor in &options.anchors {
             match anchor.latest() {
                 Ok(latest) => anchored.extend(latest),
-                Err(error) if options.anchor_required => {
-                    return Err(AuditLogError::Anchor { path: path.to_owned(), reason: error.to_string() });
-                }
-                Err(_) => {}
+                Err(error) => match error.objection() {
+                    Some(objection) => {
+                        let fault = walk::fault(objection.fault(), layout::CHECKPOINT, 0, 0);
+                        return Err(walk::tampered(path, fault));
+                    }
+                    None if options.anchor_required => {
+                        return Err(AuditLogError::Anchor {
+                            path: path.to_owned(),
+                            reason: error.to_string(),
+                        });
+                    }
+                    None => {}
+                },
             }
         }
         let settings = Settings {
@@ -227,11 +242,7 @@ impl AuditLog {
         let store = KeyStore::new(keys, keys_path, key);
         let (writer, recovery) = open::open(path, Arc::clone(&disk), store, key, settings, &anchored)?;
         let (origin, identity) = (writer.base().meta.origin.clone(), writer.base().meta.identity.clone());
-        let witness_key = |origin: &str| {
-            let seed = witness_seed(key);
-            NoteSigner::new(origin, seed).map_err(|_| AuditLogError::BadOrigin { origin: origin.to_owned() })
-        };
-        let witness = witness_key(&origin)?;
+        let witness = witness_signer(&origin, key)?;
         let verifier = witness.verifier();
         let parts = AnchoringParts {
             anchors: options.anchors,
@@ -480,13 +491,6 @@ impl AuditLog {
             format!("audit log {:?} cannot hold the event: {why}", self.shared.path),
         )
     }
-}
-
-/// Signs for witnesses, from the host's key.
-fn witness_seed(key: &SealingKey) -> SigningKey {
-    let mut seed = zeroize::Zeroizing::new([0; 32]);
-    key.expand(None, &[b"codegenie audit witness v1"], &mut *seed);
-    SigningKey::from_seed(*seed)
 }
 
 /// What the log says about events that were lost.

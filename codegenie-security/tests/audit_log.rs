@@ -29,6 +29,9 @@ mod reading;
 mod shredding;
 #[path = "audit_log/tampering.rs"]
 mod tampering;
+#[cfg(feature = "witness")]
+#[path = "audit_log/witness.rs"]
+mod witness;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

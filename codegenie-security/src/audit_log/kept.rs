@@ -40,7 +40,7 @@ pub(super) fn last_of(disk: &dyn Disk, segments: &[u64], early: impl Fn(&Header)
 }
 
 /// The header of a segment, if one can be read there.
-fn header(disk: &dyn Disk, number: u64) -> Option<Header> {
+pub(super) fn header(disk: &dyn Disk, number: u64) -> Option<Header> {
     let name = layout::segment(number);
     let prefix = disk.read_at(&name, 0, PREFIX_LEN).ok()?;
     let length = u32::from_le_bytes(*prefix.first_chunk::<4>()?) as usize;

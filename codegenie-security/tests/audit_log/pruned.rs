@@ -106,19 +106,20 @@ fn peer_believes(path: &InclusionProof, index: u64, entry: &[u8], head: &TreeHea
     peer_root(head).verify_inclusion(&entry.to_vec(), index, &proof).is_ok()
 }
 
+/// The older tree, the later one, and what came of the question.
+type Asked = (TreeHead, TreeHead, Result<ConsistencyProof, String>);
+
 /// Asks for the proof from each checkpoint that it was told before.
 #[derive(Default)]
 struct Proofs {
     heads: Mutex<Vec<TreeHead>>,
-    proofs: Mutex<Vec<(TreeHead, TreeHead, Result<ConsistencyProof, String>)>>,
-    origin: Mutex<String>,
+    proofs: Mutex<Vec<Asked>>,
 }
 
 impl Anchor for Proofs {
     fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError> {
         let text = update.checkpoint().checkpoint().unverified_text();
         let checkpoint: codegenie_security::tlog::Checkpoint = text.parse().unwrap();
-        *self.origin.lock().unwrap() = checkpoint.origin().to_owned();
         let mut heads = self.heads.lock().unwrap();
         for old in heads.iter() {
             let proof = update.consistency(old.size).map_err(|error| error.to_string());
