@@ -3,6 +3,7 @@
 mod anchor;
 mod anchoring;
 mod asking;
+mod checked;
 mod codec;
 mod commits;
 mod disk;

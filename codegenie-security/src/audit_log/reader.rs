@@ -149,7 +149,8 @@ impl AuditReader {
         self.identity.as_ref()
     }
 
-    /// Verifies the whole log, and decrypts every record. An error means that no verdict was reached.
+    /// Verifies the whole log, decrypts every record, and compares the indexes with them. An error means that no verdict was
+    /// reached.
     pub fn verify(&self, anchored: &[AnchoredCheckpoint]) -> Result<Verification, AuditLogError> {
         // Before the log is looked at, since it may go on meanwhile.
         let state = match &self.host {
@@ -186,7 +187,8 @@ impl AuditReader {
     /// One page of what a query finds. Only segments and frames that may hold an answer are decrypted.
     ///
     /// Every event is one that the log sealed, unless another of its readers, who has the same key, put it there: the tree is
-    /// not computed for a query. Whether none is missing or foreign, [`verify`](Self::verify) and [`records`](Self::records) tell.
+    /// not computed for a query. Nor is the index compared with the records, which such a reader can make so that it hides some.
+    /// Whether none is missing or foreign, [`verify`](Self::verify) and [`records`](Self::records) tell.
     pub fn query(&self, query: &AuditQuery) -> Result<AuditPage, AuditLogError> {
         let walk = self.begin()?;
         let mut segments = walk.segments().to_vec();
