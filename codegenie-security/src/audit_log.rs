@@ -212,25 +212,7 @@ impl AuditLog {
         options: AuditLogOptions,
         lock: Option<Locked>,
     ) -> Result<Self, AuditLogError> {
-        let mut anchored = Vec::new();
-        for anchor in &options.anchors {
-            match anchor.latest() {
-                Ok(latest) => anchored.extend(latest),
-                Err(error) => match error.objection() {
-                    Some(objection) => {
-                        let fault = walk::fault(objection.fault(), layout::CHECKPOINT, 0, 0);
-                        return Err(walk::tampered(path, fault));
-                    }
-                    None if options.anchor_required => {
-                        return Err(AuditLogError::Anchor {
-                            path: path.to_owned(),
-                            reason: error.to_string(),
-                        });
-                    }
-                    None => {}
-                },
-            }
-        }
+        let anchored = asking::latest(path, &options.anchors, options.anchor_required)?;
         let settings = Settings {
             must_exist: options.must_exist,
             origin: options.origin,
@@ -245,6 +227,10 @@ impl AuditLog {
         let (origin, identity) = (writer.base().meta.origin.clone(), writer.base().meta.identity.clone());
         let witness = witness_signer(&origin, key)?;
         let verifier = witness.verifier();
+        if let Some(anchored) = writer.anchored().filter(|_| options.anchor_required) {
+            let asked = asking::Asked { disk: &*disk, path, witness: Some(&witness) };
+            asked.require(&options.anchors, &anchored)?;
+        }
         let parts = AnchoringParts {
             anchors: options.anchors,
             interval: options.anchor_interval,

@@ -196,7 +196,7 @@ pub trait Anchor: Send + Sync {
     fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError>;
 
     /// Is this checkpoint of an intact log one that goes on from what the anchor knows? For anchors that have to be asked, since
-    /// they do not give back what they keep: by default `false`, which says nothing.
+    /// they do not give back what they keep: by default `false`, which says nothing. An error is one of [`publish`](Self::publish).
     fn confirms(&self, _: &AnchorUpdate<'_>) -> Result<bool, AnchorError> {
         Ok(false)
     }

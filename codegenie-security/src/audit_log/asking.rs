@@ -1,15 +1,43 @@
 //! Anchors that do not give back what they keep are asked about the log as it is.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::anchor::{Anchor, AnchorObjection, AnchoredCheckpoint};
+use super::anchor::{Anchor, AnchorError, AnchorObjection, AnchoredCheckpoint};
 use super::anchoring::with_update;
 use super::disk::Disk;
 use super::epoch::open_certificate;
+use super::error::AuditLogError;
 use super::kept::header;
+use super::layout;
 use super::verify::{Verdict, Verification, read_checkpoint};
-use super::walk::Walk;
+use super::walk::{Walk, fault, tampered};
 use crate::tlog::{Note, NoteSigner};
+
+/// What anchors hold, before a log is opened to be written.
+pub(super) fn latest(
+    path: &Path,
+    anchors: &[Arc<dyn Anchor>],
+    required: bool,
+) -> Result<Vec<AnchoredCheckpoint>, AuditLogError> {
+    let mut anchored = Vec::new();
+    for anchor in anchors {
+        match anchor.latest() {
+            Ok(latest) => anchored.extend(latest),
+            Err(error) if required || error.objection().is_some() => return Err(refusal(path, &error)),
+            Err(_) => {}
+        }
+    }
+    Ok(anchored)
+}
+
+/// Why a log is not opened, by what an anchor says.
+fn refusal(path: &Path, error: &AnchorError) -> AuditLogError {
+    match error.objection() {
+        Some(objection) => tampered(path, fault(objection.fault(), layout::CHECKPOINT, 0, 0)),
+        None => AuditLogError::Anchor { path: path.to_owned(), reason: error.to_string() },
+    }
+}
 
 /// The log that they are asked about.
 pub(super) struct Asked<'a> {
@@ -19,6 +47,18 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Every anchor has to answer about a checkpoint, and to hold nothing against it.
+    pub(super) fn require(
+        &self,
+        anchors: &[Arc<dyn Anchor>],
+        anchored: &AnchoredCheckpoint,
+    ) -> Result<(), AuditLogError> {
+        with_update(self.disk, self.path, self.witness, anchored, |update| {
+            let mut asked = anchors.iter().map(|anchor| anchor.confirms(update));
+            asked.find_map(Result::err).map_or(Ok(()), |error| Err(refusal(self.path, &error)))
+        })
+    }
+
     /// What becomes of a verdict by what anchors say. Of a log that is not whole nobody is told anything.
     pub(super) fn judge(
         &self,

@@ -27,7 +27,8 @@ use state::State;
 /// on, [objects](AnchorError::objection): that is `RolledBack` or `Forked` for [`AuditReader::verify_against`], and the log is not
 /// opened with this anchor until its file has been removed, by whoever has found out what happened.
 ///
-/// A witness out of reach is one failure more in [`AnchorStatus`](crate::AnchorStatus), and it is asked again later. What it
+/// A witness out of reach is one failure more in [`AnchorStatus`](crate::AnchorStatus), and it is asked again later; where anchors are
+/// [required](crate::AuditLogOptions::require_anchors) it has to answer at the opening. What it
 /// signed last lies in a file of the host's choice; without it, as after a loss of the disk, the witness is asked how far it got.
 ///
 /// ```no_run

@@ -147,6 +147,29 @@ fn a_log_that_was_put_back_with_keys_and_anchor_is_seen_by_the_witness() {
 }
 
 #[test]
+fn a_witness_that_is_required_is_asked_at_the_opening() {
+    let world = World::new();
+    let earlier = world.state();
+    let open = || {
+        let witness = HttpWitness::new(&world.server.url(), world.key(), world.file()).unwrap();
+        let witness = Arc::new(witness.timeout(Duration::from_millis(300)));
+        AuditLogOptions::new().anchor(witness).require_anchors().open(&world.fixture.path, &key())
+    };
+    let log = open().unwrap();
+    assert_eq!(world.server.size(), Some(log.head().size));
+    log.record(&event(2)).unwrap();
+    drop(log);
+    world.server.be(Mode::Silent);
+    let error = open().unwrap_err();
+    assert!(matches!(error, AuditLogError::Anchor { .. }), "{error}");
+    world.server.be(Mode::Honest);
+    world.put_back(&earlier);
+    std::fs::remove_file(world.file()).unwrap();
+    let Err(AuditLogError::Tampered { fault, .. }) = open() else { panic!("it was opened") };
+    assert_eq!(fault.kind(), FaultKind::RolledBack);
+}
+
+#[test]
 fn another_history_is_seen_whether_it_is_longer_or_as_long() {
     for more in [0, 1, 7] {
         let world = World::new();
