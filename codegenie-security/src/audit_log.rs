@@ -2,6 +2,8 @@
 
 mod anchor;
 mod anchoring;
+mod asking;
+mod checked;
 mod codec;
 mod commits;
 mod disk;
@@ -11,6 +13,7 @@ mod error;
 mod frame;
 mod header;
 mod index;
+mod kept;
 mod keys;
 mod layout;
 mod meta;
@@ -29,6 +32,8 @@ mod tiles;
 mod told;
 mod verify;
 mod walk;
+#[cfg(feature = "witness")]
+mod witness;
 mod writer;
 
 use std::fmt;
@@ -41,14 +46,15 @@ use std::thread::JoinHandle;
 use crate::audit::{
     AuditError, AuditErrorKind, AuditEvent, AuditSink, EventClass, Retention, ThreatLevel, redacted,
 };
-use crate::crypto::{SealingKey, SigningKey};
+use crate::crypto::SealingKey;
 use crate::files::Locked;
-use crate::tlog::{Note, NoteSigner, NoteVerifier, TreeHead};
+use crate::tlog::{Note, NoteVerifier, TreeHead};
 pub use anchor::{
-    Anchor, AnchorError, AnchorUpdate, AnchoredCheckpoint, BadAnchoredCheckpoint, CallbackAnchor, FileAnchor,
+    Anchor, AnchorError, AnchorObjection, AnchorUpdate, AnchoredCheckpoint, BadAnchoredCheckpoint,
+    CallbackAnchor, FileAnchor,
 };
 pub use anchoring::AnchorStatus;
-use anchoring::{Anchoring, AnchoringParts};
+use anchoring::{Anchoring, AnchoringParts, witness_signer};
 use commits::{Accepted, Commits, Listener};
 use disk::{Directory, Disk};
 use encoded::EncodedEvents;
@@ -68,6 +74,8 @@ pub use subscription::Subscription;
 use told::Told;
 use verify::Means;
 pub use verify::{Verdict, Verification};
+#[cfg(feature = "witness")]
+pub use witness::{BadWitness, Cosigned, HttpWitness};
 use writer::{Committed, Writer};
 
 /// An append-only log of audit events in a directory: encrypted, a transparency log, and durable before
@@ -116,7 +124,7 @@ use writer::{Committed, Writer};
 ///
 /// Cut back to an earlier checkpoint, with that checkpoint put back, a log looks whole by itself. Before the current epoch the
 /// keys beside it show this, to [`verify`](Self::verify) and at the opening; within the epoch, or where the keys were put
-/// back as well, only an [anchor](AuditLogOptions::anchor) elsewhere does.
+/// back as well, only an [anchor](AuditLogOptions::anchor) elsewhere does: [`AuditReader::verify_against`].
 ///
 /// # Shredding
 ///
@@ -206,16 +214,7 @@ impl AuditLog {
         options: AuditLogOptions,
         lock: Option<Locked>,
     ) -> Result<Self, AuditLogError> {
-        let mut anchored = Vec::new();
-        for anchor in &options.anchors {
-            match anchor.latest() {
-                Ok(latest) => anchored.extend(latest),
-                Err(error) if options.anchor_required => {
-                    return Err(AuditLogError::Anchor { path: path.to_owned(), reason: error.to_string() });
-                }
-                Err(_) => {}
-            }
-        }
+        let anchored = asking::latest(path, &options.anchors, options.anchor_required)?;
         let settings = Settings {
             must_exist: options.must_exist,
             origin: options.origin,
@@ -228,12 +227,12 @@ impl AuditLog {
         let store = KeyStore::new(keys, keys_path, key);
         let (writer, recovery) = open::open(path, Arc::clone(&disk), store, key, settings, &anchored)?;
         let (origin, identity) = (writer.base().meta.origin.clone(), writer.base().meta.identity.clone());
-        let witness_key = |origin: &str| {
-            let seed = witness_seed(key);
-            NoteSigner::new(origin, seed).map_err(|_| AuditLogError::BadOrigin { origin: origin.to_owned() })
-        };
-        let witness = witness_key(&origin)?;
+        let witness = witness_signer(&origin, key)?;
         let verifier = witness.verifier();
+        if let Some(anchored) = writer.anchored().filter(|_| options.anchor_required) {
+            let asked = asking::Asked { disk: &*disk, path, witness: Some(&witness) };
+            asked.require(&options.anchors, &anchored)?;
+        }
         let parts = AnchoringParts {
             anchors: options.anchors,
             interval: options.anchor_interval,
@@ -487,13 +486,6 @@ impl AuditLog {
             format!("audit log {:?} cannot hold the event: {why}", self.shared.path),
         )
     }
-}
-
-/// Signs for witnesses, from the host's key.
-fn witness_seed(key: &SealingKey) -> SigningKey {
-    let mut seed = zeroize::Zeroizing::new([0; 32]);
-    key.expand(None, &[b"codegenie audit witness v1"], &mut *seed);
-    SigningKey::from_seed(*seed)
 }
 
 /// What the log says about events that were lost.

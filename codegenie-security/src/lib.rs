@@ -49,11 +49,13 @@ pub use audit::{
 };
 #[cfg(feature = "audit-log")]
 pub use audit_log::{
-    Anchor, AnchorError, AnchorStatus, AnchorUpdate, AnchoredCheckpoint, AuditLog, AuditLogError,
-    AuditLogOptions, AuditReader, BadAnchoredCheckpoint, CallbackAnchor, Durability, Fault, FaultKind,
-    FileAnchor, RecordProof, RecordProofError, Records, Recovery, RetentionPolicy, Shredded, StoredEvent,
-    Subscription, Verdict, Verification, WhenFull,
+    Anchor, AnchorError, AnchorObjection, AnchorStatus, AnchorUpdate, AnchoredCheckpoint, AuditLog,
+    AuditLogError, AuditLogOptions, AuditReader, BadAnchoredCheckpoint, CallbackAnchor, Durability, Fault,
+    FaultKind, FileAnchor, RecordProof, RecordProofError, Records, Recovery, RetentionPolicy, Shredded,
+    StoredEvent, Subscription, Verdict, Verification, WhenFull,
 };
+#[cfg(feature = "witness")]
+pub use audit_log::{BadWitness, Cosigned, HttpWitness};
 #[cfg(feature = "aws-lc")]
 pub use crypto::AwsLc;
 #[cfg(feature = "crypto")]

@@ -4,7 +4,7 @@
 //! ([`InclusionProof`], or all in one text, [`LoggedProof`]), and that a later checkpoint has all that
 //! an earlier one had ([`ConsistencyProof`]): nothing was altered, removed or put in between. The
 //! hashes are those of RFC 9162, section 2.1, with SHA-256; the formats are those of C2SP
-//! (`c2sp.org`): signed-note, tlog-checkpoint, tlog-tiles and tlog-proof.
+//! (`c2sp.org`): signed-note, tlog-checkpoint, tlog-tiles, tlog-proof and tlog-cosignature.
 //!
 //! Nothing here reads or writes files. What comes from outside is refused unless it is exactly as its
 //! format says, so that what was parsed is shown again byte for byte.
@@ -30,6 +30,7 @@
 
 mod bundle;
 mod checkpoint;
+mod cosignature;
 mod hash;
 mod hash_tile;
 mod logged_proof;
@@ -43,6 +44,7 @@ mod tree;
 
 pub use bundle::{BundleError, EntryBundle};
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use cosignature::CosignatureVerifier;
 pub use hash::{BadHash, Hash, leaf_hash, node_hash};
 pub use hash_tile::{HashTile, TileError, TileHashes};
 pub use logged_proof::{LoggedProof, LoggedProofError};
@@ -55,7 +57,7 @@ pub use tile_path::{BadTilePath, TileLevel, TilePath};
 pub use tree::{BadTree, Tree, TreeFull, TreeHead};
 
 /// A number as the formats of C2SP write it: ASCII digits, without a leading zero unless it is 0.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
     if digits && !leading_zero { text.parse().ok() } else { None }

@@ -21,12 +21,17 @@ mod epochs;
 mod go;
 #[path = "audit_log/proofs.rs"]
 mod proofs;
+#[path = "audit_log/pruned.rs"]
+mod pruned;
 #[path = "audit_log/reading.rs"]
 mod reading;
 #[path = "audit_log/shredding.rs"]
 mod shredding;
 #[path = "audit_log/tampering.rs"]
 mod tampering;
+#[cfg(feature = "witness")]
+#[path = "audit_log/witness.rs"]
+mod witness;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

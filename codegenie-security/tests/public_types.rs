@@ -77,10 +77,17 @@ fn public_types_are_send_and_sync() {
         send_sync::<s::tlog::MemoryTree>();
         send_sync::<s::tlog::NoteSigner>();
         send_sync::<s::tlog::Note>();
+        send_sync::<s::tlog::CosignatureVerifier>();
         send_sync::<s::tlog::LoggedProof>();
         send_sync::<s::tlog::LoggedProofError>();
         send_sync::<s::tlog::EntryBundle>();
         send_sync::<s::tlog::TileError<std::io::Error>>();
+    }
+    #[cfg(feature = "witness")]
+    {
+        send_sync::<s::HttpWitness>();
+        send_sync::<s::BadWitness>();
+        send_sync::<s::Cosigned>();
     }
     #[cfg(feature = "testing")]
     send_sync::<s::testing::ConformanceError>();

@@ -11,6 +11,8 @@
 
 #[path = "tlog/checkpoints.rs"]
 mod checkpoints;
+#[path = "tlog/cosignatures.rs"]
+mod cosignatures;
 #[path = "tlog/exhaustive.rs"]
 mod exhaustive;
 #[path = "tlog/fuzzed.rs"]

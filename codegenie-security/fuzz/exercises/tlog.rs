@@ -7,8 +7,8 @@ mod altered;
 use altered::altered;
 use codegenie_security::SigningKey;
 use codegenie_security::tlog::{
-    Checkpoint, EntryBundle, Hash, HashTile, InclusionProof, LoggedProof, MemoryTree, Note, NoteSigner,
-    NoteVerifier, TileHashes, TilePath, Tree, leaf_hash,
+    Checkpoint, CosignatureVerifier, EntryBundle, Hash, HashTile, InclusionProof, LoggedProof, MemoryTree,
+    Note, NoteSigner, NoteVerifier, TileHashes, TilePath, Tree, leaf_hash,
 };
 
 const ORIGIN: &str = "fuzz.example/log";
@@ -46,11 +46,18 @@ pub(crate) fn note(bytes: &[u8], changes: Vec<(u16, u8)>) {
         Ok(key) => assert_eq!(key.to_string(), text),
         Err(error) => on_one_line(error),
     }
+    match text.parse::<CosignatureVerifier>() {
+        Ok(key) => assert_eq!(key.to_string(), text),
+        Err(error) => on_one_line(error),
+    }
     if let Ok(key) = NoteSigner::from_text(&text) {
         assert_eq!(key.to_text().expose(), text);
     }
 
     let Ok(signed) = Note::sign(text.clone() + "\n", &signer()) else { return };
+    // Whatever a witness answers, it is not its signature.
+    let witness = CosignatureVerifier::new(ORIGIN, *signer().verifier().key()).expect("a good name");
+    assert!(witness.cosigned(&signed, &text).is_err());
     let whole = signed.to_string();
     let altered = altered(whole.as_bytes(), changes);
     let read = Note::parse(&altered);

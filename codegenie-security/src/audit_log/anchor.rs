@@ -4,22 +4,74 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::epoch::open_certificate;
+use super::error::FaultKind;
 use super::keys::identity_name;
 use crate::crypto;
 use crate::files;
 use crate::tlog::{Checkpoint, ConsistencyProof, Note, NoteVerifier, TreeHead};
+
+/// What an anchor holds against a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnchorObjection {
+    /// It knows a later state: the log was put back.
+    #[non_exhaustive]
+    RolledBack {
+        /// Leaves of the tree that it knows.
+        anchored: u64,
+    },
+    /// It knows another history.
+    #[non_exhaustive]
+    Forked {
+        /// Leaves of the tree that it knows.
+        anchored: u64,
+    },
+}
+
+impl AnchorObjection {
+    /// The log was put back from so many leaves.
+    #[must_use]
+    pub fn rolled_back(anchored: u64) -> Self {
+        Self::RolledBack { anchored }
+    }
+
+    /// The first so many leaves of the log were others.
+    #[must_use]
+    pub fn forked(anchored: u64) -> Self {
+        Self::Forked { anchored }
+    }
+
+    pub(super) fn fault(self) -> FaultKind {
+        match self {
+            Self::RolledBack { .. } => FaultKind::RolledBack,
+            Self::Forked { .. } => FaultKind::Forked,
+        }
+    }
+}
 
 /// Why an anchor did not take or give a checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct AnchorError {
     reason: String,
+    objection: Option<AnchorObjection>,
 }
 
 impl AnchorError {
     /// One lowercase line: what failed, where, what to do.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: reason.into(), objection: None }
+    }
+
+    /// Nothing failed: the anchor knows something that the log contradicts.
+    pub fn objecting(objection: AnchorObjection, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), objection: Some(objection) }
+    }
+
+    /// What the anchor holds against the log, if it is not merely out of reach.
+    #[must_use]
+    pub fn objection(&self) -> Option<AnchorObjection> {
+        self.objection
     }
 }
 
@@ -104,6 +156,7 @@ pub struct AnchorUpdate<'a> {
     pub(super) anchored: &'a AnchoredCheckpoint,
     pub(super) prove: &'a dyn Fn(u64) -> Result<ConsistencyProof, AnchorError>,
     pub(super) cosign: &'a dyn Fn(&Note) -> Result<Note, AnchorError>,
+    pub(super) now: &'a dyn Fn() -> Option<u64>,
 }
 
 impl AnchorUpdate<'_> {
@@ -123,6 +176,12 @@ impl AnchorUpdate<'_> {
     pub fn signed_for_witness(&self) -> Result<Note, AnchorError> {
         (self.cosign)(&self.anchored.checkpoint)
     }
+
+    /// How many leaves the log's last checkpoint claims by now: another process may have told the anchor of a later one.
+    #[must_use]
+    pub fn size_now(&self) -> Option<u64> {
+        (self.now)()
+    }
 }
 
 /// A place that an attacker of this machine cannot write back: another disk, a service, a witness.
@@ -133,8 +192,14 @@ pub trait Anchor: Send + Sync {
     fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError>;
 
     /// The last checkpoint that was kept, for comparing at the opening of a log; `None` where there is none, or
-    /// the anchor cannot tell.
+    /// the anchor cannot tell. A log to which the anchor [objects](AnchorError::objecting) is not opened.
     fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError>;
+
+    /// Is this checkpoint of an intact log one that goes on from what the anchor knows? For anchors that have to be asked, since
+    /// they do not give back what they keep: by default `false`, which says nothing. An error is one of [`publish`](Self::publish).
+    fn confirms(&self, _: &AnchorUpdate<'_>) -> Result<bool, AnchorError> {
+        Ok(false)
+    }
 }
 
 impl<T: Anchor + ?Sized> Anchor for std::sync::Arc<T> {
@@ -144,6 +209,10 @@ impl<T: Anchor + ?Sized> Anchor for std::sync::Arc<T> {
 
     fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError> {
         (**self).latest()
+    }
+
+    fn confirms(&self, update: &AnchorUpdate<'_>) -> Result<bool, AnchorError> {
+        (**self).confirms(update)
     }
 }
 
@@ -178,7 +247,7 @@ impl Anchor for FileAnchor {
             let text = format!(
                 "anchor {path:?} holds a later checkpoint of the log, which was put back; find out by whom"
             );
-            return Err(AnchorError::new(text));
+            return Err(AnchorError::objecting(AnchorObjection::rolled_back(held.head().size), text));
         }
         let failed = |error: &dyn fmt::Display| {
             AnchorError::new(format!(

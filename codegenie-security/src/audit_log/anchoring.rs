@@ -1,14 +1,20 @@
 //! The thread that tells anchors of checkpoints, out of the way of those who record.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::anchor::{Anchor, AnchorError, AnchorUpdate, AnchoredCheckpoint};
+use zeroize::Zeroizing;
+
+use super::anchor::{Anchor, AnchorError, AnchorObjection, AnchorUpdate, AnchoredCheckpoint};
 use super::disk::Disk;
+use super::error::AuditLogError;
+use super::kept::last_of;
+use super::verify::read_checkpoint;
 use super::walk::{Step, Walk};
+use crate::crypto::{SealingKey, SigningKey};
 use crate::tlog::{ConsistencyProof, MemoryTree, Note, NoteSigner};
 
 /// How it went with the anchors of a log.
@@ -23,6 +29,8 @@ pub struct AnchorStatus {
     pub failures: u64,
     /// What the last failure said.
     pub last_error: Option<String>,
+    /// What an anchor held against the log at the last failure. Recording goes on: the host decides what to make of it.
+    pub objection: Option<AnchorObjection>,
 }
 
 #[derive(Default)]
@@ -138,10 +146,12 @@ fn run(mailbox: &Mailbox, parts: &AnchoringParts) {
                 mail.status.last_size = size_of(&anchored);
                 mail.status.failures = 0;
                 mail.status.last_error = None;
+                mail.status.objection = None;
             }
             Err(error) => {
                 mail.status.failures += 1;
                 mail.status.last_error = Some(error.to_string());
+                mail.status.objection = error.objection();
                 // Tried again, unless a newer one has come meanwhile.
                 mail.newest.get_or_insert(anchored);
                 if closed {
@@ -168,27 +178,62 @@ fn size_of(anchored: &AnchoredCheckpoint) -> u64 {
 }
 
 fn publish(parts: &AnchoringParts, anchored: &AnchoredCheckpoint) -> Result<(), AnchorError> {
-    let size = size_of(anchored);
-    let prove = |old: u64| consistency(parts, old, size);
-    let cosign = |note: &Note| {
-        let signed = Note::sign(note.unverified_text(), &parts.witness);
-        signed.map_err(|error| AnchorError::new(error.to_string()))
-    };
-    let update = AnchorUpdate { anchored, prove: &prove, cosign: &cosign };
-    // All are told, then the first error is returned.
-    let outcomes: Vec<_> = parts.anchors.iter().map(|anchor| anchor.publish(&update)).collect();
-    outcomes.into_iter().collect()
+    with_update(&*parts.disk, &parts.path, Some(&parts.witness), anchored, |update| {
+        // All are told, then the first error is returned, and before others one that speaks against the log.
+        let outcomes: Vec<_> = parts.anchors.iter().map(|anchor| anchor.publish(update)).collect();
+        let mut errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        errors.sort_by_key(|error| error.objection().is_none());
+        errors.into_iter().next().map_or(Ok(()), Err)
+    })
 }
 
-fn consistency(parts: &AnchoringParts, old: u64, new: u64) -> Result<ConsistencyProof, AnchorError> {
+/// Signs for witnesses, from the host's key: the same over all epochs.
+pub(super) fn witness_signer(origin: &str, key: &SealingKey) -> Result<NoteSigner, AuditLogError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    key.expand(None, &[b"codegenie audit witness v1"], &mut *seed);
+    let signer = NoteSigner::new(origin, SigningKey::from_seed(*seed));
+    signer.map_err(|_| AuditLogError::BadOrigin { origin: origin.to_owned() })
+}
+
+/// Hands a checkpoint, and what an anchor may ask about it, to who tells anchors.
+pub(super) fn with_update<T>(
+    disk: &dyn Disk,
+    path: &Path,
+    witness: Option<&NoteSigner>,
+    anchored: &AnchoredCheckpoint,
+    tell: impl FnOnce(&AnchorUpdate<'_>) -> T,
+) -> T {
+    let size = size_of(anchored);
+    let prove = |old: u64| consistency(disk, path, old, size);
+    let cosign = |note: &Note| {
+        let witness =
+            witness.ok_or_else(|| AnchorError::new("only the host of the log signs for witnesses"))?;
+        let signed = Note::sign(note.unverified_text(), witness);
+        signed.map_err(|error| AnchorError::new(error.to_string()))
+    };
+    let now = || Some(read_checkpoint(disk, path).ok()??.claimed.size).filter(|size| *size < u64::MAX);
+    tell(&AnchorUpdate { anchored, prove: &prove, cosign: &cosign, now: &now })
+}
+
+/// Reads the log from the segment on in which the older tree ends: what was before may be gone.
+fn consistency(disk: &dyn Disk, path: &Path, old: u64, new: u64) -> Result<ConsistencyProof, AnchorError> {
     let failed = |error: &dyn std::fmt::Display| AnchorError::new(error.to_string());
     let mut tree = MemoryTree::new();
-    let mut each = |leaf| {
-        // A log of 2^64 leaves does not fit on a disk.
-        let _ = tree.append(leaf);
-    };
-    let walk = Walk::begin(&*parts.disk, &parts.path).map_err(|error| failed(&error))?;
-    let mut walk = walk.ok_or_else(|| AnchorError::new("the log is gone"))?.with_leaves(&mut each);
+    if old == 0 || old >= new {
+        // A proof of nothing, or none.
+        return ConsistencyProof::make(&tree, old, new).map_err(|error| failed(&error));
+    }
+    let walk = Walk::begin(disk, path).map_err(|error| failed(&error))?;
+    let mut walk = walk.ok_or_else(|| AnchorError::new("the log is gone"))?.with_leaves(&mut tree);
+    let before = walk.pruned.as_ref().map_or(0, |pruned| pruned.head.size);
+    if old < before {
+        return Err(AnchorError::new(format!(
+            "no proof from {old} leaves on: of audit log {path:?} those before {before} were removed by its retention; keep more"
+        )));
+    }
+    if let Some(first) = last_of(disk, walk.segments(), |header| header.tree.size() <= old) {
+        walk.skip_to(first);
+    }
     while !matches!(walk.step().map_err(|error| failed(&error))?, Step::End) {}
     drop(walk);
     ConsistencyProof::make(&tree, old, new).map_err(|error| failed(&error))

@@ -127,12 +127,14 @@ pub enum AuditLogError {
     },
     /// Retention has removed a part that is needed.
     #[error(
-        "audit log {path:?} has lost segments to its retention, so there are no proofs of it; keep more, or prove earlier"
+        "audit log {path:?} has lost what was before record {kept_from} to its retention, and this needs it; keep more, or ask earlier"
     )]
     #[non_exhaustive]
     Pruned {
         /// The log.
         path: PathBuf,
+        /// The first record that is there.
+        kept_from: u64,
     },
     /// No random bytes could be had.
     #[error(transparent)]

@@ -7,6 +7,8 @@
 //! `CGIDX`, version 1, 2 zeros, then a table of 7 places and lengths, each u64, then the sections, each
 //! `nonce 24 | sealed | tag 16`, then SHA-256 of all before, so that without a key at least an accident is seen.
 
+mod compared;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::SystemTime;
@@ -20,6 +22,7 @@ use super::frame::LogId;
 use super::layout;
 use crate::crypto::{self, NONCE_LEN, SealingKey, TAG_LEN};
 use crate::query::AuditQuery;
+pub(super) use compared::{FrameRows, Rows};
 
 const MAGIC: [u8; 8] = *b"CGIDX\x01\0\0";
 const SECTIONS: usize = 7;

@@ -8,6 +8,7 @@ use super::disk::Disk;
 use super::epoch::open_certificate;
 use super::error::{AuditLogError, FaultKind};
 use super::frame::{RecordFrame, Salt, record_entry, record_leaf};
+use super::kept::last_of;
 use super::keys::identity_name;
 use super::layout;
 use super::opened::{OpenedSegment, RecordOf};
@@ -63,15 +64,36 @@ impl RecordProof {
         identity: Option<&NoteVerifier>,
         sequence: u64,
     ) -> Result<Self, AuditLogError> {
+        let walk = begin(disk, path, identity)?;
+        let kept_from = walk.pruned.as_ref().map_or(0, |pruned| pruned.sequence);
+        if sequence < kept_from {
+            return Err(AuditLogError::Pruned { path: path.to_owned(), kept_from });
+        }
+        let first = last_of(disk, walk.segments(), |header| header.first <= sequence);
+        drop(walk);
+        match Self::make_from(disk, path, key, identity, sequence, first) {
+            // The header that told where to begin may have lied. From the beginning it is seen.
+            Err(AuditLogError::NoSuchRecord { .. }) => {
+                Self::make_from(disk, path, key, identity, sequence, None)
+            }
+            made => made,
+        }
+    }
+
+    /// Of the log from a segment on: the state of the tree in its header is believed as it leads to the root that was signed.
+    fn make_from(
+        disk: &dyn Disk,
+        path: &Path,
+        key: &dyn KeyWrapper,
+        identity: Option<&NoteVerifier>,
+        sequence: u64,
+        first: Option<u64>,
+    ) -> Result<Self, AuditLogError> {
         let checkpoint = verify::read_checkpoint(disk, path)?;
         let mut tree = MemoryTree::new();
-        let mut each = |leaf| {
-            // A log of 2^64 leaves does not fit on a disk.
-            let _ = tree.append(leaf);
-        };
-        let mut walk = begin(disk, path, identity)?.with_leaves(&mut each);
-        if walk.pruned.is_some() {
-            return Err(AuditLogError::Pruned { path: path.to_owned() });
+        let mut walk = begin(disk, path, identity)?.with_leaves(&mut tree);
+        if let Some(first) = first {
+            walk.skip_to(first);
         }
         let claimed = checkpoint.as_ref().map(|checkpoint| checkpoint.claimed);
         if let Some(claimed) = claimed {
@@ -79,11 +101,10 @@ impl RecordProof {
         }
         let (mut found, mut last, mut certificates) = (None, None, Vec::new());
         loop {
-            let before = walk.records;
             match walk.step()? {
                 Step::Segment(segment) => {
                     certificates.push((segment.number, segment.header.certificate.clone()));
-                    if (before..walk.records).contains(&sequence) {
+                    if (segment.header.first..walk.records).contains(&sequence) {
                         let opened = OpenedSegment::open(path, *segment, key)?;
                         found = Some(find(path, &opened, sequence)?);
                         last = Some(Box::new(opened.segment));
@@ -97,9 +118,10 @@ impl RecordProof {
         }
         let records = walk.records;
         let missing = || AuditLogError::NoSuchRecord { path: path.to_owned(), sequence, records };
-        let (Some((index, leaf, opening)), Some(last)) = (found, last) else { return Err(missing()) };
         let note = checkpoint.as_ref().and_then(verify::ClaimedCheckpoint::note);
+        let Some(last) = last else { return Err(missing()) };
         verify::judge_ending(&walk, &last, checkpoint)?;
+        let Some((index, leaf, opening)) = found else { return Err(missing()) };
         let (Some(note), Some(claimed)) = (note, claimed) else {
             return Err(walk.tampered(FaultKind::CheckpointMissing, layout::CHECKPOINT, 0));
         };

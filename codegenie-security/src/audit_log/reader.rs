@@ -5,7 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::anchor::AnchoredCheckpoint;
+use super::anchor::{Anchor, AnchoredCheckpoint};
+use super::anchoring::witness_signer;
+use super::asking;
 use super::codec;
 use super::disk::{Directory, Disk};
 use super::epoch::open_certificate;
@@ -25,7 +27,7 @@ use super::walk::{Walk, fault, tampered};
 use crate::audit::AuditEvent;
 use crate::crypto::{KeyWrapper, SealingKey};
 use crate::query::{AuditPage, AuditQuery, AuditSummary};
-use crate::tlog::NoteVerifier;
+use crate::tlog::{NoteSigner, NoteVerifier};
 
 /// An event as the log holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +76,8 @@ pub struct AuditReader {
     identity: Option<NoteVerifier>,
     /// The host's keys, which know how far the log must go.
     host: Option<KeyStore>,
+    /// Signs for witnesses, as the host.
+    witness: Option<NoteSigner>,
     /// Columns of segments that have no index file, which are made here, by number and length of the segment.
     made: Mutex<HashMap<(u64, u64), Arc<Columns>>>,
 }
@@ -102,12 +106,14 @@ impl AuditReader {
         let reader = keys.reader()?;
         let reader = reader.ok_or_else(|| AuditLogError::NoKeys { path: keys.path().to_owned() })?;
         let meta = LogMeta::of(&identity)?;
+        let witness = witness_signer(&meta.origin, key)?;
         Ok(Self {
             path: path.to_owned(),
             disk,
             key: Arc::new(reader),
             identity: Some(meta.identity),
             host: Some(keys),
+            witness: Some(witness),
             made: Mutex::default(),
         })
     }
@@ -121,12 +127,20 @@ impl AuditReader {
     ) -> Self {
         let path = path.as_ref().to_owned();
         let disk = Arc::new(Directory::new(path.clone()));
-        Self { path, disk, key: Arc::new(key), identity, host: None, made: Mutex::default() }
+        Self { path, disk, key: Arc::new(key), identity, host: None, witness: None, made: Mutex::default() }
     }
 
     #[cfg(test)]
     pub(super) fn on_disk(path: &Path, disk: Arc<dyn Disk>, key: Arc<dyn KeyWrapper>) -> Self {
-        Self { path: path.to_owned(), disk, key, identity: None, host: None, made: Mutex::default() }
+        Self {
+            path: path.to_owned(),
+            disk,
+            key,
+            identity: None,
+            host: None,
+            witness: None,
+            made: Mutex::default(),
+        }
     }
 
     /// The identity that the log must have.
@@ -135,7 +149,8 @@ impl AuditReader {
         self.identity.as_ref()
     }
 
-    /// Verifies the whole log, and decrypts every record. An error means that no verdict was reached.
+    /// Verifies the whole log, decrypts every record, and compares the indexes with them. An error means that no verdict was
+    /// reached.
     pub fn verify(&self, anchored: &[AnchoredCheckpoint]) -> Result<Verification, AuditLogError> {
         // Before the log is looked at, since it may go on meanwhile.
         let state = match &self.host {
@@ -148,6 +163,22 @@ impl AuditReader {
         verify::verify(&*self.disk, &self.path, &means)
     }
 
+    /// As [`verify`](Self::verify), against what these anchors know. Those that cannot be read back, as witnesses, are asked, if
+    /// this is the host: nobody else signs for them. Anchors that are out of reach say nothing, and if none says
+    /// anything the verdict is `Unanchored`.
+    pub fn verify_against(&self, anchors: &[&dyn Anchor]) -> Result<Verification, AuditLogError> {
+        let (mut anchored, mut objections) = (Vec::new(), Vec::new());
+        for anchor in anchors {
+            match anchor.latest() {
+                Ok(latest) => anchored.extend(latest),
+                Err(error) => objections.extend(error.objection()),
+            }
+        }
+        let verification = self.verify(&anchored)?;
+        let asked = asking::Asked { disk: &*self.disk, path: &self.path, witness: self.witness.as_ref() };
+        Ok(asked.judge(verification, anchors, objections))
+    }
+
     /// The events in order, each checked before it is given out.
     pub fn records(&self) -> Result<Records, AuditLogError> {
         Records::start(Arc::clone(&self.disk), &self.path, Arc::clone(&self.key), self.identity.as_ref())
@@ -156,7 +187,8 @@ impl AuditReader {
     /// One page of what a query finds. Only segments and frames that may hold an answer are decrypted.
     ///
     /// Every event is one that the log sealed, unless another of its readers, who has the same key, put it there: the tree is
-    /// not computed for a query. Whether none is missing or foreign, [`verify`](Self::verify) and [`records`](Self::records) tell.
+    /// not computed for a query. Nor is the index compared with the records, which such a reader can make so that it hides some.
+    /// Whether none is missing or foreign, [`verify`](Self::verify) and [`records`](Self::records) tell.
     pub fn query(&self, query: &AuditQuery) -> Result<AuditPage, AuditLogError> {
         let walk = self.begin()?;
         let mut segments = walk.segments().to_vec();

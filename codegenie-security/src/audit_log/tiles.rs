@@ -169,8 +169,8 @@ pub(super) fn write(
         });
     };
     let mut walk = begin(disk, path, identity)?.with_leaves(&mut each);
-    if walk.pruned.is_some() {
-        return Err(AuditLogError::Pruned { path: path.to_owned() });
+    if let Some(pruned) = &walk.pruned {
+        return Err(AuditLogError::Pruned { path: path.to_owned(), kept_from: pruned.sequence });
     }
     walk.mark(signed);
     let mut last = None;

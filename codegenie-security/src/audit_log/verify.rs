@@ -3,19 +3,17 @@
 use std::fmt;
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::anchor::AnchoredCheckpoint;
-use super::codec;
+use super::checked::check_records;
 use super::disk::Disk;
 use super::error::{AuditLogError, Fault, FaultKind, io_error};
-use super::frame::{RecordFrame, TableEntry};
+use super::frame::RecordFrame;
 use super::index;
 use super::layout;
 use super::meta::LogMeta;
-use super::opened::{OpenedSegment, RecordOf};
+use super::opened::OpenedSegment;
 use super::shred::Shreddings;
-use super::subjects::{self, SLOT_LEN};
+use super::subjects::SLOT_LEN;
 use super::tiles;
 use super::walk::{Segment, Step, Walk, fault, open_checkpoint, tampered};
 use crate::crypto::KeyWrapper;
@@ -377,6 +375,12 @@ fn judge(
         mark_anchor(&mut walk, anchor);
     }
     let mut last: Option<Box<Segment>> = None;
+    // One that comes later may be of more records than are read here.
+    let indexes = match means.reader {
+        Some(_) => disk.list(layout::INDEXES).map_err(io_error("read", &path.join(layout::INDEXES)))?,
+        None => Vec::new(),
+    };
+    let mut index_fault = None;
     let mut shreddings = Shreddings::default();
     let mut time = std::time::Duration::ZERO;
     let mut boot = None;
@@ -386,9 +390,13 @@ fn judge(
                 found.boots += u64::from(boot.replace(segment.header.boot) != Some(segment.header.boot));
                 if let Some(reader) = means.reader {
                     let segment = OpenedSegment::open(path, *segment, reader)?;
-                    let read = check_records(path, &segment, &mut shreddings, &mut time)?;
+                    let number = segment.segment.number;
+                    let indexed = indexes.iter().any(|name| layout::parse_number(name) == Some(number));
+                    let index_of = indexed.then_some(disk);
+                    let read = check_records(path, &segment, index_of, &mut shreddings, &mut time)?;
                     found.shredded += read.shredded;
                     found.clock_regressions += read.clock_regressions;
+                    index_fault = index_fault.or(read.index);
                     last = Some(Box::new(segment.segment));
                 } else {
                     last = Some(segment);
@@ -420,6 +428,9 @@ fn judge(
         return Err(walk.tampered(FaultKind::SubjectAltered, &name, u64::from(slot) * SLOT_LEN as u64));
     }
     check_indexes(disk, path, &walk)?;
+    if let Some(fault) = index_fault {
+        return Err(tampered(path, fault));
+    }
     let (meta, records) = (walk.meta.clone(), walk.records);
     let verdict = judge_anchors(&walk, &meta, means.anchored);
     let pruned = walk.pruned.is_some();
@@ -469,67 +480,4 @@ fn check_indexes(disk: &dyn Disk, path: &Path, walk: &Walk<'_>) -> Result<(), Au
         }
     }
     Ok(())
-}
-
-/// What decrypting a segment showed.
-struct Decrypted {
-    shredded: u64,
-    clock_regressions: u64,
-}
-
-/// Decrypts all records of a segment on all cores, and compares them with their commitments.
-fn check_records(
-    path: &Path,
-    opened: &OpenedSegment,
-    shreddings: &mut Shreddings,
-    time: &mut std::time::Duration,
-) -> Result<Decrypted, AuditLogError> {
-    let segment = &opened.segment;
-    let name = layout::segment(segment.number);
-    let frames = segment.frames.par_iter().map(|range| {
-        let out_of_place = |first| fault(FaultKind::FrameOutOfPlace, &name, first, range.start as u64);
-        let Some(frame) = RecordFrame::parse(range.bytes(&segment.bytes)) else {
-            return Err(out_of_place(opened.segment.header.first));
-        };
-        let (time, entries) = frame.open(&opened.keys.frames).ok_or_else(|| out_of_place(frame.first))?;
-        let (mut shredded, mut told) = (0, Shreddings::default());
-        for (number, entry) in entries.iter().enumerate() {
-            let sequence = frame.first.saturating_add(number as u64);
-            match opened.keys.record(&frame, number, entry) {
-                RecordOf::Event(record) => {
-                    let event = codec::decode(&record.event);
-                    let event = event.ok_or_else(|| {
-                        fault(FaultKind::RecordAltered, &name, sequence, range.start as u64)
-                    })?;
-                    told.hear(&event);
-                }
-                RecordOf::Shredded => shredded += 1,
-                RecordOf::Altered => {
-                    return Err(fault(FaultKind::RecordAltered, &name, sequence, range.start as u64));
-                }
-                RecordOf::SubjectAltered => return Err(subject_fault(segment.number, sequence, entry)),
-            }
-        }
-        Ok((time, shredded, told))
-    });
-    let mut decrypted = Decrypted { shredded: 0, clock_regressions: 0 };
-    for frame in frames.collect::<Vec<_>>() {
-        let (commit, shredded, told) = frame.map_err(|fault| tampered(path, fault))?;
-        decrypted.shredded += shredded;
-        decrypted.clock_regressions +=
-            u64::from(commit.saturating_add(std::time::Duration::from_secs(1)) < *time);
-        *time = commit;
-        shreddings.join(told);
-    }
-    for (slot, number) in segment.slots.as_chunks::<SLOT_LEN>().0.iter().zip(0..) {
-        if subjects::is_shredded(slot) {
-            shreddings.see(segment.number, number);
-        }
-    }
-    Ok(decrypted)
-}
-
-fn subject_fault(segment: u64, sequence: u64, entry: &TableEntry) -> Fault {
-    let offset = u64::from(entry.subject) * SLOT_LEN as u64;
-    fault(FaultKind::SubjectAltered, &layout::subjects(segment), sequence, offset)
 }

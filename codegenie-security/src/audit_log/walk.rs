@@ -11,6 +11,7 @@ use super::epoch::open_certificate;
 use super::error::{AuditLogError, Fault, FaultKind, io_error};
 use super::frame::{self, FrameRange, RecordFrame};
 use super::header::Header;
+use super::kept::Leaves;
 use super::layout::{self, SegmentFile};
 use super::meta::LogMeta;
 use super::pruned::Pruned;
@@ -34,7 +35,7 @@ pub(super) struct Walk<'a> {
     /// At which sizes the root shall be remembered, and the root where it was.
     pub(super) marks: Vec<(u64, Option<Hash>)>,
     /// Is given every leaf, with what is in it.
-    each_leaf: Option<&'a mut dyn FnMut(Hash)>,
+    each_leaf: Option<&'a mut dyn Leaves>,
 }
 
 /// A walk between two segments, without the disk.
@@ -140,8 +141,8 @@ impl<'a> Walk<'a> {
         self.marks.push((size, (size == 0).then_some(Hash::EMPTY)));
     }
 
-    /// Hands out each leaf in order.
-    pub(super) fn with_leaves(mut self, each: &'a mut dyn FnMut(Hash)) -> Self {
+    /// Hands out each leaf in order, and before them the tree that they go on from.
+    pub(super) fn with_leaves(mut self, each: &'a mut dyn Leaves) -> Self {
         self.each_leaf = Some(each);
         self
     }
@@ -206,6 +207,9 @@ impl<'a> Walk<'a> {
         }
         if self.signers.is_empty() {
             (self.tree, self.records) = (header.tree.clone(), header.first);
+            if let Some(each) = &mut self.each_leaf {
+                each.begin(&self.tree);
+            }
             self.remember();
         }
         self.signers.push((number, signer));
@@ -335,7 +339,7 @@ impl<'a> Walk<'a> {
     fn append(&mut self, leaves: impl Iterator<Item = Hash>) {
         for leaf in leaves {
             if let Some(each) = &mut self.each_leaf {
-                each(leaf);
+                each.leaf(leaf);
             }
             // A log of 2^64 leaves does not fit on a disk.
             let _ = self.tree.append(leaf);

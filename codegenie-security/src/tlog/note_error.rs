@@ -69,8 +69,10 @@ pub enum BadNoteKey {
     /// An id that is not that of the name and the key.
     #[error("the id of the key for notes is not that of its name and key; copy it again from its owner")]
     Id,
-    /// A key for signatures that are not Ed25519 over the whole text.
-    #[error("the key for notes is of type {0:#04x}, not Ed25519 (0x01); ask its owner for one of that type")]
+    /// A key for signatures of another kind: not Ed25519 over the whole text, or not over a witness's statement.
+    #[error(
+        "the key is of type {0:#04x}; ask its owner for one of Ed25519: 0x01 for notes, 0x04 for cosignatures"
+    )]
     Algorithm(u8),
     /// No Ed25519 key.
     #[error("the key for notes is no ed25519 public key that can be trusted; get it again from its owner")]

@@ -168,7 +168,7 @@ fn of_ed25519(bytes: &[u8; KEY_LEN]) -> Result<&[u8; 32], BadNoteKey> {
 }
 
 /// The name, the id and the key, with its type, of `name+id+key`. The key may be a secret one.
-fn parts(text: &str) -> Result<(&str, &str, Zeroizing<[u8; KEY_LEN]>), BadNoteKey> {
+pub(super) fn parts(text: &str) -> Result<(&str, &str, Zeroizing<[u8; KEY_LEN]>), BadNoteKey> {
     // Only base64 may have a plus.
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {

@@ -102,9 +102,11 @@ pub(super) fn range_hash<S: HashSource>(source: &S, start: u64, end: u64) -> Res
     Ok(whole.unwrap_or(Hash::EMPTY))
 }
 
-/// A subtree that a tree does not have.
+/// A subtree that a tree does not have, or whose hash is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no subtree {index} of level {level} in a tree of {size} leaves; ask for one that ends before")]
+#[error(
+    "no subtree {index} of level {level} in a tree of {size} leaves, or its hash is not kept; ask for one that ends before"
+)]
 #[non_exhaustive]
 pub struct NoSuchSubtree {
     /// Its level.
@@ -121,12 +123,14 @@ impl NoSuchSubtree {
     }
 }
 
-/// A tree with all its hashes in memory: two per leaf.
+/// A tree with all its hashes in memory, two per leaf; or those [from a leaf on](Self::after).
 #[derive(Clone, Debug, Default)]
 pub struct MemoryTree {
     tree: Tree,
-    /// The hashes of each level.
+    /// The hashes of each level, from an even index on.
     levels: Vec<Vec<Hash>>,
+    /// Leaves of the tree that it began with.
+    before: u64,
 }
 
 impl MemoryTree {
@@ -134,6 +138,40 @@ impl MemoryTree {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Goes on from a tree whose leaves are elsewhere, or gone. Of them only the hashes at its edge are here: enough for
+    /// proofs of later leaves, and for proofs that a later tree begins with this one or with one that is between them.
+    ///
+    /// ```
+    /// use codegenie_security::tlog::{ConsistencyProof, InclusionProof, MemoryTree, Tree, leaf_hash};
+    ///
+    /// let mut pruned = Tree::new();
+    /// (0..5).try_for_each(|number| pruned.append(leaf_hash(&[number])).map(|_| ()))?;
+    /// let mut kept = MemoryTree::after(pruned.clone());
+    /// (5..9).try_for_each(|number| kept.append(leaf_hash(&[number])).map(|_| ()))?;
+    /// let head = kept.tree().head();
+    /// InclusionProof::make(&kept, 9, 6)?.verify(6, &leaf_hash(&[6]), &head)?;
+    /// ConsistencyProof::make(&kept, 5, 9)?.verify(&pruned.head(), &head)?;
+    /// assert!(InclusionProof::make(&kept, 9, 2).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn after(tree: Tree) -> Self {
+        let before = tree.size();
+        let levels = u64::BITS - before.leading_zeros();
+        let mut levels = vec![Vec::new(); levels as usize];
+        for (subtree, hash) in from_the_right(0, before).zip(tree.edge().iter().rev()) {
+            if let Some(hashes) = levels.get_mut(usize::from(subtree.level)) {
+                hashes.push(*hash);
+            }
+        }
+        Self { tree, levels, before }
+    }
+
+    /// The index of the first hash that is kept of a level: at most one is of before, and is the left half of what comes.
+    fn first(&self, level: u8) -> u64 {
+        self.before.checked_shr(level.into()).unwrap_or(0) & !1
     }
 
     /// Appends a leaf, and returns its index.
@@ -162,7 +200,8 @@ impl HashSource for MemoryTree {
 
     fn hash(&self, subtree: Subtree) -> Result<Hash, NoSuchSubtree> {
         let hashes = self.levels.get(usize::from(subtree.level));
-        let hash = hashes.and_then(|hashes| hashes.get(usize::try_from(subtree.index).ok()?));
+        let index = subtree.index.checked_sub(self.first(subtree.level));
+        let hash = hashes.and_then(|hashes| hashes.get(usize::try_from(index?).ok()?));
         hash.copied().ok_or_else(|| NoSuchSubtree::new(subtree, self.tree.size()))
     }
 }

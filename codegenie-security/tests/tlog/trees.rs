@@ -262,3 +262,36 @@ proptest! {
         prop_assert_eq!(proof.verify(&head, &log.tree().head()), Ok(()));
     }
 }
+
+/// Of a tree whose first leaves are gone, everything about later ones is proved as by the whole tree.
+#[test]
+fn a_tree_that_goes_on_proves_what_the_whole_one_does() {
+    for size in 1..=40 {
+        let whole = log(size);
+        for gone in 0..=size {
+            let mut kept = MemoryTree::after(Tree::read(&whole, gone).unwrap());
+            (gone..size).for_each(|index| {
+                kept.append(leaf_hash(&entry(index))).unwrap();
+            });
+            assert_eq!(kept.tree(), whole.tree());
+            for index in gone..size {
+                let proof = InclusionProof::make(&kept, size, index);
+                assert_eq!(
+                    proof,
+                    InclusionProof::make(&whole, size, index),
+                    "{index} of {size} after {gone}"
+                );
+            }
+            for old in gone..=size {
+                let proof = ConsistencyProof::make(&kept, old, size);
+                assert_eq!(proof, ConsistencyProof::make(&whole, old, size), "{old} of {size} after {gone}");
+            }
+            // What is proved of the part that is gone is true all the same.
+            for index in 0..gone {
+                if let Ok(proof) = InclusionProof::make(&kept, size, index) {
+                    assert_eq!(Ok(proof), InclusionProof::make(&whole, size, index));
+                }
+            }
+        }
+    }
+}
