@@ -213,7 +213,7 @@ impl<'a> Walk<'a> {
             self.remember();
         }
         self.signers.push((number, signer));
-        self.append([frame::frame_leaf(range.bytes(&bytes))].into_iter());
+        self.append(&[frame::frame_leaf(range.bytes(&bytes))]);
         self.remember();
 
         let (frames, end) = self.frames(&name, &bytes, range.end, is_last)?;
@@ -324,31 +324,40 @@ impl<'a> Walk<'a> {
     fn absorb(&mut self, bytes: &[u8], frames: &[FrameRange]) -> Vec<u64> {
         let own: Vec<Hash> = frames.par_iter().map(|range| frame::frame_leaf(range.bytes(bytes))).collect();
         let mut before = Vec::with_capacity(frames.len());
+        let mut leaves = Vec::new();
         for (range, own) in frames.iter().zip(own) {
-            before.push(self.tree.size());
+            before.push(self.tree.size() + leaves.len() as u64);
             if let Some(frame) = RecordFrame::parse(range.bytes(bytes)) {
                 self.records = self.records.saturating_add(frame.leaves.len() as u64);
-                self.append(frame.record_leaves());
+                leaves.extend(frame.record_leaves());
             }
-            self.append([own].into_iter());
-            self.remember();
+            leaves.push(own);
+            if self.is_marked(self.tree.size() + leaves.len() as u64) {
+                self.append(&leaves);
+                self.remember();
+                leaves.clear();
+            }
         }
+        self.append(&leaves);
         before
     }
 
-    fn append(&mut self, leaves: impl Iterator<Item = Hash>) {
-        for leaf in leaves {
-            if let Some(each) = &mut self.each_leaf {
-                each.leaf(leaf);
-            }
-            // A log of 2^64 leaves does not fit on a disk.
-            let _ = self.tree.append(leaf);
+    fn append(&mut self, leaves: &[Hash]) {
+        if let Some(each) = &mut self.each_leaf {
+            leaves.iter().for_each(|leaf| each.leaf(*leaf));
         }
+        // A log of 2^64 leaves does not fit on a disk.
+        let _ = self.tree.extend(leaves);
+    }
+
+    /// Is the root of a tree of this size wanted, and not known yet?
+    fn is_marked(&self, size: u64) -> bool {
+        self.marks.iter().any(|(marked, root)| *marked == size && root.is_none())
     }
 
     fn remember(&mut self) {
         let size = self.tree.size();
-        if self.marks.iter().any(|(marked, root)| *marked == size && root.is_none()) {
+        if self.is_marked(size) {
             let root = self.tree.root();
             self.marks
                 .iter_mut()

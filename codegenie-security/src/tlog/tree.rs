@@ -1,7 +1,12 @@
 //! A tree that grows: its right edge, from which the root is computed.
 
+use rayon::prelude::*;
+
 use super::hash::{Hash, node_hash};
 use super::subtree::{HashSource, Subtree, from_the_right};
+
+/// How many leaves are hashed by one core at a time: a power of two.
+const BLOCK: usize = 512;
 
 const MAGIC: [u8; 7] = *b"CGTREE\x01";
 
@@ -145,6 +150,39 @@ impl Tree {
         Ok(index)
     }
 
+    /// Appends leaves in their order, all or none. Where there are many, they are hashed on all cores.
+    pub fn extend(&mut self, leaves: &[Hash]) -> Result<(), TreeFull> {
+        let more = u64::try_from(leaves.len()).map_err(|_| TreeFull(()))?;
+        self.size.checked_add(more).ok_or(TreeFull(()))?;
+        // Up to where a subtree of so many leaves begins, then whole ones.
+        let until = self.size.next_multiple_of(BLOCK as u64) - self.size;
+        let until = usize::try_from(until).unwrap_or(usize::MAX).min(leaves.len());
+        let (first, rest) = leaves.split_at(until);
+        for leaf in first {
+            self.append(*leaf)?;
+        }
+        let (blocks, last) = rest.as_chunks::<BLOCK>();
+        for root in blocks.par_iter().map(block_root).collect::<Vec<_>>() {
+            let index = self.size / BLOCK as u64;
+            self.size += BLOCK as u64;
+            self.push_subtree(index, root);
+        }
+        for leaf in last {
+            self.append(*leaf)?;
+        }
+        Ok(())
+    }
+
+    /// Joins a subtree to those on its left that it completes. `index` counts subtrees of its size.
+    fn push_subtree(&mut self, mut index: u64, mut hash: Hash) {
+        while index % 2 == 1
+            && let Some(left) = self.edge.pop()
+        {
+            (index, hash) = (index / 2, node_hash(&left, &hash));
+        }
+        self.edge.push(hash);
+    }
+
     /// The state, for going on later: `"CGTREE" | version u8 = 1 | size u64, little-endian | edge`.
     ///
     /// Nothing in it is secret, and nothing shows that it was altered: compare the [head](Self::head)
@@ -167,4 +205,13 @@ impl Tree {
         }
         Self::from_edge(size, &edge.iter().copied().map(Hash::from_bytes).collect::<Vec<_>>())
     }
+}
+
+/// The root of a complete tree.
+fn block_root(leaves: &[Hash; BLOCK]) -> Hash {
+    let mut level = leaves.to_vec();
+    while level.len() > 1 {
+        level = level.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+    }
+    level.first().copied().unwrap_or(Hash::EMPTY)
 }

@@ -295,3 +295,29 @@ fn a_tree_that_goes_on_proves_what_the_whole_one_does() {
         }
     }
 }
+
+/// Many leaves at once are hashed in blocks, which must not show.
+#[test]
+fn leaves_appended_together_make_the_tree_of_leaves_appended_one_by_one() {
+    let leaves: Vec<Hash> = (0..4000_u64).map(|number| leaf_hash(&number.to_le_bytes())).collect();
+    let one_by_one = |count: usize| {
+        let mut tree = Tree::new();
+        leaves[..count].iter().for_each(|leaf| {
+            tree.append(*leaf).unwrap();
+        });
+        tree
+    };
+    for first in [0, 1, 511, 512, 513, 1000, 1024] {
+        for count in [first, first + 1, 1023, 1024, 1025, 1536, 2047, 2560, 4000] {
+            let mut tree = one_by_one(first);
+            let Some(together) = leaves.get(first..count) else { continue };
+            tree.extend(together).unwrap();
+            assert_eq!(tree, one_by_one(count), "{first} and then up to {count}");
+        }
+    }
+    assert_eq!(one_by_one(4000).root(), oracle::root(&leaves));
+    let full = Tree::from_edge(u64::MAX - 1, &[Hash::EMPTY; 63]).unwrap();
+    let mut more = full.clone();
+    assert!(more.extend(&leaves[..2]).is_err());
+    assert_eq!(more, full);
+}
