@@ -76,7 +76,7 @@ use verify::Means;
 pub use verify::{Verdict, Verification};
 #[cfg(feature = "witness")]
 pub use witness::{BadWitness, Cosigned, HttpWitness};
-use writer::{Committed, Writer};
+use writer::{CommitFailure, Committed, Writer};
 
 /// An append-only log of audit events in a directory: encrypted, a transparency log, and durable before
 /// [`record`](AuditSink::record) returns.
@@ -147,8 +147,8 @@ use writer::{Committed, Writer};
 ///
 /// # When writing fails
 ///
-/// On a full disk `record` fails with [`AuditErrorKind::Full`], nothing of the event is left, and the next one may go well; a
-/// disk that is full when a segment has to be begun ends the log.
+/// On a full disk `record` fails with [`AuditErrorKind::Full`], nothing of the event is left, and the next one may go well,
+/// also where a segment has to be begun for it.
 /// Any other error of a write, and every error of a sync, ends the log: every later `record` fails with the same
 /// [kind](AuditError::kind), since after a failed sync nobody knows what the disk holds. Open the log
 /// again to recover. An event of more than 1 MiB is rejected, and harms nothing.
@@ -392,6 +392,13 @@ impl AuditLog {
             Ok(()) => {
                 self.shared.told.anchor(&writer);
                 Ok(())
+            }
+            Err(CommitFailure::Full(error)) => {
+                let path = &self.shared.path;
+                let message = format!(
+                    "cannot rotate audit log {path:?}: {error}; nothing was lost: make room, and it goes on"
+                );
+                Err(AuditError::new(AuditErrorKind::Full, message).with_source(error))
             }
             Err(failure) => {
                 drop(writer);

@@ -1,10 +1,14 @@
 //! The one that writes: seals a frame, makes it last, signs the tree, and then lets it be acknowledged.
 
+mod rotation;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+pub(super) use self::rotation::remove_segment;
+use self::rotation::{Turning, begin_segment};
 use super::anchor::AnchoredCheckpoint;
 use super::codec::{self, Facets};
 use super::disk::{Disk, DiskFile};
@@ -12,15 +16,13 @@ use super::encoded::EncodedEvents;
 use super::epoch::{Certificates, Epoch};
 use super::error::{AuditLogError, io_error};
 use super::frame::{self, FrameBuilder, FrameKeys, RecordKey};
-use super::header::Header;
 use super::index::IndexBuilder;
 use super::keys::{EpochState, KeyStore};
 use super::layout;
 use super::meta::LogMeta;
-use super::pruned::Pruned;
 use super::retention::{Kept, RetentionPolicy};
 use super::subjects::{SLOT_LEN, SlotKey, SubjectNames};
-use crate::crypto::{self, RecipientKey};
+use crate::crypto::RecipientKey;
 use crate::tlog::{BadNoteKey, Checkpoint, Hash, Note, NoteSigner, Tree, TreeHead};
 
 /// What a writer has from its opening to its end.
@@ -75,6 +77,8 @@ pub(super) struct Writer {
     checkpoint_len: usize,
     /// Where frames are built.
     buffer: Vec<u8>,
+    /// A rotation that has begun and must end before anything else is written.
+    turning: Option<Turning>,
     /// Nobody knows what the disk holds: nothing is written any more.
     broken: bool,
 }
@@ -139,6 +143,7 @@ impl Writer {
             checkpoint_file,
             checkpoint_len,
             buffer: Vec::new(),
+            turning: None,
             broken: false,
         })
     }
@@ -299,95 +304,6 @@ impl Writer {
         Ok(())
     }
 
-    fn rotate_if_due(&mut self) -> Result<(), CommitFailure> {
-        let Rotation { bytes, age } = self.base.rotation;
-        let old = self.segment.since.elapsed() >= age;
-        if self.segment.length < bytes && !old || self.segment.index.is_empty() {
-            return Ok(());
-        }
-        self.end_segment()
-    }
-
-    /// Ends the segment and its epoch, and begins the next.
-    pub(super) fn rotate(&mut self) -> Result<(), CommitFailure> {
-        self.guarded(Self::end_segment)
-    }
-
-    fn end_segment(&mut self) -> Result<(), CommitFailure> {
-        let next = self.segment.epoch.next();
-        let next = next.filter(|next| self.base.certificates.of(next.number).is_some()).ok_or_else(|| {
-            CommitFailure::Broken(io::Error::other(
-                "the identity has certified no more epochs; open the log again, which certifies some",
-            ))
-        })?;
-        // Only the last segment may end in zeros.
-        let trimmed = self.segment.file.trim().and_then(|()| self.segment.file.sync());
-        trimmed.map_err(CommitFailure::Broken)?;
-        let closing = self.checkpoint.to_string().into_bytes();
-        let state = EpochState { epoch: next, signed: false, closing: closing.clone() };
-        self.store_epoch(&state)?;
-        // From here on there is no way back: the key of the old epoch is gone from the disk.
-        let broken = |failure: CommitFailure| match failure {
-            CommitFailure::Full(error) | CommitFailure::Broken(error) => CommitFailure::Broken(error),
-        };
-        self.write_index();
-        let same = state.epoch.same();
-        let begun = begin_segment(&self.base, state.epoch, closing, self.tree.clone(), self.records);
-        let (segment, tree) = begun.map_err(broken)?;
-        self.kept.push(Kept {
-            number: self.segment.epoch.number,
-            bytes: self.segment.length,
-            begun: self.segment.begun,
-        });
-        self.segment = segment;
-        self.tree = tree;
-        self.root = self.tree.root();
-        let checkpoint = sign(&self.base.meta.origin, self.head(), &self.segment.signer);
-        checkpoint.and_then(|checkpoint| self.release_durably(checkpoint)).map_err(CommitFailure::Broken)?;
-        self.store_epoch(&EpochState { epoch: same, signed: true, closing: state.closing })?;
-        self.prune().map_err(CommitFailure::Broken)
-    }
-
-    /// Whatever fails here leaves two states: the old key, or the new one.
-    fn store_epoch(&self, state: &EpochState) -> Result<(), CommitFailure> {
-        self.base.keys.store_epoch(state).map_err(|error| match error {
-            AuditLogError::Io { source, .. } => CommitFailure::Broken(source),
-            other => CommitFailure::Broken(io::Error::other(other)),
-        })
-    }
-
-    /// Removes what is older or more than the policy keeps.
-    pub(super) fn prune(&mut self) -> io::Result<()> {
-        let gone = self.base.retention.excess(&self.kept, self.segment.length);
-        let Some(last) = self.kept.get(..gone).and_then(<[Kept]>::last) else { return Ok(()) };
-        let first_kept = last.number + 1;
-        let name = layout::segment(first_kept);
-        let bytes = self.base.disk.read(&name)?.unwrap_or_default();
-        let header = frame::frame_at(&bytes, 0).and_then(|range| Header::parse(range.bytes(&bytes)));
-        let header = header.ok_or_else(|| io::Error::other(format!("{name} has no header")))?;
-        let note =
-            Pruned::sign(&self.base.meta.origin, &header, &self.segment.signer).map_err(io::Error::other)?;
-        self.base.disk.replace(layout::PRUNED, &note)?;
-        for kept in self.kept.drain(..gone) {
-            remove_segment(&*self.base.disk, kept.number)?;
-        }
-        self.base.disk.sync_dir(layout::SEGMENTS)
-    }
-
-    /// Writes the index of the segment, which is derived: a failure is no loss.
-    fn write_index(&mut self) {
-        let number = self.segment.epoch.number;
-        let read = self.segment.epoch.read_key();
-        if self.segment.index.is_empty() {
-            return;
-        }
-        let Some(bytes) = self.segment.index.seal(&read, &self.base.meta.log_id, number) else { return };
-        let disk = &self.base.disk;
-        let name = layout::index(number);
-        // All at once, so that a crash leaves no half of one, which would look like tampering.
-        let _ = disk.make_dir(layout::INDEXES).and_then(|()| disk.replace(&name, &bytes));
-    }
-
     /// Leaves the files as nobody writes to them any more: no zeros at the end, and the last checkpoint durable as well.
     pub(super) fn close(&mut self) -> io::Result<()> {
         self.write_index();
@@ -410,72 +326,6 @@ impl Writer {
         self.segment.subjects.remove(actor);
         self.segment.index.forget(actor);
     }
-}
-
-pub(super) fn remove_segment(disk: &dyn Disk, number: u64) -> io::Result<()> {
-    for name in [layout::index(number), layout::subjects(number), layout::segment(number)] {
-        match disk.remove(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn begin_segment(
-    base: &Base,
-    epoch: Epoch,
-    closing: Vec<u8>,
-    mut tree: Tree,
-    records: u64,
-) -> Result<(ActiveSegment, Tree), CommitFailure> {
-    let broken = |text: String| CommitFailure::Broken(io::Error::other(text));
-    let (log_id, number) = (base.meta.log_id, epoch.number);
-    let certificate = base.certificates.of(number);
-    let certificate = certificate.ok_or_else(|| broken(format!("epoch {number} is not certified")))?;
-    let read = epoch.read_key();
-    let readers = base.readers.iter().map(|reader| Header::wrap(&log_id, number, &read, reader));
-    let readers = readers.collect::<Result<_, _>>().map_err(|error| broken(error.to_string()))?;
-    let begun = SystemTime::now();
-    let salt = crypto::random().map_err(|error| broken(error.to_string()))?;
-    let header = Header {
-        log_id,
-        segment: number,
-        salt,
-        time: begun.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-        boot: boot_id(),
-        first: records,
-        tree: tree.clone(),
-        closing,
-        certificate: certificate.to_string().into_bytes(),
-        readers,
-    };
-    let bytes = header
-        .to_frame(&epoch.signing_key())
-        .ok_or_else(|| broken("the header of the segment is too long".to_owned()))?;
-    let name = layout::segment(number);
-    let mut file = base.disk.create(&name).map_err(full_or_broken)?;
-    file.append(&bytes).map_err(full_or_broken)?;
-    file.write_ahead(WRITE_AHEAD);
-    file.sync().map_err(CommitFailure::Broken)?;
-    base.disk.sync_dir(layout::SEGMENTS).map_err(CommitFailure::Broken)?;
-    tree.append(frame::frame_leaf(&bytes)).map_err(|error| broken(error.to_string()))?;
-    let segment = ActiveSegment {
-        signer: epoch.signer(&base.meta.origin).map_err(|error| CommitFailure::Broken(bad_key(error)))?,
-        frame_keys: FrameKeys::derive(&read, log_id, number, &salt),
-        slot_key: SlotKey::derive(&read, log_id, number),
-        epoch,
-        file,
-        length: bytes.len() as u64,
-        begun,
-        since: Instant::now(),
-        failed: 0,
-        subjects: HashMap::new(),
-        slots_file: None,
-        slots: 0,
-        index: IndexBuilder::new(&read, records),
-    };
-    Ok((segment, tree))
 }
 
 impl ActiveSegment {
@@ -513,11 +363,4 @@ fn full_or_broken(error: io::Error) -> CommitFailure {
 pub(super) fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-}
-
-/// Which start of the machine this is; zeros where it does not tell.
-fn boot_id() -> [u8; 16] {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: String = text.trim().chars().filter(|char| *char != '-').collect();
-    u128::from_str_radix(&digits, 16).unwrap_or_default().to_be_bytes()
 }

@@ -53,32 +53,64 @@ fn a_sync_that_fails_ends_the_log_and_is_never_tried_again() {
 
 #[test]
 fn a_full_disk_is_told_and_the_log_goes_on_when_there_is_room() {
-    for operation in ["append", "create"] {
+    let (disk, keys, log, mut dice) = started();
+    disk.fail("append", 0, ErrorKind::StorageFull);
+    assert_eq!(log.record(&event(20, &mut dice)).unwrap_err().kind(), AuditErrorKind::Full);
+    log.record(&event(30, &mut dice)).unwrap();
+    log.record(&event(31, &mut dice)).unwrap();
+    drop(log);
+    assert!(reader(&disk).verify(&[]).unwrap().is_intact());
+    assert_eq!(resources(&disk).unwrap(), numbers((0..20).chain([30, 31])));
+    drop(open(&disk, &keys, options()).unwrap());
+}
+
+#[test]
+fn a_rotation_that_a_full_disk_stops_goes_on_when_there_is_room() {
+    let mut stopped = 0;
+    for (is_of_keys, operation, after) in [false, true].into_iter().flat_map(|is_of_keys| {
+        let places = ["create", "append", "rename"].into_iter();
+        places.flat_map(move |operation| (0..4).map(move |after| (is_of_keys, operation, after)))
+    }) {
+        let place = format!("{operation} {after}, keys {is_of_keys}");
         let (disk, keys, log, mut dice) = started();
-        disk.fail(operation, 0, ErrorKind::StorageFull);
-        let mut outcome = Ok(());
-        // A new actor needs a slot, and the first of a segment a file for it.
-        if operation == "create" {
-            log.rotate().unwrap_err();
-            drop(log);
-            // In the middle of a rotation there is no way back: it ends, and recovers at the next opening.
-            drop(open(&disk, &keys, options()).unwrap());
-            assert_eq!(resources(&disk).unwrap(), numbers(0..20));
-            continue;
+        let full = if is_of_keys { &keys } else { &disk };
+        full.fail(operation, after, ErrorKind::StorageFull);
+        if let Err(error) = log.rotate() {
+            stopped += 1;
+            assert_eq!(error.kind(), AuditErrorKind::Full, "{place}: {error}");
+            // Whatever happened so far, it is a log.
+            assert!(reader(&disk).verify(&[]).unwrap().is_intact(), "{place}");
         }
-        for number in 20..22 {
-            outcome = log.record(&event(number, &mut dice));
-            if outcome.is_err() {
-                break;
-            }
-        }
-        assert_eq!(outcome.unwrap_err().kind(), AuditErrorKind::Full, "{operation}");
-        log.record(&event(30, &mut dice)).unwrap();
-        log.record(&event(31, &mut dice)).unwrap();
+        full.fail("none", 0, ErrorKind::Other);
+        (20..24).for_each(|number| log.record(&event(number, &mut dice)).unwrap());
+        log.rotate().unwrap();
+        log.record(&event(24, &mut dice)).unwrap();
         drop(log);
-        assert!(reader(&disk).verify(&[]).unwrap().is_intact());
-        assert_eq!(resources(&disk).unwrap(), numbers((0..20).chain([30, 31])));
-        drop(open(&disk, &keys, options()).unwrap());
+        assert!(reader(&disk).verify(&[]).unwrap().is_intact(), "{place}");
+        assert_eq!(resources(&disk).unwrap(), numbers(0..25), "{place}");
+        assert!(disk.list("segments").unwrap().contains(&"0000000002".to_owned()), "{place}");
+        // As after a crash at that time.
+        let log = open(&disk, &keys, options()).unwrap();
+        log.record(&event(25, &mut dice)).unwrap();
+        drop(log);
+        assert_eq!(resources(&disk).unwrap(), numbers(0..26), "{place}");
+    }
+    assert!(stopped >= 4, "a rotation was stopped {stopped} times");
+}
+
+/// Cut short where the disk is full, a rotation is ended by the next opening.
+#[test]
+fn a_log_that_is_closed_in_the_middle_of_a_rotation_is_opened_again() {
+    for (operation, after) in [("create", 0), ("append", 0), ("append", 1), ("rename", 0), ("rename", 1)] {
+        let (disk, keys, log, mut dice) = started();
+        disk.fail(operation, after, ErrorKind::StorageFull);
+        let outcome = log.rotate();
+        drop(log);
+        let log = open(&disk, &keys, options()).unwrap();
+        log.record(&event(20, &mut dice)).unwrap();
+        drop(log);
+        assert!(reader(&disk).verify(&[]).unwrap().is_intact(), "{operation} {after}: {outcome:?}");
+        assert_eq!(resources(&disk).unwrap(), numbers(0..21), "{operation} {after}");
     }
 }
 
