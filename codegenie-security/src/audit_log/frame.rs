@@ -151,22 +151,22 @@ fn checksum(length: [u8; 4], body: &[u8]) -> [u8; 4] {
 }
 
 /// Builds a frame of records in a buffer that is used again.
-pub(super) struct FrameBuilder<'a> {
-    keys: &'a FrameKeys,
+pub(super) struct FrameBuilder<'k, 'b> {
+    keys: &'k FrameKeys,
     first: u64,
     failed: u32,
     /// What is bound and not stored, then the body as it grows.
-    bytes: &'a mut Vec<u8>,
+    bytes: &'b mut Vec<u8>,
     leaves: Vec<Hash>,
     count: usize,
     table: Zeroizing<Vec<u8>>,
 }
 
-impl<'a> FrameBuilder<'a> {
+impl<'k, 'b> FrameBuilder<'k, 'b> {
     /// For `count` records from `first` on, the commit being of this time since 1970. `None` when those are too many.
     pub(super) fn new(
-        keys: &'a FrameKeys,
-        bytes: &'a mut Vec<u8>,
+        keys: &'k FrameKeys,
+        bytes: &'b mut Vec<u8>,
         first: u64,
         count: usize,
         failed: u32,
@@ -197,7 +197,7 @@ impl<'a> FrameBuilder<'a> {
 
     /// The bytes of the frame, and its leaves, its own the last. `None` when it is too large for a frame, or has not as many
     /// records as it was made for.
-    pub(super) fn seal(mut self, subjects: u32, before: &Hash) -> Option<(&'a [u8], Vec<Hash>)> {
+    pub(super) fn seal(mut self, subjects: u32, before: &Hash) -> Option<(&'b [u8], Vec<Hash>)> {
         if self.leaves.len() != self.count {
             return None;
         }

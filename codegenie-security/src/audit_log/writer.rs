@@ -83,6 +83,9 @@ pub(super) struct Writer {
     broken: bool,
 }
 
+/// The number and the key of an actor in a segment.
+type Subject = (u32, RecordKey);
+
 /// The segment that is being written.
 struct ActiveSegment {
     epoch: Epoch,
@@ -96,10 +99,18 @@ struct ActiveSegment {
     since: Instant,
     /// Commits that failed and left nothing.
     failed: u32,
-    subjects: HashMap<String, (u32, RecordKey)>,
+    subjects: HashMap<String, Subject>,
     slots_file: Option<Box<dyn DiskFile>>,
     slots: u32,
     index: IndexBuilder,
+}
+
+/// Who the actor of each event is in the segment.
+fn subjects_of<'s>(
+    known: &'s HashMap<String, Subject>,
+    events: &[Option<Facets<'_>>],
+) -> Vec<Option<&'s Subject>> {
+    events.iter().map(|facets| known.get(facets.as_ref()?.actor)).collect()
 }
 
 fn bad_key(_: BadNoteKey) -> io::Error {
@@ -196,20 +207,27 @@ impl Writer {
     fn write(&mut self, events: &EncodedEvents) -> Result<Committed, CommitFailure> {
         self.rotate_if_due()?;
         let facets: Vec<Option<Facets<'_>>> = events.iter().map(codec::facets).collect();
-        self.name_subjects(&facets)?;
-        let segment = &mut self.segment;
+        let mut subjects = subjects_of(&self.segment.subjects, &facets);
+        let is_named = |(facets, subject): (&Option<Facets<'_>>, &Option<&Subject>)| {
+            subject.is_some() || facets.as_ref().is_none_or(|facets| facets.actor.is_empty())
+        };
+        if !facets.iter().zip(&subjects).all(is_named) {
+            self.name_subjects(&facets)?;
+            subjects = subjects_of(&self.segment.subjects, &facets);
+        }
+        let segment = &self.segment;
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let too_large = || CommitFailure::Broken(io::Error::other("a commit is too large for a frame"));
         let (first, count) = (self.records, events.len());
         let keys = &segment.frame_keys;
         let builder = FrameBuilder::new(keys, &mut self.buffer, first, count, segment.failed, time);
         let mut builder = builder.ok_or_else(too_large)?;
-        for (event, facets) in events.iter().zip(&facets) {
-            let subject = facets.as_ref().and_then(|facets| segment.subjects.get(facets.actor));
+        for (event, subject) in events.iter().zip(subjects) {
             builder.push(event, subject.map(|(number, key)| (*number, key)));
         }
         let (frame, leaves) = builder.seal(segment.slots, &self.root).ok_or_else(too_large)?;
 
+        let segment = &mut self.segment;
         if let Err(error) = segment.file.append(frame) {
             return Err(segment.take_back(error));
         }
