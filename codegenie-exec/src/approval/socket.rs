@@ -2,12 +2,21 @@
 
 use super::{Approval, ApprovalQueue, GrantScope};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Longer requests end the connection.
 const MAX_LINE: u64 = 64 << 10;
+/// So many connections are served at once. More wait to be accepted.
+const MOST_CONNECTIONS: usize = 32;
+/// A connection on which nothing is asked, or no reply is taken, for so long is closed.
+const IDLE: Duration = Duration::from_secs(300);
+/// After an accept that failed, since there are too many open files for instance.
+const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,12 +43,26 @@ impl ApprovalQueue {
     ///
     /// One JSON value a line: `"list"` is answered by an array of the questions that wait, with all that an approver is to see;
     /// `{"answer": {"id": 1, "granted": true, "approver": "ada", "note": ""}}` by `{"ok": true}`, or by
-    /// `{"ok": false, "problem": "…"}`. The listener's path belongs into a folder that the sandbox does not show.
+    /// `{"ok": false, "problem": "…"}`. The listener's path belongs into a folder that the sandbox does not show: whatever runs
+    /// as this user and reaches it may answer.
+    ///
+    /// 32 connections are served at once, and one on which nothing happens for five minutes is closed. It goes on where a
+    /// connection cannot be accepted for lack of files or memory; any other error of the listener ends it.
     pub async fn serve(&self, listener: UnixListener) -> io::Result<()> {
         // This process is who asks, whoever owns the path by now.
         let own = nix::unistd::geteuid().as_raw();
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
-            let (stream, _) = listener.accept().await?;
+            // It is never closed.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+            let (stream, _) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) if passes(&error) => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             // Whoever is gone already asks nothing.
             let Ok(peer) = stream.peer_cred() else { continue };
             let user = peer.uid();
@@ -50,6 +73,7 @@ impl ApprovalQueue {
             tokio::spawn(async move {
                 // Whoever asks badly loses the connection, and nothing else.
                 let _ = queue.converse(stream, user).await;
+                drop(place);
             });
         }
     }
@@ -59,7 +83,8 @@ impl ApprovalQueue {
         let mut reader = BufReader::new(read);
         loop {
             let mut line = Vec::new();
-            let length = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut line).await?;
+            let mut limited = (&mut reader).take(MAX_LINE);
+            let length = timeout(IDLE, limited.read_until(b'\n', &mut line)).await??;
             if length == 0 || line.last() != Some(&b'\n') {
                 return Ok(());
             }
@@ -68,7 +93,7 @@ impl ApprovalQueue {
                 Ok(Ask::Answer(answer)) => self.answered(answer, user),
                 Err(error) => serde_json::json!({"ok": false, "problem": error.to_string()}),
             };
-            write.write_all(format!("{reply}\n").as_bytes()).await?;
+            timeout(IDLE, write.write_all(format!("{reply}\n").as_bytes())).await??;
         }
     }
 
@@ -104,6 +129,12 @@ impl ApprovalQueue {
             Err(error) => serde_json::json!({"ok": false, "problem": error.to_string()}),
         }
     }
+}
+
+/// Will what made an accept fail be over?
+fn passes(error: &io::Error) -> bool {
+    use libc::{ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(ECONNABORTED | EINTR | EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -188,6 +188,36 @@ async fn a_queue_is_answered_by_another_process_over_a_socket() {
     serving.abort();
 }
 
+/// Whoever opens connections without end takes places, and neither files nor memory without bound.
+#[tokio::test]
+async fn a_socket_serves_so_many_connections_at_once_and_the_next_when_one_is_closed() {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let queue = ApprovalQueue::new(2);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("approvals");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = tokio::spawn(async move { queue.serve(listener).await });
+    let mut served = Vec::new();
+    for _ in 0..32 {
+        let mut stream = BufReader::new(tokio::net::UnixStream::connect(&path).await.unwrap());
+        stream.write_all(b"\"list\"\n").await.unwrap();
+        let mut reply = String::new();
+        stream.read_line(&mut reply).await.unwrap();
+        assert_eq!(reply, "[]\n");
+        served.push(stream);
+    }
+    let mut next = BufReader::new(tokio::net::UnixStream::connect(&path).await.unwrap());
+    next.write_all(b"\"list\"\n").await.unwrap();
+    let mut reply = String::new();
+    let waited = tokio::time::timeout(Duration::from_millis(300), next.read_line(&mut reply)).await;
+    assert!(waited.is_err(), "the 33rd was served: {reply}");
+    served.pop();
+    reply.clear();
+    next.read_line(&mut reply).await.unwrap();
+    assert_eq!(reply, "[]\n");
+    serving.abort();
+}
+
 /// Both ends of a terminal that is none.
 fn prompt(answers: &str) -> (PromptApprover, Arc<Mutex<Vec<u8>>>) {
     struct Screen(Arc<Mutex<Vec<u8>>>);
