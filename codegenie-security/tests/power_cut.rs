@@ -75,7 +75,19 @@ fn no_acknowledged_event_is_lost_when_the_power_of_an_ext4_is_cut() {
     std::fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
     run("mkfs.ext4", &["-q", "-F", image.to_str().unwrap()]);
     std::fs::create_dir(&at).unwrap();
-    let mount = || Mount::new(&at, &["-o", "loop", image.to_str().unwrap()]);
+    // Whoever made a mount namespace meanwhile keeps the file system that was shut down for as long as that lives, and it is
+    // then what is mounted.
+    let mount = || {
+        for _ in 0..600 {
+            let mounted = Mount::new(&at, &["-o", "loop", image.to_str().unwrap()]);
+            if std::fs::write(at.join("alive"), "").is_ok() {
+                return mounted;
+            }
+            mounted.end();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("somebody keeps the file system that was shut down");
+    };
     let path = at.join("audit");
     let (mut acknowledged, mut lost_tails) = (Vec::new(), 0);
     let mut number = 0;
