@@ -6,6 +6,7 @@ mod mode;
 mod operands;
 mod options;
 mod secrets;
+mod settings;
 mod suspicious;
 mod within;
 mod wrapper;
@@ -43,6 +44,8 @@ pub(super) enum Run<'a> {
     Words(&'a [Word], bool),
     /// Words that were put together here.
     Made(Vec<Word>),
+    /// Words that others may take the place of: only what the host's rules say of those counts.
+    Perhaps(Vec<Word>),
     /// A command line for a shell.
     Text(&'a str),
     /// A command line that was put together from words.

@@ -13,6 +13,7 @@ use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
 use super::reach::Reach;
 use super::shape;
 use super::shell;
+use super::uncertain;
 use super::verdict::{Decision, Judgement, Verdict};
 use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
@@ -313,6 +314,14 @@ impl Judge<'_> {
         self.add(&format!("> {target}"), self.decide(class), class, "redirection", reason, depth);
     }
 
+    /// What the host's rules say of what the words may become.
+    fn may_be_ruled(&mut self, words: &[Word], more: bool, depth: usize) {
+        if let Some((decision, rule)) = uncertain::match_in(words, more, &self.context) {
+            let reason = "the host's policy, of what it may become";
+            self.add(&shown(words), decision, Class::Unknown, rule, reason, depth);
+        }
+    }
+
     /// Judges a program with its arguments, and what it runs in turn.
     fn words(&mut self, words: &[Word], more: bool, depth: usize) {
         let part = shown(words);
@@ -327,6 +336,7 @@ impl Judge<'_> {
                 depth,
             );
         }
+        self.may_be_ruled(words, more, depth);
         let Some(program) = words.first().and_then(Word::literal) else {
             let (rule, reason) = ("program", "which program runs is decided by the shell");
             return self.add(&part, unknown, Class::ExecutesCode, rule, reason, depth);
@@ -384,6 +394,7 @@ impl Judge<'_> {
             match run {
                 Run::Words(words, more) => self.words(words, more, depth),
                 Run::Made(words) => self.words(&words, false, depth),
+                Run::Perhaps(words) => self.may_be_ruled(&words, true, depth),
                 Run::Text(text) => self.text(text, depth, here),
                 Run::Joined(text) => self.text(&text, depth, here),
             }

@@ -116,6 +116,9 @@ pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
         if at == word.len() {
             return row.last().copied().unwrap_or_default();
         }
+        if !below.contains(&true) {
+            return false;
+        }
         row = below;
     }
     false

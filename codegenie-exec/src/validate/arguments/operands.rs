@@ -18,6 +18,10 @@ impl<'a> Reader<'a, '_> {
             | Role::Reads
             | Role::Remote
             | Role::Script
+            | Role::Runs
+            | Role::Setting
+            | Role::Unset
+            | Role::Bare
             | Role::InPlace => {}
             Role::Directory => self.works_in(Some(word), None),
             Role::Mode => self.mode(word.literal()),

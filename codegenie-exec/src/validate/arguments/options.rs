@@ -47,7 +47,13 @@ impl<'a> Reader<'a, '_> {
             let takes = !matches!(
                 role,
                 None | Some(
-                    Role::Flag | Role::Keeps | Role::Lists | Role::Reads | Role::Remote | Role::InPlace
+                    Role::Flag
+                        | Role::Keeps
+                        | Role::Lists
+                        | Role::Reads
+                        | Role::Remote
+                        | Role::InPlace
+                        | Role::Bare
                 )
             );
             if role == Some(Role::InPlace) && !rest.is_empty() {
@@ -75,7 +81,7 @@ impl<'a> Reader<'a, '_> {
             let role = self.exact_role(&format!("-{letter}"));
             (
                 role.is_some(),
-                !matches!(role, None | Some(Role::Flag | Role::Keeps | Role::Reads | Role::Remote)),
+                !matches!(role, None | Some(Role::Flag | Role::Keeps | Role::Reads | Role::Remote | Role::Bare)),
             )
         };
         let mut unknown = false;
@@ -183,6 +189,14 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Plus) => false,
+            Some(Role::Bare) => {
+                self.set(name, Role::Bare, None, None);
+                false
+            }
+            Some(role @ (Role::Runs | Role::Setting | Role::Unset)) => {
+                self.set(name, role, attached.map(|Value::Attached(text)| text), next);
+                takes_next
+            }
             Some(Role::InPlace) => {
                 self.in_place = true;
                 // The name of a copy, which may lie elsewhere.
