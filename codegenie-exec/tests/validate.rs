@@ -20,6 +20,8 @@ mod computed;
 mod derived;
 #[path = "validate/directories.rs"]
 mod directories;
+#[path = "validate/environment.rs"]
+mod environment;
 #[path = "../fuzz/exercises/validate.rs"]
 mod exercise;
 #[path = "validate/expansions.rs"]
@@ -31,6 +33,8 @@ mod hostile;
 
 #[path = "validate/parsed.rs"]
 mod parsed;
+#[path = "validate/ruled.rs"]
+mod ruled;
 #[path = "validate/secrets.rs"]
 mod secrets;
 #[path = "validate/told.rs"]
@@ -500,7 +504,8 @@ fn rules_of_the_host() {
         Decision::Ask,
         "a rule that allows a name does not allow any file of that name"
     );
-    assert_eq!(decided("make $x").0, Decision::Allow);
+    assert_eq!(decided("make $x").0, Decision::Ask, "it may become what is refused");
+    assert_eq!(decided("make all $x").0, Decision::Allow);
     assert_eq!(decided("make $(x)").0, Decision::Ask);
     assert_eq!(decided("timeout 5 make deploy").0, Decision::Deny, "within a wrapper");
     assert_eq!(decided("$make").0, Decision::Ask);

@@ -5,7 +5,7 @@ mod directory;
 mod mode;
 mod operands;
 mod options;
-mod secrets;
+pub(super) mod secrets;
 mod settings;
 mod suspicious;
 mod within;
@@ -69,6 +69,10 @@ struct Reader<'a, 'c> {
     in_place: bool,
     /// What it copies has the permissions that it had.
     keeps: bool,
+    /// It shows what its operands hold.
+    shows: bool,
+    /// The folder that its operands are copied or moved to.
+    target: Option<Word>,
     /// Its operands are patterns of what is listed.
     lists: bool,
     /// Where it is told to work.
@@ -104,6 +108,8 @@ pub(super) fn examine<'a>(
         scripted: false,
         in_place: false,
         keeps: false,
+        shows: false,
+        target: None,
         lists: false,
         directory: None,
         secret: None,
@@ -146,6 +152,9 @@ pub(super) fn examine<'a>(
         return reader.finish();
     }
     reader.arguments(arguments, more);
+    if more {
+        reader.given_secrets();
+    }
     let reads_lines = reader.reads_lines(arguments);
     Use { reads_lines, ..reader.finish() }
 }
@@ -249,7 +258,7 @@ impl<'a> Reader<'a, '_> {
                                 format!("{}: its value is not known before it runs", word.as_written()),
                             );
                         }
-                    } else if (self.any() && (self.current().options.is_empty() || !self.operands.is_empty()))
+                    } else if (self.any() && (self.harmless_options() || !self.operands.is_empty()))
                         || known
                         || self.ended
                         || (benign && !dynamic.prefix.starts_with(['-', '+']))
@@ -275,6 +284,11 @@ impl<'a> Reader<'a, '_> {
         if more && (bounded || self.current().operands.or(self.current().last).is_some()) {
             self.found(Class::Unknown, "the files it is given are not known before it runs");
         }
+    }
+
+    /// Whether no option of it does what a name of a file in its place could be made for.
+    fn harmless_options(&self) -> bool {
+        self.current().options.iter().all(|(_, role)| *role == Role::Is(Class::Unknown))
     }
 
     /// Whether what its operands are does not depend on how many there are.

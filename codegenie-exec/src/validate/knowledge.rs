@@ -125,6 +125,8 @@ pub(super) enum Role {
     Runs,
     /// Its value is `KEY=VALUE`, a setting of the program: some name commands.
     Setting,
+    /// It shows what its operands hold, not only that they are there.
+    Shows,
     /// It takes variables away: that of its name.
     Unset,
     /// It takes all variables away.
@@ -390,6 +392,8 @@ fn role(name: &str) -> Option<Role> {
         "setting" => Role::Setting,
         "unset" => Role::Unset,
         "bare" => Role::Bare,
+        "shows" => Role::Shows,
+        "asks" => Role::Is(Class::Unknown),
         name => Role::Is(class(name)?),
     })
 }

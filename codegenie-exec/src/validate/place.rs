@@ -133,6 +133,7 @@ const PARTS: &[&str] = &[
     ".config/gh",
     "/var/lib/sss",
     "/run/secrets",
+    "~/.config",
 ];
 
 /// Each with the signs that it consists of.
@@ -172,6 +173,10 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
         && (lower.ends_with("/environ") || lower.ends_with("/mem") || lower.ends_with("/maps"))
     {
         return Some("the memory or the environment of a process");
+    }
+    // Settings of a home, which hold many a key.
+    if (lower.starts_with("/home/") || lower.starts_with("/users/")) && lower.contains("/.config") {
+        return Some("where secrets or accounts are kept");
     }
     const OF_THE_MACHINE: &[&str] = &["/etc", "/var/log", "/var/spool", "/var/mail", "/boot", "/root"];
     let path = lower.trim_start_matches('/');

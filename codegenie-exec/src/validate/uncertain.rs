@@ -60,7 +60,8 @@ fn strict_rules(policy: &CommandPolicy) -> Vec<(Decision, String, Vec<Shape>)> {
             (rule.decision, name, with_more(shape::literal(&prefix)))
         })
         .collect();
-    let speaks = |rule| matches!(permissions::read(rule), Some(rule) if rule.tool == permissions::Tool::Command);
+    let speaks =
+        |rule| matches!(permissions::read(rule), Some(rule) if rule.tool == permissions::Tool::Command);
     for (decision, rule) in policy.permissions.rules().filter(|(decision, _)| *decision != Decision::Allow) {
         if !speaks(rule) {
             continue;
@@ -157,6 +158,9 @@ fn texts(word: &Word, given: bool, context: &Context<'_>) -> Vec<Shape> {
         return vec![[shape::literal(before).as_slice(), &[Piece::Unknown]].concat()];
     }
     let mut texts = context.reach.texts(word);
+    if let Some(made) = shape::braced(word) {
+        texts.push(shape::pattern(&made.join(" ")));
+    }
     for piece in texts.iter_mut().flatten().filter(|piece| **piece == Piece::Any) {
         // The name of one file, or those of several.
         *piece = Piece::Unknown;

@@ -22,6 +22,7 @@ impl<'a> Reader<'a, '_> {
             | Role::Setting
             | Role::Unset
             | Role::Bare
+            | Role::Shows
             | Role::InPlace => {}
             Role::Directory => self.works_in(Some(word), None),
             Role::Mode => self.mode(word.literal()),
@@ -76,7 +77,7 @@ impl<'a> Reader<'a, '_> {
             // What is only shown is not looked for.
             let shows = matches!(self.name.as_str(), "echo" | "printf");
             let what = if shows { place::sensitive(word.as_written()) } else { self.context.sensitive(word) };
-            if let Some(what) = what {
+            if let Some(what) = what.or_else(|| self.context.tells_variable(word, self.name == "printenv")) {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }
         }

@@ -54,6 +54,7 @@ impl<'a> Reader<'a, '_> {
                         | Role::Remote
                         | Role::InPlace
                         | Role::Bare
+                        | Role::Shows
                 )
             );
             if role == Some(Role::InPlace) && !rest.is_empty() {
@@ -81,7 +82,12 @@ impl<'a> Reader<'a, '_> {
             let role = self.exact_role(&format!("-{letter}"));
             (
                 role.is_some(),
-                !matches!(role, None | Some(Role::Flag | Role::Keeps | Role::Reads | Role::Remote | Role::Bare)),
+                !matches!(
+                    role,
+                    None | Some(
+                        Role::Flag | Role::Keeps | Role::Reads | Role::Remote | Role::Bare | Role::Shows
+                    )
+                ),
             )
         };
         let mut unknown = false;
@@ -189,6 +195,10 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Plus) => false,
+            Some(Role::Shows) => {
+                self.shows = true;
+                false
+            }
             Some(Role::Bare) => {
                 self.set(name, Role::Bare, None, None);
                 false
@@ -246,6 +256,12 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Write) => {
+                if matches!(name, "-t" | "--target-directory") || "--target-directory".starts_with(name) {
+                    self.target = match (&attached, next) {
+                        (Some(Value::Attached(text)), _) => Some(Word::Literal((*text).to_owned())),
+                        (None, next) => next.cloned(),
+                    };
+                }
                 let place = match (&attached, next) {
                     // `-o=x` is `=x` to some programs and `x` to others.
                     (Some(Value::Attached(path)), _) => [Some(*path), path.strip_prefix('=')]

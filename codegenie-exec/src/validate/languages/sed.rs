@@ -3,6 +3,7 @@
 use super::super::class::Class;
 use super::super::context::Context;
 use super::super::place::{self, Place};
+use super::super::project_secrets;
 
 /// What a script does beyond editing its input.
 pub(super) fn read(script: &str, context: &Context<'_>) -> Vec<(Class, String)> {
@@ -138,7 +139,7 @@ impl<'s> Reader<'s, '_> {
             },
             'r' | 'R' => {
                 let file = self.line().trim();
-                if let Some(what) = place::sensitive(file) {
+                if let Some(what) = place::sensitive(file).or_else(|| project_secrets::named_in(file)) {
                     self.found.push((Class::Escalates, format!("{file}: {what}")));
                 }
                 Some(())
