@@ -152,7 +152,31 @@ fn what_is_not_known_is_asked() {
 /// What the project brings runs also where a program only tells about itself.
 #[test]
 fn a_version_is_not_told_by_what_runs_the_project() {
-    for name in ["pytest", "scons", "rails", "bazel", "gulp", "tox", "mvn", "yarn", "rustc"] {
+    for name in [
+        "pytest",
+        "scons",
+        "rails",
+        "bazel",
+        "gulp",
+        "tox",
+        "mvn",
+        "yarn",
+        "rustc",
+        "npx",
+        "jest",
+        "gradle",
+        "eslint",
+        "stylelint",
+        "vite",
+        "bundle",
+        "jekyll",
+        "composer",
+        "wp",
+        "poetry",
+        "pdm",
+        "dotnet",
+        "serverless",
+    ] {
         assert_asked(&[&format!("{name} --version"), &format!("{name} --help")]);
     }
     assert_allowed(&["gcc --version", "npm --help", "node --version", "make --version"]);
@@ -440,7 +464,48 @@ fn what_edits_are_refused_for_is_asked_about() {
     for path in executed {
         assert_asked(&[&format!("echo x > {path}"), &format!("echo x > sub//{path}")]);
     }
-    for path in [".gitattributes", ".github/workflows/ci.yml", ".yarnrc.md", "config/any"] {
+    // What the next agent, editor, debugger or interpreter in the folder runs or follows.
+    let obeyed = [
+        "AGENTS.md",
+        "CLAUDE.md",
+        "claude.local.md",
+        ".cursorrules",
+        ".cursor/rules/a.mdc",
+        ".windsurfrules",
+        ".windsurf/workflows/a.md",
+        ".clinerules/a.md",
+        ".roo/mcp.json",
+        ".kiro/hooks/a",
+        ".continue/config.json",
+        ".opencode/plugin/a.js",
+        "opencode.json",
+        ".aider.conf.yml",
+        ".github/copilot-instructions.md",
+        ".hgrc",
+        ".irbrc",
+        ".pryrc",
+        ".pdbrc",
+        ".perldb",
+        ".ghci",
+        ".octaverc",
+        ".iex.exs",
+        ".vimrc",
+        ".exrc",
+        ".lvimrc",
+        ".githooks/pre-commit",
+        "lefthook.yml",
+    ];
+    for path in obeyed {
+        assert_asked(&[
+            &format!("echo x > {path}"),
+            &format!("tee sub/{path}"),
+            &format!("cp x {path}"),
+            &format!("sed -i s/a/b/ {path}"),
+        ]);
+    }
+    assert_asked(&["cp sub/AGENTS.md .", "mv x/CLAUDE.md .", "split x .cursor", "ln -s x .windsurfrules"]);
+    assert_allowed(&["cat AGENTS.md", "git add CLAUDE.md", "git diff AGENTS.md", "echo x > agents.txt"]);
+    for path in [".gitattributes", ".github/workflows/ci.yml", ".yarnrc.md", "config/any", ".editorconfig"] {
         assert_allowed(&[&format!("echo x > {path}")]);
     }
     assert_asked(&[

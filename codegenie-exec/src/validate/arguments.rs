@@ -1,5 +1,6 @@
 //! What one use of a known program does: its options and operands against the table.
 
+mod copied;
 mod derived;
 mod directory;
 mod mode;
@@ -16,6 +17,7 @@ use super::context::{Context, Count};
 use super::knowledge::{Effect, Language, Program, Role};
 use super::languages;
 use super::place::{self, Place};
+use super::shape::Shape;
 use crate::command::Word;
 
 /// What a use does, and why that is so.
@@ -35,6 +37,8 @@ pub(super) struct Use<'a> {
     pub(super) reads_lines: bool,
     /// Variables that it sets for what it runs.
     pub(super) assignments: Vec<(&'a str, &'a str)>,
+    /// Files that none of its words names by itself, and whether it writes them.
+    pub(super) files: Vec<(Shape, bool)>,
 }
 
 /// A command within a command.
@@ -71,6 +75,8 @@ struct Reader<'a, 'c> {
     keeps: bool,
     /// It shows what its operands hold.
     shows: bool,
+    /// What lies in its operand comes to lie in its target.
+    merges: bool,
     /// The folder that its operands are copied or moved to.
     target: Option<Word>,
     /// Its operands are patterns of what is listed.
@@ -86,6 +92,7 @@ struct Reader<'a, 'c> {
     operands: Vec<&'a Word>,
     runs: Vec<Run<'a>>,
     assignments: Vec<(&'a str, &'a str)>,
+    files: Vec<(Shape, bool)>,
 }
 
 /// Reads one use. `words` begins with the program.
@@ -109,6 +116,7 @@ pub(super) fn examine<'a>(
         in_place: false,
         keeps: false,
         shows: false,
+        merges: false,
         target: None,
         lists: false,
         directory: None,
@@ -118,6 +126,7 @@ pub(super) fn examine<'a>(
         operands: Vec::new(),
         runs: Vec::new(),
         assignments: Vec::new(),
+        files: Vec::new(),
     };
     let arguments = words.get(1..).unwrap_or_default();
     if let [only] = arguments
@@ -135,6 +144,7 @@ pub(super) fn examine<'a>(
             here: false,
             reads_lines: false,
             assignments: Vec::new(),
+            files: Vec::new(),
         };
     }
     if let Some(Language::Find) = program.language {

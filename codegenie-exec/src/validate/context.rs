@@ -7,6 +7,7 @@ use super::reach::Reach;
 use super::secrets;
 use super::shape::{self, Piece};
 use crate::command::{ParsedCommand, SimpleCommand, VariableValue, Word};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// How many words the shell makes of one.
@@ -29,6 +30,8 @@ pub(super) struct Context<'c> {
     pub(super) reach: Reach,
     /// The command that they stand in.
     parsed: &'c ParsedCommand,
+    /// Whether it prints the name of a file with secrets, once that was asked.
+    prints: OnceCell<bool>,
 }
 
 impl Context<'_> {
@@ -89,6 +92,10 @@ impl Context<'_> {
 
     /// Whether a command before one that is given words may give it the name of a file with a project's secrets.
     pub(super) fn prints_a_secret(&self) -> bool {
+        *self.prints.get_or_init(|| self.names_a_secret())
+    }
+
+    fn names_a_secret(&self) -> bool {
         const PRINT: &[&str] =
             &["ls", "find", "fd", "echo", "printf", "git", "basename", "realpath", "readlink"];
         let named = |word: &Word| match word {
@@ -178,7 +185,7 @@ impl<'c> Context<'c> {
             variables.extend(["PWD", "OLDPWD"].map(|name| (name, VariableValue::Unknown)));
         }
         let moved = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
-        Self { policy, variables, moved, reach: outside.of(parsed), parsed }
+        Self { policy, variables, moved, reach: outside.of(parsed), parsed, prints: OnceCell::new() }
     }
 }
 

@@ -11,7 +11,7 @@ use super::place::{self, Place};
 use super::policy::CommandPolicy;
 use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
 use super::reach::Reach;
-use super::shape;
+use super::shape::{self, Shape};
 use super::shell;
 use super::uncertain;
 use super::verdict::{Decision, Judgement, Verdict};
@@ -197,6 +197,10 @@ impl Judge<'_> {
         }
         for redirect in &command.redirects {
             self.redirect(redirect, depth);
+            if redirect.writes && prints_nothing(&command.words) {
+                let (part, class) = (shown(&command.words), Class::Destroys);
+                self.add(&part, self.decide(class), class, "redirection", "empties what is there", depth);
+            }
         }
     }
 
@@ -281,6 +285,34 @@ impl Judge<'_> {
         }
     }
 
+    /// What the host's rules say of files that a use comes to by other ways than its words.
+    fn named(&mut self, part: &str, files: &[(Shape, bool)], depth: usize) {
+        let policy = self.context.policy;
+        if policy.permissions == Permissions::default() {
+            return;
+        }
+        for (file, edits) in files {
+            let said =
+                self.context.reach.paths_of(file).into_iter().filter_map(|path| match shape::text(&path) {
+                    Some(path) => {
+                        let (decision, rule) = policy.permissions.file(&path, *edits)?;
+                        Some((decision, format!("permissions: {rule}")))
+                    }
+                    None => {
+                        let rule = policy.permissions.may_name(&path, *edits)?;
+                        Some((policy.asked(), format!("permissions: {rule}")))
+                    }
+                });
+            if let Some((decision, rule)) = said
+                .max_by_key(|(decision, _)| *decision)
+                .filter(|(decision, _)| *decision != Decision::Allow)
+            {
+                let class = if *edits { Class::WritesOutside } else { Class::Escalates };
+                self.add(part, decision, class, rule, "the host's policy, of a file that it comes to", depth);
+            }
+        }
+    }
+
     fn redirect(&mut self, redirect: &Redirect, depth: usize) {
         let target = redirect.target.as_written();
         self.files([&redirect.target].into_iter(), redirect.writes, false, depth);
@@ -352,6 +384,7 @@ impl Judge<'_> {
                 // It may run what other rules speak about.
                 let used = arguments::examine(known, base_name(program), words, more, &self.context);
                 self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
+                self.named(&part, &used.files, depth);
                 self.runs(used.runs, used.here, Counts::Rules, depth + 1);
             }
             return;
@@ -381,6 +414,7 @@ impl Judge<'_> {
         if let Some(judged) = self.parts.last_mut() {
             judged.pure = judged.decision == Decision::Allow && !more && is_pure(words);
         }
+        self.named(&part, &used.files, depth);
         for (name, value) in used.assignments {
             self.exported(name, value, true, depth + 1);
         }
@@ -450,6 +484,12 @@ impl Judge<'_> {
         self.reads_lines = self.reads_lines.max(inner.reads_lines);
         self.parts.append(&mut inner.parts);
     }
+}
+
+/// `cat /dev/null`
+fn prints_nothing(words: &[Word]) -> bool {
+    let mut words = words.iter().map(Word::literal);
+    words.next() == Some(Some("cat")) && words.len() > 0 && words.all(|word| word == Some("/dev/null"))
 }
 
 fn shown(words: &[Word]) -> String {

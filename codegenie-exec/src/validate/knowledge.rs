@@ -125,6 +125,8 @@ pub(super) enum Role {
     Runs,
     /// Its value is `KEY=VALUE`, a setting of the program: some name commands.
     Setting,
+    /// What lies in its operand comes to lie in its target.
+    Merges,
     /// It shows what its operands hold, not only that they are there.
     Shows,
     /// It takes variables away: that of its name.
@@ -392,6 +394,7 @@ fn role(name: &str) -> Option<Role> {
         "setting" => Role::Setting,
         "unset" => Role::Unset,
         "bare" => Role::Bare,
+        "merges" => Role::Merges,
         "shows" => Role::Shows,
         "asks" => Role::Is(Class::Unknown),
         name => Role::Is(class(name)?),

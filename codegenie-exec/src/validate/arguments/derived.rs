@@ -5,6 +5,7 @@ use crate::command::Word;
 use crate::sandbox::defaults;
 use crate::validate::class::Class;
 use crate::validate::knowledge::{Effect, Role};
+use crate::validate::languages::Script;
 use crate::validate::place;
 use crate::validate::shape;
 
@@ -34,6 +35,12 @@ impl<'a> Reader<'a, '_> {
                 }
             }
         }
+    }
+
+    /// What a script that it is given does.
+    pub(super) fn scripted(&mut self, script: Script) {
+        script.found.into_iter().for_each(|(class, why)| self.found(class, why));
+        self.files.extend(script.files);
     }
 
     /// The beginning of the names of what is written.

@@ -23,6 +23,7 @@ impl<'a> Reader<'a, '_> {
             | Role::Unset
             | Role::Bare
             | Role::Shows
+            | Role::Merges
             | Role::InPlace => {}
             Role::Directory => self.works_in(Some(word), None),
             Role::Mode => self.mode(word.literal()),
@@ -83,7 +84,7 @@ impl<'a> Reader<'a, '_> {
         }
         self.shown_secrets(&operands);
         // Many a reader of files also reads what another machine serves.
-        let read = matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote)
+        let read = (self.reads || matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote))
             && !program.any
             && program.language.is_none();
         let of_another =
@@ -152,6 +153,7 @@ impl<'a> Reader<'a, '_> {
             self.found(Class::ExecutesCode, "without operands it takes commands from its input");
         }
         self.derived(&operands);
+        self.copied(&operands);
         self.works(&operands);
         self.kept(&operands);
         let script = usize::from(program.language.is_some() && !self.scripted);
@@ -162,9 +164,8 @@ impl<'a> Reader<'a, '_> {
             }
         }
         if let Some(language) = program.language.filter(|_| !self.scripted) {
-            languages::read(language, &operands, self.context)
-                .into_iter()
-                .for_each(|(class, why)| self.found(class, why));
+            let script = languages::read(language, &operands, self.context);
+            self.scripted(script);
         }
         let mut remote = self.remote || (!self.reads && self.chain.iter().any(|program| program.connects));
         let discovery = self.chain.iter().any(|program| program.discovery);
@@ -232,6 +233,7 @@ impl<'a> Reader<'a, '_> {
             here: self.first.here,
             reads_lines: false,
             assignments: self.assignments,
+            files: self.files,
         }
     }
 }

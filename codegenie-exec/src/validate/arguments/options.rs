@@ -55,6 +55,7 @@ impl<'a> Reader<'a, '_> {
                         | Role::InPlace
                         | Role::Bare
                         | Role::Shows
+                        | Role::Merges
                 )
             );
             if role == Some(Role::InPlace) && !rest.is_empty() {
@@ -195,6 +196,10 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Plus) => false,
+            Some(Role::Merges) => {
+                self.merges = true;
+                false
+            }
             Some(Role::Shows) => {
                 self.shows = true;
                 false
@@ -224,11 +229,13 @@ impl<'a> Reader<'a, '_> {
                     (None, next) => next.and_then(Word::literal),
                 };
                 let language = self.first.language;
-                let found = match text.zip(language) {
-                    Some((text, language)) => languages::literal(language, text, self.context),
-                    None => vec![(Class::ExecutesCode, "its script is not known before it runs".to_owned())],
-                };
-                found.into_iter().for_each(|(class, why)| self.found(class, why));
+                match text.zip(language) {
+                    Some((text, language)) => {
+                        let script = languages::literal(language, text, self.context);
+                        self.scripted(script);
+                    }
+                    None => self.found(Class::ExecutesCode, "its script is not known before it runs"),
+                }
                 takes_next
             }
             // What makes a program harmless does not make its subcommands so.
