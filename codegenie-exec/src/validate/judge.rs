@@ -291,25 +291,21 @@ impl Judge<'_> {
         if policy.permissions == Permissions::default() {
             return;
         }
-        for (file, edits) in files {
-            let said =
-                self.context.reach.paths_of(file).into_iter().filter_map(|path| match shape::text(&path) {
-                    Some(path) => {
-                        let (decision, rule) = policy.permissions.file(&path, *edits)?;
-                        Some((decision, format!("permissions: {rule}")))
-                    }
-                    None => {
-                        let rule = policy.permissions.may_name(&path, *edits)?;
-                        Some((policy.asked(), format!("permissions: {rule}")))
-                    }
-                });
-            if let Some((decision, rule)) = said
-                .max_by_key(|(decision, _)| *decision)
-                .filter(|(decision, _)| *decision != Decision::Allow)
-            {
-                let class = if *edits { Class::WritesOutside } else { Class::Escalates };
-                self.add(part, decision, class, rule, "the host's policy, of a file that it comes to", depth);
-            }
+        let said = files.iter().flat_map(|(file, edits)| {
+            let paths = self.context.reach.paths_of(file).into_iter();
+            paths.filter_map(move |path| match shape::text(&path) {
+                Some(path) => {
+                    policy.permissions.file(&path, *edits).map(|(decision, rule)| (decision, rule, *edits))
+                }
+                None => policy.permissions.may_name(&path, *edits).map(|rule| (policy.asked(), rule, *edits)),
+            })
+        });
+        let strictest = said.max_by_key(|(decision, ..)| *decision);
+        if let Some((decision, rule, edits)) = strictest.filter(|(decision, ..)| *decision != Decision::Allow)
+        {
+            let class = if edits { Class::WritesOutside } else { Class::Escalates };
+            let rule = format!("permissions: {rule}");
+            self.add(part, decision, class, rule, "the host's policy, of a file that it comes to", depth);
         }
     }
 

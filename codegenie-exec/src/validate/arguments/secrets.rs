@@ -104,7 +104,7 @@ impl<'a> Reader<'a, '_> {
             return;
         }
         // What is only written is not shown.
-        let writes = |program: &&Program| program.last == Some(Role::Write);
+        let writes = |program: &Program| program.last == Some(Role::Write);
         let moves = ["mv", "gmv", "ln", "gln", "git mv"].contains(&self.name.as_str());
         let last = moves || self.chain.iter().any(|program| writes(program));
         let last = last && operands.len() > 1 && self.target.is_none();
