@@ -535,6 +535,7 @@ fn what_is_denied_is_found_in_scripts_and_targets() {
         "install other/src .",
         "git mv other/src .",
         "sh -c 'cp -r other/src .'",
+        "gunzip src.gz",
     ] {
         assert_eq!(decide(&policy, text), Decision::Deny, "{text}");
     }
@@ -546,6 +547,7 @@ fn what_is_denied_is_found_in_scripts_and_targets() {
         "mv other/* .",
         "cp -r other/. .",
         "cp -rT other .",
+        "ln -s . x",
     ] {
         assert_eq!(decide(&policy, text), Decision::Ask, "{text}");
     }

@@ -1,6 +1,6 @@
 //! What one use of a known program does: its options and operands against the table.
 
-mod copied;
+pub(super) mod copied;
 mod derived;
 mod directory;
 mod mode;
@@ -244,6 +244,9 @@ impl<'a> Reader<'a, '_> {
             match word {
                 Word::Literal(text) if self.is_option(word) => {
                     let value = arguments.get(at);
+                    if self.exact_role(text) == Some(Role::Rest) {
+                        self.runs.push(Run::Words(arguments.get(at..).unwrap_or_default(), true));
+                    }
                     if self.option(text, value) {
                         at += 1;
                     }

@@ -123,6 +123,8 @@ pub(super) enum Role {
     Plus,
     /// Its value is a command line that it runs beside what else it does.
     Runs,
+    /// What follows it is a command.
+    Rest,
     /// Its value is `KEY=VALUE`, a setting of the program: some name commands.
     Setting,
     /// What lies in its operand comes to lie in its target.
@@ -391,6 +393,7 @@ fn role(name: &str) -> Option<Role> {
         "name" => Role::Name,
         "plus" => Role::Plus,
         "runs" => Role::Runs,
+        "rest" => Role::Rest,
         "setting" => Role::Setting,
         "unset" => Role::Unset,
         "bare" => Role::Bare,

@@ -201,6 +201,12 @@ fn a_copy_of_all_that_a_folder_holds_is_asked() {
         "cp -r e/{.git,x} .",
         "install e/.* .",
         "mv e/.e* .",
+        "find e -exec cp -r {} . \\;",
+        "find e -name '.*' -exec cp -r {} . \\;",
+        "find e -name '.env*' -exec env cp {} . \\;",
+        "find e -iname '.ENVR*' -exec cp -t . {} +",
+        "find e -name a -o -name .envrc -exec cp {} . \\;",
+        "find e ! -name '*.txt' -exec install {} . \\;",
         "git mv e/.* .",
     ]);
     assert_allowed(&[
@@ -208,6 +214,8 @@ fn a_copy_of_all_that_a_folder_holds_is_asked() {
         "cp -r src/* dst",
         "cp e/*.txt .",
         "cp -t dst a b",
+        "find . -name '*.txt' -exec cp {} dst \\;",
+        "find . -iname '*.JPG' -exec cp -t dst {} +",
         "mv a b dst/",
         "mv e/*.txt .",
         "cp .gitignore .dockerignore dst",

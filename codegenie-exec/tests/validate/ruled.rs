@@ -8,7 +8,8 @@ fn policy() -> CommandPolicy {
     CommandPolicy::from_toml(
         r#"
         [permissions]
-        allow = ["Bash(git *)", "Bash(xargs *)", "Bash(parallel *)", "Bash(env *)", "Bash(cargo *)"]
+        allow = ["Bash(git *)", "Bash(xargs *)", "Bash(parallel *)", "Bash(env *)", "Bash(cargo *)", "Bash(fd *)",
+                 "Bash(rg *)", "Bash(sort *)", "Bash(tar *)", "Bash(script *)"]
         deny = ["Bash(git push *)"]
 
         [[rules]]
@@ -126,11 +127,25 @@ fn what_an_option_runs_is_held_against_the_rules() {
             "git for-each-repo --config=x -- push",
             "git grep -O'git push' x",
             "env -S 'git push'",
+            "fd -x git push",
+            "fd --exec-batch git push",
+            "rg --pre 'git push' x",
+            "sort --compress-program='git push' x",
+            "tar -cf x -I 'git push' y",
+            "tar -xf x --to-command='git push'",
+            "tar -cf x --checkpoint-action=exec='git push' y",
+            "script -c 'git push' x",
         ],
     );
     assert_decided(
         Decision::Ask,
-        &["git -c $y x", "git -c \"alias.x=$y\" x", "git rebase -x \"$x\" main", "git bisect run git $x"],
+        &[
+            "fd -x git {}",
+            "git -c $y x",
+            "git -c \"alias.x=$y\" x",
+            "git rebase -x \"$x\" main",
+            "git bisect run git $x",
+        ],
     );
 }
 

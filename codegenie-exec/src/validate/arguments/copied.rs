@@ -21,6 +21,8 @@ impl<'a> Reader<'a, '_> {
     /// What the operands are copied, moved or linked to.
     pub(super) fn copied(&mut self, operands: &[&'a Word]) {
         let name = self.name.as_str();
+        let name = name.to_owned();
+        let name = name.as_str();
         let (copies, moves) = (COPY.contains(&name), MOVE.contains(&name));
         if !copies && !moves && name != "ln" {
             return;
@@ -47,6 +49,11 @@ impl<'a> Reader<'a, '_> {
                 if (copies || moves) && shape::text(&source).as_deref() == Some("/dev/null") {
                     self.found(Class::Destroys, "/dev/null: empties what is there");
                 }
+                if name == "ln" && whole {
+                    // By the link, all that lies in that folder has another name.
+                    self.files.push((vec![Piece::Unknown], true));
+                    continue;
+                }
                 for target in &targets {
                     let mut lies: Shape = [target.as_slice(), &[Piece::Char('/')]].concat();
                     match whole || self.merges {
@@ -58,6 +65,22 @@ impl<'a> Reader<'a, '_> {
             }
         }
     }
+}
+
+/// Whether a command that `find` runs copies or moves what it finds.
+pub(in super::super) fn places(words: &[Word]) -> bool {
+    words.iter().filter_map(Word::literal).any(|word| {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        COPY.contains(&name) || MOVE.contains(&name)
+    })
+}
+
+/// Whether a pattern of `find` may mean a hidden name that other programs run or trust.
+pub(in super::super) fn may_find_protected(pattern: &str) -> bool {
+    let mut pattern = shape::pattern(pattern);
+    // To `find`, `*` is also what a hidden name begins with.
+    pattern.iter_mut().filter(|piece| **piece == Piece::Any).for_each(|piece| *piece = Piece::Unknown);
+    HIDDEN.iter().any(|hidden| meets(&pattern, hidden))
 }
 
 /// What a path is called in its folder.

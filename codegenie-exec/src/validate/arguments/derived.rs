@@ -22,6 +22,9 @@ impl<'a> Reader<'a, '_> {
                 if place::is_protected(text) || unpacked(text).is_some_and(place::is_protected) {
                     self.found(Class::ExecutesCode, format!("{text}: {TRUSTED}"));
                 }
+                if let Some(name) = unpacked(text).filter(|_| !copies) {
+                    self.files.push((shape::literal(name), true));
+                }
                 // Links there lead anywhere, and copies of them do too.
                 let path = shape::normalized(&shape::literal(text)).and_then(|path| shape::text(&path));
                 let of_the_system = |path: &str| {

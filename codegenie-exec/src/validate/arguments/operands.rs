@@ -19,6 +19,7 @@ impl<'a> Reader<'a, '_> {
             | Role::Remote
             | Role::Script
             | Role::Runs
+            | Role::Rest
             | Role::Setting
             | Role::Unset
             | Role::Bare

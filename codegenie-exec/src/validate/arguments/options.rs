@@ -204,6 +204,11 @@ impl<'a> Reader<'a, '_> {
                 self.shows = true;
                 false
             }
+            // The rest is read where it is seen.
+            Some(Role::Rest) => {
+                self.found(Class::ExecutesCode, format!("{name}: {}", Class::ExecutesCode.described()));
+                attached.is_none()
+            }
             Some(Role::Bare) => {
                 self.set(name, Role::Bare, None, None);
                 false

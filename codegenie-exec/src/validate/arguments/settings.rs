@@ -15,6 +15,7 @@ const COMMANDS: &[&str] = &[
     "command",
     "driver",
     "editor",
+    "exec",
     "external",
     "fsmonitor",
     "helper",

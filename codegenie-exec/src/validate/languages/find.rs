@@ -1,6 +1,7 @@
 //! find: tests are harmless, actions are judged.
 
 use super::super::arguments::Run;
+use super::super::arguments::copied;
 use super::super::arguments::secrets::tells_names_only;
 use super::super::class::Class;
 use super::super::context::{Context, Count};
@@ -147,6 +148,7 @@ pub(in super::super) fn read<'a>(
         shifted: false,
         lent: false,
         elsewhere: false,
+        narrowed: narrows(arguments),
         secret: None,
         runs: Vec::new(),
     }
@@ -163,6 +165,8 @@ struct Reader<'a, 'c, 'f> {
     lent: bool,
     /// It looks outside of where it runs.
     elsewhere: bool,
+    /// What it finds has no name that other programs run or trust.
+    narrowed: bool,
     /// It looks for a file with a project's secrets.
     secret: Option<(String, &'static str)>,
     runs: Vec<Run<'a>>,
@@ -191,6 +195,11 @@ impl<'a> Reader<'a, '_, '_> {
         };
         if let Some((name, what)) = self.secret.take().filter(|_| self.runs.iter().any(shows)) {
             (self.found)(Class::Escalates, format!("{name}: {what}"));
+        }
+        let places = |run: &Run<'_>| matches!(run, Run::Made(words) if copied::places(words));
+        if !self.narrowed && self.runs.iter().any(places) {
+            let why = "-exec: copies what is found, which other programs may run or trust".to_owned();
+            (self.found)(Class::ExecutesCode, why);
         }
         if self.lent && self.elsewhere {
             let why = "-perm: looks in the system for programs that lend their owner's privileges".to_owned();
@@ -324,6 +333,22 @@ impl<'a> Reader<'a, '_, '_> {
         }
         self.context.benign(word) || (!dynamic.splits && (named || is_no_name_of_an_action(dynamic)))
     }
+}
+
+/// Whether all that is found has a name by a pattern that no protected name has.
+fn narrows(arguments: &[Word]) -> bool {
+    let or = |word: &Word| matches!(word.literal(), Some("-o" | "-or" | "!" | "-not" | ","));
+    let named = |pair: &[Word]| {
+        let [Word::Literal(test), Word::Literal(pattern)] = pair else { return false };
+        match test.as_str() {
+            "-name" => !copied::may_find_protected(pattern),
+            "-iname" => {
+                ![pattern.clone(), pattern.to_lowercase()].iter().any(|p| copied::may_find_protected(p))
+            }
+            _ => false,
+        }
+    };
+    !arguments.iter().any(or) && arguments.windows(2).any(named)
 }
 
 /// A pattern with a character that no action has: what `*.rs` becomes is none, also where it begins with a dash.
