@@ -22,6 +22,9 @@ pub(super) fn match_in(words: &[Word], more: bool, context: &Context<'_>) -> Opt
         Word::Literal(text) => text.contains("{}") || text.starts_with(":::"),
         Word::Dynamic(_) => true,
     };
+    if !more && !words.iter().any(open) && !words.first().is_some_and(has_aliases) {
+        return None;
+    }
     let rules = strict_rules(context.policy);
     if rules.is_empty() {
         return None;
@@ -40,7 +43,10 @@ pub(super) fn match_in(words: &[Word], more: bool, context: &Context<'_>) -> Opt
         let said = lines
             .iter()
             .filter(|line| meant.iter().any(|meant| meets(line, meant)))
-            .map(|line| if shape::text(line).is_some() { decision } else { context.policy.asked() })
+            .map(|line| match shape::text(line) {
+                Some(_) => decision,
+                None => decision.min(context.policy.asked()),
+            })
             .max();
         if let Some(said) = said.filter(|said| strictest.as_ref().is_none_or(|(known, _)| said > known)) {
             strictest = Some((said, name));
@@ -102,12 +108,17 @@ fn begins_with_a_value(words: &[Word], rest: &[Word]) -> bool {
     known.options.iter().any(|(name, role)| *name == option && valued(*role))
 }
 
+fn has_aliases(program: &Word) -> bool {
+    program.literal().is_some_and(|path| matches!(path.rsplit('/').next(), Some("git" | "cargo")))
+}
+
 /// Whether a program that has aliases does not know its subcommand: what configuration makes of it may be any.
 fn may_be_an_alias(words: &[Word]) -> bool {
-    let [Word::Literal(program), Word::Literal(subcommand), ..] = words else { return false };
-    let name = program.rsplit('/').next().unwrap_or_default();
-    let aliases = matches!(name, "git" | "cargo") && !subcommand.starts_with(['-', '+']);
-    aliases && knowledge::program(name).is_some_and(|known| known.subcommand(subcommand).is_none())
+    let [program, Word::Literal(subcommand), ..] = words else { return false };
+    let name = program.literal().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    has_aliases(program)
+        && !subcommand.starts_with(['-', '+'])
+        && knowledge::program(name).is_some_and(|known| known.subcommand(subcommand).is_none())
 }
 
 /// What the words may become, joined by spaces; also with the program by its name where that is by a path.

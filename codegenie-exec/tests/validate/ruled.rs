@@ -178,7 +178,12 @@ fn a_rule_that_asks_is_met_too_and_a_default_of_deny_holds() {
     assert_eq!(judge(&policy, "make $x").unwrap().decision, Decision::Ask);
     assert_eq!(judge(&policy, "make all $x").unwrap().decision, Decision::Allow);
     let strict = CommandPolicy::from_toml(&format!("default = \"deny\"\n{text}")).unwrap();
-    assert_eq!(judge(&strict, "make $x").unwrap().decision, Decision::Deny);
+    assert_eq!(judge(&strict, "make $x").unwrap().decision, Decision::Ask);
+    let refuses =
+        CommandPolicy::from_toml(&format!("default = \"deny\"\n{}", text.replace("ask =", "deny =")))
+            .unwrap();
+    assert_eq!(judge(&refuses, "make $x").unwrap().decision, Decision::Deny);
+    assert_eq!(judge(&refuses, "make all $x").unwrap().decision, Decision::Allow);
     // No rule that refuses or asks speaks about commands: nothing is held against them.
     let lax = CommandPolicy::from_toml("[permissions]\nallow = [\"Bash(make *)\"]\n").unwrap();
     assert_eq!(judge(&lax, "make $x").unwrap().decision, Decision::Allow);
