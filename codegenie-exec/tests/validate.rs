@@ -504,6 +504,8 @@ fn what_edits_are_refused_for_is_asked_about() {
         ]);
     }
     assert_asked(&["cp sub/AGENTS.md .", "mv x/CLAUDE.md .", "split x .cursor", "ln -s x .windsurfrules"]);
+    assert_asked(&["echo x > AGENTS.m?", "echo x > A*.md", "sed -i s/a/b/ CLAUDE*", "echo x > sub/mise.t*"]);
+    assert_allowed(&["sed -i s/a/b/ src/*.rs", "echo x > b*.txt"]);
     assert_allowed(&["cat AGENTS.md", "git add CLAUDE.md", "git diff AGENTS.md", "echo x > agents.txt"]);
     for path in [".gitattributes", ".github/workflows/ci.yml", ".yarnrc.md", "config/any", ".editorconfig"] {
         assert_allowed(&[&format!("echo x > {path}")]);

@@ -150,6 +150,7 @@ impl<'a> Reader<'a, '_> {
             None => {
                 if let Some(Value::Attached(text)) = attached {
                     self.told(text);
+                    self.read_by_option(name, text);
                 }
                 if self.any() {
                     return false;

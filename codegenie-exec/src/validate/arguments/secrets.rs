@@ -4,7 +4,7 @@ use super::Reader;
 use crate::command::Word;
 use crate::validate::class::Class;
 use crate::validate::knowledge::{Effect, Program, Role};
-use crate::validate::project_secrets::named_in;
+use crate::validate::project_secrets::{named_in, sought_by};
 
 /// They tell that a file is there, or what it is called.
 const NAMES_ONLY: &[&str] = &[
@@ -75,6 +75,9 @@ const FILES: &[&str] = &[
     "--exclude-from",
 ];
 
+/// Options whose values choose the files that are read.
+const CHOOSE: &[&str] = &["--include", "-g", "--glob", "--iglob"];
+
 /// Whether a program tells of files only that they are there, or what they are called.
 pub(in super::super) fn tells_names_only(name: &str) -> bool {
     NAMES_ONLY.contains(&name)
@@ -83,7 +86,9 @@ pub(in super::super) fn tells_names_only(name: &str) -> bool {
 impl<'a> Reader<'a, '_> {
     /// A file that an option names.
     pub(super) fn read_by_option(&mut self, name: &str, text: &str) {
-        if let Some(what) = named_in(text).filter(|_| FILES.contains(&name)) {
+        let named = named_in(text).filter(|_| FILES.contains(&name) || CHOOSE.contains(&name));
+        let sought = || sought_by(text).filter(|_| CHOOSE.contains(&name));
+        if let Some(what) = named.or_else(sought) {
             self.found(Class::Escalates, format!("{text}: {what}"));
         }
     }
@@ -120,7 +125,9 @@ impl<'a> Reader<'a, '_> {
             if at == 0 && (scripted || (searches && !written.contains('/') && !written.starts_with(".env"))) {
                 continue;
             }
-            if let Some(what) = self.context.kept_secret(word) {
+            let of_git = self.name.starts_with("git ");
+            let sought = || word.literal().filter(|_| of_git).and_then(sought_by);
+            if let Some(what) = self.context.kept_secret(word).or_else(sought) {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }
         }

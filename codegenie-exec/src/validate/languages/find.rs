@@ -210,7 +210,14 @@ impl<'a> Reader<'a, '_, '_> {
 
     fn names(&mut self, word: &Word) {
         let what = match word {
-            Word::Literal(text) => project_secrets::kept_in(&shape::pattern(text)),
+            Word::Literal(text) => {
+                // As a name, or as an expression about names.
+                let plain = text.replace('\\', "").replace(".*", "*");
+                let kept = || project_secrets::kept_in(&shape::pattern(&plain));
+                project_secrets::sought_by(&plain)
+                    .or_else(kept)
+                    .or_else(|| project_secrets::kept_in(&shape::pattern(text)))
+            }
             Word::Dynamic(_) => self.context.kept_secret(word),
         };
         if let Some(what) = what {
