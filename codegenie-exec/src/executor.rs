@@ -187,7 +187,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             Decision::Allow | Decision::Deny => None,
             Decision::Ask => {
                 let binding = Binding::new(request, &cwd, &session);
-                let held = self.grants.find(&binding);
+                let held = self.grants.find(&binding, verdict.class);
                 let (approval, waited) = match held {
                     Some(approval) => (approval, Duration::ZERO),
                     None => {
@@ -197,7 +197,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
                 };
                 recorder.approval(&approval, waited)?;
                 if approval.granted
-                    && let Err(error) = self.grants.insert(binding, &approval, &line)
+                    && let Err(error) = self.grants.insert(binding, &approval, verdict.class, &line)
                 {
                     // It holds for this run; that it could not be kept for later ones is on record.
                     recorder.grant_not_kept(&error)?;

@@ -25,6 +25,7 @@ mod reload;
 mod secrets;
 mod shape;
 mod shell;
+mod uncertain;
 mod verdict;
 mod word;
 

@@ -503,3 +503,70 @@ fn whoever_has_refreshed_never_decides_by_older_rules() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
+
+/// Files that no word names by itself: a script names them, or they come to lie there.
+#[test]
+fn what_is_denied_is_found_in_scripts_and_targets() {
+    let policy = with_denied(r#""Edit(src/**)", "Read(keys/**)""#);
+    for text in [
+        "awk '{print > \"src/a\"}' b",
+        "awk '{print >> \"src/a\"}' b",
+        "awk '{print > \"./src/a\"}' b",
+        "gawk -e '{print > \"src/a\"}' b",
+        "cd src && awk '{print > \"a\"}' b",
+        "sed 'w src/a' b",
+        "sed -n 's/a/b/w src/a' b",
+        "sed -e 'W src/a' b",
+        "sed 'r keys/a' b",
+        "sed -e '1R keys/a' b",
+        "timeout 5 sed 'w src/a' b",
+        "find . -exec sed 'w src/a' {} +",
+        "cp -r other/src .",
+        "cp -r other/src/ .",
+        "cp -rt . other/src",
+        "cp -r --target-directory=. other/src",
+        "cp -r \"other/src\" ./",
+        "x=other/src; cp -r $x .",
+        "cp -r other/{src,x} .",
+        "cd sub && cp -r other/src ..",
+        "mv other/src .",
+        "mv -t . other/src",
+        "ln -s other/src .",
+        "install other/src .",
+        "git mv other/src .",
+        "sh -c 'cp -r other/src .'",
+        "gunzip src.gz",
+    ] {
+        assert_eq!(decide(&policy, text), Decision::Deny, "{text}");
+    }
+    for text in [
+        "awk '{print > \"s\" \"rc/a\"}' b",
+        "awk '{print > f}' b",
+        "cp -r other/* .",
+        "cp -r other/s* .",
+        "mv other/* .",
+        "cp -r other/. .",
+        "cp -rT other .",
+        "ln -s . x",
+    ] {
+        assert_eq!(decide(&policy, text), Decision::Ask, "{text}");
+    }
+    for text in [
+        "awk '{print > \"other/a\"}' b",
+        "sed 'w other/a' b",
+        "sed 'r other/a' b",
+        "cp -r other/lib .",
+        "cp -r other/src x",
+        "cp other/*.txt x",
+        "mv a b",
+        "ln -s other/lib .",
+    ] {
+        assert_eq!(decide(&policy, text), Decision::Allow, "{text}");
+    }
+    // By a rule that allows the program, too.
+    let lax = r#"{"permissions": {"allow": ["Bash(sed *)", "Bash(cp *)"], "deny": ["Edit(src/**)"]}}"#;
+    let lax = CommandPolicy::from_json(lax).unwrap();
+    for text in ["sed 'w src/a' b", "cp -r other/src ."] {
+        assert_eq!(decide(&lax, text), Decision::Deny, "{text}");
+    }
+}

@@ -20,6 +20,8 @@ mod computed;
 mod derived;
 #[path = "validate/directories.rs"]
 mod directories;
+#[path = "validate/environment.rs"]
+mod environment;
 #[path = "../fuzz/exercises/validate.rs"]
 mod exercise;
 #[path = "validate/expansions.rs"]
@@ -31,6 +33,8 @@ mod hostile;
 
 #[path = "validate/parsed.rs"]
 mod parsed;
+#[path = "validate/ruled.rs"]
+mod ruled;
 #[path = "validate/secrets.rs"]
 mod secrets;
 #[path = "validate/told.rs"]
@@ -148,7 +152,31 @@ fn what_is_not_known_is_asked() {
 /// What the project brings runs also where a program only tells about itself.
 #[test]
 fn a_version_is_not_told_by_what_runs_the_project() {
-    for name in ["pytest", "scons", "rails", "bazel", "gulp", "tox", "mvn", "yarn", "rustc"] {
+    for name in [
+        "pytest",
+        "scons",
+        "rails",
+        "bazel",
+        "gulp",
+        "tox",
+        "mvn",
+        "yarn",
+        "rustc",
+        "npx",
+        "jest",
+        "gradle",
+        "eslint",
+        "stylelint",
+        "vite",
+        "bundle",
+        "jekyll",
+        "composer",
+        "wp",
+        "poetry",
+        "pdm",
+        "dotnet",
+        "serverless",
+    ] {
         assert_asked(&[&format!("{name} --version"), &format!("{name} --help")]);
     }
     assert_allowed(&["gcc --version", "npm --help", "node --version", "make --version"]);
@@ -436,7 +464,50 @@ fn what_edits_are_refused_for_is_asked_about() {
     for path in executed {
         assert_asked(&[&format!("echo x > {path}"), &format!("echo x > sub//{path}")]);
     }
-    for path in [".gitattributes", ".github/workflows/ci.yml", ".yarnrc.md", "config/any"] {
+    // What the next agent, editor, debugger or interpreter in the folder runs or follows.
+    let obeyed = [
+        "AGENTS.md",
+        "CLAUDE.md",
+        "claude.local.md",
+        ".cursorrules",
+        ".cursor/rules/a.mdc",
+        ".windsurfrules",
+        ".windsurf/workflows/a.md",
+        ".clinerules/a.md",
+        ".roo/mcp.json",
+        ".kiro/hooks/a",
+        ".continue/config.json",
+        ".opencode/plugin/a.js",
+        "opencode.json",
+        ".aider.conf.yml",
+        ".github/copilot-instructions.md",
+        ".hgrc",
+        ".irbrc",
+        ".pryrc",
+        ".pdbrc",
+        ".perldb",
+        ".ghci",
+        ".octaverc",
+        ".iex.exs",
+        ".vimrc",
+        ".exrc",
+        ".lvimrc",
+        ".githooks/pre-commit",
+        "lefthook.yml",
+    ];
+    for path in obeyed {
+        assert_asked(&[
+            &format!("echo x > {path}"),
+            &format!("tee sub/{path}"),
+            &format!("cp x {path}"),
+            &format!("sed -i s/a/b/ {path}"),
+        ]);
+    }
+    assert_asked(&["cp sub/AGENTS.md .", "mv x/CLAUDE.md .", "split x .cursor", "ln -s x .windsurfrules"]);
+    assert_asked(&["echo x > AGENTS.m?", "echo x > A*.md", "sed -i s/a/b/ CLAUDE*", "echo x > sub/mise.t*"]);
+    assert_allowed(&["sed -i s/a/b/ src/*.rs", "echo x > b*.txt"]);
+    assert_allowed(&["cat AGENTS.md", "git add CLAUDE.md", "git diff AGENTS.md", "echo x > agents.txt"]);
+    for path in [".gitattributes", ".github/workflows/ci.yml", ".yarnrc.md", "config/any", ".editorconfig"] {
         assert_allowed(&[&format!("echo x > {path}")]);
     }
     assert_asked(&[
@@ -500,7 +571,8 @@ fn rules_of_the_host() {
         Decision::Ask,
         "a rule that allows a name does not allow any file of that name"
     );
-    assert_eq!(decided("make $x").0, Decision::Allow);
+    assert_eq!(decided("make $x").0, Decision::Ask, "it may become what is refused");
+    assert_eq!(decided("make all $x").0, Decision::Allow);
     assert_eq!(decided("make $(x)").0, Decision::Ask);
     assert_eq!(decided("timeout 5 make deploy").0, Decision::Deny, "within a wrapper");
     assert_eq!(decided("$make").0, Decision::Ask);

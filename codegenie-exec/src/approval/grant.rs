@@ -5,6 +5,7 @@ use super::seen::hex;
 use crate::command::CommandRequest;
 use crate::real_path::in_real_folder;
 use crate::stamp::Stamp;
+use crate::validate::Class;
 use codegenie_security::{AuditError, AuditEvent, AuditResult, AuditSink, EventClass, Session};
 use sha2::{Digest, Sha256};
 use std::io::Write as _;
@@ -27,7 +28,8 @@ pub enum GrantScope {
 }
 
 /// What an approval is bound to: the SHA-256 of the command, its input, its directory and its environment,
-/// and whose command it is. Another argument, another variable, another directory is another binding.
+/// and whose command it is. Another argument, another variable, another directory is another binding. What lies in
+/// files is none of it: a command that runs a script is approved with whatever the script comes to hold.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Binding {
     digest: String,
@@ -76,12 +78,20 @@ pub struct Grant {
     any_session: bool,
     /// When it ends, in seconds since 1970.
     expires: u64,
+    /// What the command was judged to do when it was approved: it holds for nothing worse.
+    #[serde(default = "least")]
+    pub class: Class,
     /// Who gave it.
     pub approver: String,
     /// What they said.
     pub note: String,
     /// The command, for people.
     pub command: String,
+}
+
+/// Of a grant that does not say it.
+fn least() -> Class {
+    Class::ReadOnly
 }
 
 /// The grants that hold. In memory, or also in a file, so that they outlive the host.
@@ -183,14 +193,15 @@ impl Grants {
         Ok(ended)
     }
 
-    /// The approval that holds for a command, if there is one.
-    pub(crate) fn find(&self, binding: &Binding) -> Option<Approval> {
+    /// The approval that holds for a command of this class, if there is one.
+    pub(crate) fn find(&self, binding: &Binding, class: Class) -> Option<Approval> {
         let now = now();
         let held = self.held();
         let grant = held.grants.iter().find(|grant| {
             let same = grant.binding.digest == binding.digest
                 && grant.binding.user == binding.user
                 && grant.binding.agent == binding.agent;
+            let same = same && class <= grant.class;
             same && grant.expires > now && (grant.any_session || grant.binding.session == binding.session)
         })?;
         let note = format!("granted before: {}", grant.note);
@@ -202,6 +213,7 @@ impl Grants {
         &self,
         binding: Binding,
         approval: &Approval,
+        class: Class,
         command: &str,
     ) -> Result<(), GrantsError> {
         let (any_session, time) = match approval.scope {
@@ -219,6 +231,7 @@ impl Grants {
             binding,
             any_session,
             expires: now.saturating_add(time.as_secs()),
+            class,
             approver: approval.approver.clone(),
             note: approval.note.clone(),
             command: command.to_owned(),

@@ -25,9 +25,16 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".husky",
     ".pre-commit-config.yaml",
     ".pre-commit-config.yml",
+    ".githooks",
+    ".overcommit.yml",
+    "lefthook.yml",
+    "lefthook.yaml",
+    ".lefthook.yml",
+    ".lefthook.yaml",
     ".vscode",
     ".idea",
     ".zed",
+    ".fleet",
     ".devcontainer",
     ".envrc",
     ".direnv",
@@ -41,6 +48,7 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".gvimrc",
     ".nvimrc",
     ".nvim.lua",
+    ".lvimrc",
     ".vim",
     ".emacs",
     ".emacs.d",
@@ -49,7 +57,16 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     // Read by debuggers and interpreters from where they are started.
     ".gdbinit",
     ".lldbinit",
+    ".gdbearlyinit",
     ".pdbrc",
+    ".perldb",
+    ".irbrc",
+    ".pryrc",
+    ".ghci",
+    ".ocamlinit",
+    ".octaverc",
+    ".iex.exs",
+    ".Renviron",
     ".Rprofile",
     ".sqliterc",
     ".psqlrc",
@@ -65,6 +82,19 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".codex",
     ".cursor",
     ".gemini",
+    ".qwen",
+    ".windsurf",
+    ".cline",
+    ".roo",
+    ".kiro",
+    ".amazonq",
+    ".continue",
+    ".opencode",
+    "opencode.json",
+    "opencode.jsonc",
+    ".crush.json",
+    "crush.json",
+    ".aider.conf.yml",
     ".mcp.json",
     // Start-up files, where a workspace is somebody's home directory.
     ".bashrc",
@@ -96,8 +126,10 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".screenrc",
     ".curlrc",
     ".wgetrc",
+    ".ackrc",
     ".mailcap",
     ".gitconfig",
+    ".hgrc",
     "authorized_keys",
     ".config/autostart",
     ".config/environment.d",
@@ -116,25 +148,58 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
 #[cfg(any(feature = "executor", all(feature = "edit", target_os = "linux")))]
 const HOST_DIRECTORIES: &[&str] = &[".config", ".local", ".cargo"];
 
+/// What agents obey: instructions that people write and have written. A command that writes one is asked about, since the
+/// next agent in the folder follows it; an edit shows what it writes, and a sandbox leaves them as they are.
+#[cfg(feature = "executor")]
+const INSTRUCTIONS: &[&str] = &[
+    "AGENTS.md",
+    "AGENTS.override.md",
+    "AGENT.md",
+    "CLAUDE.md",
+    "CLAUDE.local.md",
+    "GEMINI.md",
+    "QWEN.md",
+    "CRUSH.md",
+    "WARP.md",
+    ".cursorrules",
+    ".windsurfrules",
+    ".clinerules",
+    ".roorules",
+    ".goosehints",
+    ".junie",
+    ".trae",
+    ".augment",
+    ".augment-guidelines",
+    ".github/copilot-instructions.md",
+    ".github/instructions",
+    ".github/prompts",
+];
+
 /// What is protected wherever an edit, or a command by its text, would write it.
 #[cfg(any(feature = "executor", all(feature = "edit", target_os = "linux")))]
 pub(crate) fn protected() -> impl Iterator<Item = &'static str> {
     HOST_EXECUTED.iter().chain(CREDENTIALS).chain(HOST_DIRECTORIES).copied()
 }
 
-/// Whether the text of a path leads to, or through, what is [`protected`].
+/// What a command is asked about that writes it.
+#[cfg(feature = "executor")]
+pub(crate) fn asked_about() -> impl Iterator<Item = &'static str> {
+    protected().chain(INSTRUCTIONS.iter().copied())
+}
+
+/// Whether the text of a path leads to, or through, what is [`asked_about`].
 #[cfg(feature = "executor")]
 pub(crate) fn is_protected(path: &str) -> bool {
-    static NAMES: LazyLock<ByFirst> = LazyLock::new(|| by_first(protected()));
+    static NAMES: LazyLock<ByFirst> = LazyLock::new(|| by_first(asked_about()));
     leads_through(path, &NAMES)
 }
 
-/// Whether a name that begins with the last part of a path may be [`protected`].
+/// Whether a name that begins with the last part of a path may be [`asked_about`].
 #[cfg(feature = "executor")]
 pub(crate) fn may_begin_protected(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
     let begins = |name: &str| name.get(..last.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(last));
-    !last.is_empty() && protected().flat_map(|name| name.split('/')).any(begins)
+    !last.is_empty() && asked_about().flat_map(|name| name.split('/')).any(begins)
 }
 
 /// Whether the text of a path leads to, or through, one of [`CREDENTIALS`].

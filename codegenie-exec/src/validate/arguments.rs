@@ -1,11 +1,13 @@
 //! What one use of a known program does: its options and operands against the table.
 
+pub(super) mod copied;
 mod derived;
 mod directory;
 mod mode;
 mod operands;
 mod options;
-mod secrets;
+pub(super) mod secrets;
+mod settings;
 mod suspicious;
 mod within;
 mod wrapper;
@@ -15,6 +17,7 @@ use super::context::{Context, Count};
 use super::knowledge::{Effect, Language, Program, Role};
 use super::languages;
 use super::place::{self, Place};
+use super::shape::Shape;
 use crate::command::Word;
 
 /// What a use does, and why that is so.
@@ -34,6 +37,8 @@ pub(super) struct Use<'a> {
     pub(super) reads_lines: bool,
     /// Variables that it sets for what it runs.
     pub(super) assignments: Vec<(&'a str, &'a str)>,
+    /// Files that none of its words names by itself, and whether it writes them.
+    pub(super) files: Vec<(Shape, bool)>,
 }
 
 /// A command within a command.
@@ -43,6 +48,8 @@ pub(super) enum Run<'a> {
     Words(&'a [Word], bool),
     /// Words that were put together here.
     Made(Vec<Word>),
+    /// Words that others may take the place of: only what the host's rules say of those counts.
+    Perhaps(Vec<Word>),
     /// A command line for a shell.
     Text(&'a str),
     /// A command line that was put together from words.
@@ -66,6 +73,12 @@ struct Reader<'a, 'c> {
     in_place: bool,
     /// What it copies has the permissions that it had.
     keeps: bool,
+    /// It shows what its operands hold.
+    shows: bool,
+    /// What lies in its operand comes to lie in its target.
+    merges: bool,
+    /// The folder that its operands are copied or moved to.
+    target: Option<Word>,
     /// Its operands are patterns of what is listed.
     lists: bool,
     /// Where it is told to work.
@@ -79,6 +92,7 @@ struct Reader<'a, 'c> {
     operands: Vec<&'a Word>,
     runs: Vec<Run<'a>>,
     assignments: Vec<(&'a str, &'a str)>,
+    files: Vec<(Shape, bool)>,
 }
 
 /// Reads one use. `words` begins with the program.
@@ -101,6 +115,9 @@ pub(super) fn examine<'a>(
         scripted: false,
         in_place: false,
         keeps: false,
+        shows: false,
+        merges: false,
+        target: None,
         lists: false,
         directory: None,
         secret: None,
@@ -109,6 +126,7 @@ pub(super) fn examine<'a>(
         operands: Vec::new(),
         runs: Vec::new(),
         assignments: Vec::new(),
+        files: Vec::new(),
     };
     let arguments = words.get(1..).unwrap_or_default();
     if let [only] = arguments
@@ -126,6 +144,7 @@ pub(super) fn examine<'a>(
             here: false,
             reads_lines: false,
             assignments: Vec::new(),
+            files: Vec::new(),
         };
     }
     if let Some(Language::Find) = program.language {
@@ -143,6 +162,9 @@ pub(super) fn examine<'a>(
         return reader.finish();
     }
     reader.arguments(arguments, more);
+    if more {
+        reader.given_secrets();
+    }
     let reads_lines = reader.reads_lines(arguments);
     Use { reads_lines, ..reader.finish() }
 }
@@ -222,6 +244,9 @@ impl<'a> Reader<'a, '_> {
             match word {
                 Word::Literal(text) if self.is_option(word) => {
                     let value = arguments.get(at);
+                    if self.exact_role(text) == Some(Role::Rest) {
+                        self.runs.push(Run::Words(arguments.get(at..).unwrap_or_default(), true));
+                    }
                     if self.option(text, value) {
                         at += 1;
                     }
@@ -246,7 +271,7 @@ impl<'a> Reader<'a, '_> {
                                 format!("{}: its value is not known before it runs", word.as_written()),
                             );
                         }
-                    } else if (self.any() && (self.current().options.is_empty() || !self.operands.is_empty()))
+                    } else if (self.any() && (self.harmless_options() || !self.operands.is_empty()))
                         || known
                         || self.ended
                         || (benign && !dynamic.prefix.starts_with(['-', '+']))
@@ -272,6 +297,11 @@ impl<'a> Reader<'a, '_> {
         if more && (bounded || self.current().operands.or(self.current().last).is_some()) {
             self.found(Class::Unknown, "the files it is given are not known before it runs");
         }
+    }
+
+    /// Whether no option of it does what a name of a file in its place could be made for.
+    fn harmless_options(&self) -> bool {
+        self.current().options.iter().all(|(_, role)| *role == Role::Is(Class::Unknown))
     }
 
     /// Whether what its operands are does not depend on how many there are.

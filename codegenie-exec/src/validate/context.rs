@@ -7,6 +7,7 @@ use super::reach::Reach;
 use super::secrets;
 use super::shape::{self, Piece};
 use crate::command::{ParsedCommand, SimpleCommand, VariableValue, Word};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// How many words the shell makes of one.
@@ -27,6 +28,10 @@ pub(super) struct Context<'c> {
     pub(super) moved: bool,
     /// Where its words lead.
     pub(super) reach: Reach,
+    /// The command that they stand in.
+    parsed: &'c ParsedCommand,
+    /// Whether it prints the name of a file with secrets, once that was asked.
+    prints: OnceCell<bool>,
 }
 
 impl Context<'_> {
@@ -75,6 +80,56 @@ impl Context<'_> {
                 texts.iter().find_map(|text| shape::values(text).find_map(project_secrets::kept_in))
             }
         }
+    }
+
+    /// Whether what a word becomes is not known before other commands have run.
+    pub(super) fn made_by_commands(&self, word: &Word) -> bool {
+        let Word::Dynamic(dynamic) = word else { return false };
+        let made = dynamic.computed
+            || dynamic.variables.iter().any(|name| self.variables.contains_key(name.as_str()));
+        made && self.reach.texts(word).iter().any(|text| text.contains(&Piece::Unknown))
+    }
+
+    /// Whether a command before one that is given words may give it the name of a file with a project's secrets.
+    pub(super) fn prints_a_secret(&self) -> bool {
+        *self.prints.get_or_init(|| self.names_a_secret())
+    }
+
+    fn names_a_secret(&self) -> bool {
+        const PRINT: &[&str] =
+            &["ls", "find", "fd", "echo", "printf", "git", "basename", "realpath", "readlink"];
+        let named = |word: &Word| match word {
+            Word::Literal(text) => {
+                project_secrets::named_in(text).is_some()
+                    || text
+                        .split_whitespace()
+                        .any(|part| project_secrets::kept_in(&shape::pattern(part)).is_some())
+            }
+            Word::Dynamic(_) => self.kept_secret(word).is_some(),
+        };
+        let prints = |command: &SimpleCommand| {
+            let program = command.words.first().and_then(Word::literal);
+            program.is_some_and(|program| PRINT.contains(&program.rsplit('/').next().unwrap_or(program)))
+        };
+        self.parsed
+            .commands
+            .iter()
+            .filter(|command| prints(command))
+            .flat_map(|command| &command.words)
+            .any(named)
+            || self.parsed.inputs.iter().any(|input| named(&input.text))
+    }
+
+    /// Whether a word shows a variable of the environment that is called like a secret, or is the name of one.
+    pub(super) fn tells_variable(&self, word: &Word, named: bool) -> Option<&'static str> {
+        let own = |name: &str| self.variables.contains_key(name);
+        let told = match word {
+            Word::Literal(text) => named && secrets::names_a_variable(text),
+            Word::Dynamic(dynamic) => {
+                dynamic.variables.iter().any(|name| !own(name) && secrets::names_a_variable(name))
+            }
+        };
+        told.then_some("what variables with secrets are called")
     }
 
     /// The texts that a word becomes, where every variable in it has a known value.
@@ -130,7 +185,7 @@ impl<'c> Context<'c> {
             variables.extend(["PWD", "OLDPWD"].map(|name| (name, VariableValue::Unknown)));
         }
         let moved = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
-        Self { policy, variables, moved, reach: outside.of(parsed) }
+        Self { policy, variables, moved, reach: outside.of(parsed), parsed, prints: OnceCell::new() }
     }
 }
 

@@ -1,23 +1,23 @@
 //! The decision about a parsed command: each simple command is judged, the strictest wins.
 
+mod files;
+
 use super::arguments::{self, Run};
 use super::class::Class;
 use super::context::Context;
 use super::deceptive::deceptive_character;
 use super::inputs::Inputs;
 use super::knowledge;
-use super::permissions::Permissions;
 use super::place::{self, Place};
 use super::policy::CommandPolicy;
 use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
 use super::reach::Reach;
-use super::shape;
 use super::shell;
+use super::uncertain;
 use super::verdict::{Decision, Judgement, Verdict};
 use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
 };
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How deep commands in commands are followed.
@@ -196,6 +196,10 @@ impl Judge<'_> {
         }
         for redirect in &command.redirects {
             self.redirect(redirect, depth);
+            if redirect.writes && prints_nothing(&command.words) {
+                let (part, class) = (shown(&command.words), Class::Destroys);
+                self.add(&part, self.decide(class), class, "redirection", "empties what is there", depth);
+            }
         }
     }
 
@@ -239,47 +243,6 @@ impl Judge<'_> {
         }
     }
 
-    /// What the host's rules say of the files that are named, where that is stricter.
-    fn files<'w>(&mut self, words: impl Iterator<Item = &'w Word>, edits: bool, shows: bool, depth: usize) {
-        let policy = self.context.policy;
-        if policy.permissions == Permissions::default() {
-            return;
-        }
-        let class = if edits { Class::WritesOutside } else { Class::Escalates };
-        for word in words {
-            let mut paths = BTreeSet::from([word.as_written().to_owned()]);
-            let mut may_become = None;
-            for text in self.context.reach.texts(word) {
-                for named in shape::values(&text) {
-                    paths.extend(shape::text(named));
-                    let leads_to = self.context.reach.paths_of(named);
-                    for path in leads_to {
-                        match shape::text(&path) {
-                            Some(path) => drop(paths.insert(path)),
-                            None if shows => {}
-                            None => {
-                                may_become = may_become.or_else(|| policy.permissions.may_name(&path, edits));
-                            }
-                        }
-                    }
-                }
-            }
-            let strictest = paths
-                .iter()
-                .filter_map(|path| Some((path, policy.permissions.file(path, edits)?)))
-                .max_by_key(|(_, (decision, _))| *decision)
-                .filter(|(_, (decision, _))| *decision != Decision::Allow);
-            if let Some((path, (decision, rule))) = strictest {
-                let rule = format!("permissions: {rule}");
-                self.add(path, decision, class, rule, "the host's policy", depth);
-            } else if let Some(rule) = may_become {
-                let rule = format!("permissions: {rule}");
-                let reason = "which file it is is decided by the shell";
-                self.add(word.as_written(), policy.asked(), class, rule, reason, depth);
-            }
-        }
-    }
-
     fn redirect(&mut self, redirect: &Redirect, depth: usize) {
         let target = redirect.target.as_written();
         self.files([&redirect.target].into_iter(), redirect.writes, false, depth);
@@ -313,6 +276,14 @@ impl Judge<'_> {
         self.add(&format!("> {target}"), self.decide(class), class, "redirection", reason, depth);
     }
 
+    /// What the host's rules say of what the words may become.
+    fn may_be_ruled(&mut self, words: &[Word], more: bool, depth: usize) {
+        if let Some((decision, rule)) = uncertain::match_in(words, more, &self.context) {
+            let reason = "the host's policy, of what it may become";
+            self.add(&shown(words), decision, Class::Unknown, rule, reason, depth);
+        }
+    }
+
     /// Judges a program with its arguments, and what it runs in turn.
     fn words(&mut self, words: &[Word], more: bool, depth: usize) {
         let part = shown(words);
@@ -327,6 +298,7 @@ impl Judge<'_> {
                 depth,
             );
         }
+        self.may_be_ruled(words, more, depth);
         let Some(program) = words.first().and_then(Word::literal) else {
             let (rule, reason) = ("program", "which program runs is decided by the shell");
             return self.add(&part, unknown, Class::ExecutesCode, rule, reason, depth);
@@ -342,6 +314,7 @@ impl Judge<'_> {
                 // It may run what other rules speak about.
                 let used = arguments::examine(known, base_name(program), words, more, &self.context);
                 self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
+                self.named(&part, &used.files, depth);
                 self.runs(used.runs, used.here, Counts::Rules, depth + 1);
             }
             return;
@@ -371,6 +344,7 @@ impl Judge<'_> {
         if let Some(judged) = self.parts.last_mut() {
             judged.pure = judged.decision == Decision::Allow && !more && is_pure(words);
         }
+        self.named(&part, &used.files, depth);
         for (name, value) in used.assignments {
             self.exported(name, value, true, depth + 1);
         }
@@ -384,6 +358,7 @@ impl Judge<'_> {
             match run {
                 Run::Words(words, more) => self.words(words, more, depth),
                 Run::Made(words) => self.words(&words, false, depth),
+                Run::Perhaps(words) => self.may_be_ruled(&words, true, depth),
                 Run::Text(text) => self.text(text, depth, here),
                 Run::Joined(text) => self.text(&text, depth, here),
             }
@@ -439,6 +414,12 @@ impl Judge<'_> {
         self.reads_lines = self.reads_lines.max(inner.reads_lines);
         self.parts.append(&mut inner.parts);
     }
+}
+
+/// `cat /dev/null`
+fn prints_nothing(words: &[Word]) -> bool {
+    let mut words = words.iter().map(Word::literal);
+    words.next() == Some(Some("cat")) && words.len() > 0 && words.all(|word| word == Some("/dev/null"))
 }
 
 fn shown(words: &[Word]) -> String {

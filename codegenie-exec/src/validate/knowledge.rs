@@ -67,6 +67,8 @@ pub(super) struct Within {
     pub(super) after: usize,
     /// Its words are joined to a line for a shell.
     pub(super) joined: bool,
+    /// They are arguments of the program itself.
+    pub(super) itself: bool,
 }
 
 /// What a line of the table says of a use.
@@ -119,6 +121,20 @@ pub(super) enum Role {
     Name,
     /// It begins with a plus sign, or it changes the system.
     Plus,
+    /// Its value is a command line that it runs beside what else it does.
+    Runs,
+    /// What follows it is a command.
+    Rest,
+    /// Its value is `KEY=VALUE`, a setting of the program: some name commands.
+    Setting,
+    /// What lies in its operand comes to lie in its target.
+    Merges,
+    /// It shows what its operands hold, not only that they are there.
+    Shows,
+    /// It takes variables away: that of its name.
+    Unset,
+    /// It takes all variables away.
+    Bare,
     /// It makes the use one of this class.
     Is(Class),
 }
@@ -301,11 +317,15 @@ fn attribute(program: &mut Program, word: &'static str) -> Result<(), &'static s
         return Ok(());
     }
     if let Some(after) = word.strip_prefix("command=") {
-        program.command = Some(Within { after: number(after)?, joined: false });
+        program.command = Some(Within { after: number(after)?, joined: false, itself: false });
         return Ok(());
     }
     if let Some(after) = word.strip_prefix("line=") {
-        program.command = Some(Within { after: number(after)?, joined: true });
+        program.command = Some(Within { after: number(after)?, joined: true, itself: false });
+        return Ok(());
+    }
+    if let Some(after) = word.strip_prefix("itself=") {
+        program.command = Some(Within { after: number(after)?, joined: false, itself: true });
         return Ok(());
     }
     if let Some(most) = word.strip_prefix("lines<=") {
@@ -372,6 +392,14 @@ fn role(name: &str) -> Option<Role> {
         "remote" => Role::Remote,
         "name" => Role::Name,
         "plus" => Role::Plus,
+        "runs" => Role::Runs,
+        "rest" => Role::Rest,
+        "setting" => Role::Setting,
+        "unset" => Role::Unset,
+        "bare" => Role::Bare,
+        "merges" => Role::Merges,
+        "shows" => Role::Shows,
+        "asks" => Role::Is(Class::Unknown),
         name => Role::Is(class(name)?),
     })
 }

@@ -9,39 +9,59 @@ mod sed;
 use super::class::Class;
 use super::context::Context;
 use super::knowledge::Language;
+use super::shape::Shape;
 use crate::command::Word;
 
+const UNKNOWN: &str = "its script is not known before it runs";
+
+/// What a script does beyond its input and output.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    pub(super) found: Vec<(Class, String)>,
+    /// The files that it names, and whether it writes them.
+    pub(super) files: Vec<(Shape, bool)>,
+}
+
+impl Script {
+    fn of(class: Class, why: &str) -> Self {
+        Self { found: vec![(class, why.to_owned())], files: Vec::new() }
+    }
+}
+
 /// Judges the operands of a program that takes a script first. Scripts in options are judged there.
-pub(super) fn read(language: Language, operands: &[&Word], context: &Context<'_>) -> Vec<(Class, String)> {
+pub(super) fn read(language: Language, operands: &[&Word], context: &Context<'_>) -> Script {
     let script = match language {
         // It neither writes nor runs anything.
-        Language::Jq => return Vec::new(),
+        Language::Jq => return Script::default(),
         // Read from its words, elsewhere.
-        Language::Find => return Vec::new(),
+        Language::Find => return Script::default(),
         Language::Awk | Language::Sed => operands.first(),
     };
-    let Some(script) = script else { return Vec::new() };
+    let Some(script) = script else { return Script::default() };
     let Some(text) = script.literal() else {
         // What stands in a variable that nobody set is nothing; in one that was set, anything.
         let known = matches!(script, Word::Dynamic(word) if !word.computed && context.benign(script));
-        let why = "its script is not known before it runs".to_owned();
-        return if known { dynamic(language, script, context) } else { vec![(Class::ExecutesCode, why)] };
+        return if known {
+            dynamic(language, script, context)
+        } else {
+            Script::of(Class::ExecutesCode, UNKNOWN)
+        };
     };
     literal(language, text, context)
 }
 
-pub(super) fn literal(language: Language, text: &str, context: &Context<'_>) -> Vec<(Class, String)> {
+pub(super) fn literal(language: Language, text: &str, context: &Context<'_>) -> Script {
     match language {
         Language::Awk => awk::read(text, context),
         Language::Sed => sed::read(text, context),
-        Language::Find | Language::Jq => Vec::new(),
+        Language::Find | Language::Jq => Script::default(),
     }
 }
 
 /// A script in double quotes with variables of which nothing is known but that they are harmless.
-fn dynamic(language: Language, script: &Word, context: &Context<'_>) -> Vec<(Class, String)> {
-    let Word::Dynamic(word) = script else { return Vec::new() };
+fn dynamic(language: Language, script: &Word, context: &Context<'_>) -> Script {
+    let Word::Dynamic(word) = script else { return Script::default() };
     let mut found = literal(language, word.written.trim_matches('"'), context);
-    found.push((Class::ExecutesCode, "its script is not known before it runs".to_owned()));
+    found.found.push((Class::ExecutesCode, UNKNOWN.to_owned()));
     found
 }

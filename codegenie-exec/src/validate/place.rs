@@ -1,6 +1,7 @@
 //! Where a path lies, as far as its text tells: the sandbox, not this, decides what it reaches.
 
 use super::context::Context;
+use super::shape::{self, Piece, Shape, meets};
 use crate::command::Word;
 use crate::sandbox::defaults;
 use std::sync::LazyLock;
@@ -27,7 +28,11 @@ pub(super) fn of_word(word: &Word, context: &Context<'_>) -> Place {
         {
             let climbs = dynamic.written.contains("..") || dynamic.written.contains("/.");
             let anchored = !dynamic.prefix.starts_with(['~', '-', '/', '.']);
-            if climbs || !anchored { Place::Outside } else { of(&dynamic.written, context) }
+            match of(&dynamic.written, context) {
+                _ if climbs || !anchored => Place::Outside,
+                Place::Inside if may_become_protected(&dynamic.written) => Place::Protected,
+                place => place,
+            }
         }
         Word::Dynamic(_) => Place::Outside,
     }
@@ -58,6 +63,20 @@ pub(super) fn of(path: &str, context: &Context<'_>) -> Place {
 /// Files in a project that shells, editors and version control run or obey: those that edits are refused for, too.
 pub(super) fn is_protected(path: &str) -> bool {
     defaults::is_protected(path)
+}
+
+/// Whether a pattern that begins as such a name does may become it. `*` alone says nothing.
+fn may_become_protected(pattern: &str) -> bool {
+    static NAMES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+        let first = defaults::asked_about().filter_map(|name| name.split('/').next());
+        first.filter(|name| !name.starts_with('.')).map(shape::literal).collect()
+    });
+    let pattern = shape::pattern(pattern);
+    let mut segments = shape::segments(&pattern);
+    segments.any(|segment| {
+        let telling = matches!(segment.first(), Some(Piece::Char(_)));
+        telling && shape::text(segment).is_none() && NAMES.iter().any(|name| meets(segment, name))
+    })
 }
 
 /// What stands in the paths of secrets.
@@ -133,6 +152,7 @@ const PARTS: &[&str] = &[
     ".config/gh",
     "/var/lib/sss",
     "/run/secrets",
+    "~/.config",
 ];
 
 /// Each with the signs that it consists of.
@@ -172,6 +192,10 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
         && (lower.ends_with("/environ") || lower.ends_with("/mem") || lower.ends_with("/maps"))
     {
         return Some("the memory or the environment of a process");
+    }
+    // Settings of a home, which hold many a key.
+    if (lower.starts_with("/home/") || lower.starts_with("/users/")) && lower.contains("/.config") {
+        return Some("where secrets or accounts are kept");
     }
     const OF_THE_MACHINE: &[&str] = &["/etc", "/var/log", "/var/spool", "/var/mail", "/boot", "/root"];
     let path = lower.trim_start_matches('/');

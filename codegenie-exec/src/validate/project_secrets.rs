@@ -62,6 +62,20 @@ pub(super) fn named_in(text: &str) -> Option<&'static str> {
     [name.as_str(), after, attached].into_iter().any(is_secret).then_some(WHY)
 }
 
+/// The same for a pattern that a program reads, to which `*` is also what a hidden name begins with.
+pub(super) fn sought_by(pattern: &str) -> Option<&'static str> {
+    let name = pattern.rsplit('/').next().unwrap_or_default();
+    if !name.contains(['*', '?', '[']) || !name.contains("env") {
+        return None;
+    }
+    let mut shape = shape::pattern(name);
+    shape.iter_mut().filter(|piece| **piece == Piece::Any).for_each(|piece| *piece = Piece::Unknown);
+    [".env", ".env.local", ".env.production"]
+        .iter()
+        .any(|secret| meets(&shape, &shape::literal(secret)))
+        .then_some(WHY)
+}
+
 fn is_secret(name: &str) -> bool {
     if name.contains(char::is_whitespace) {
         return false;

@@ -114,6 +114,9 @@ impl Reach {
 
     /// What a word may become.
     pub(super) fn texts(&self, word: &Word) -> Vec<Shape> {
+        if let Some(made) = shape::braced(word) {
+            return made.iter().map(|text| shape::pattern(text)).collect();
+        }
         let mut texts: Vec<Shape> = vec![Vec::new()];
         for part in shape::parts(word) {
             let name = match part {

@@ -44,6 +44,7 @@ static WANTED: LazyLock<Wanted> = LazyLock::new(|| Wanted {
     machine: OF_THE_MACHINE.iter().map(|folder| folder.split('/').map(shape::pattern).collect()).collect(),
     telling: TELLING.iter().map(|name| shape::literal(name)).collect(),
     etc: shape::literal("etc"),
+    settings: shape::literal(".config"),
 });
 
 struct Wanted {
@@ -51,6 +52,7 @@ struct Wanted {
     machine: Vec<Vec<Vec<Piece>>>,
     telling: Vec<Vec<Piece>>,
     etc: Vec<Piece>,
+    settings: Vec<Piece>,
 }
 
 /// What a path may tell.
@@ -67,6 +69,9 @@ pub(super) fn told_by(path: &[Piece]) -> Option<&'static str> {
             window.iter().any(|segment| is_telling(segment, outside)) && all_meet(window, wanted)
         })
     });
+    // Settings of a home, which hold many a key.
+    let settings = path.first() == Some(&Piece::Char('~'))
+        && segments.get(1).is_some_and(|name| is_telling(name, true) && meets(name, &WANTED.settings));
     let machine = path.first() == Some(&Piece::Char('/'))
         && WANTED
             .machine
@@ -78,7 +83,27 @@ pub(super) fn told_by(path: &[Piece]) -> Option<&'static str> {
                 && (WANTED.telling.iter().any(|name| meets(segment, name))
                     || (at == 0 && segments.len() > 2 && meets(segment, &WANTED.etc)))
         });
-    (named || machine || unknown).then_some(WHY)
+    (named || settings || machine || unknown).then_some(WHY)
+}
+
+/// Whether a variable of the environment is by its name one that holds a secret.
+pub(super) fn names_a_variable(name: &str) -> bool {
+    const PARTS: &[&str] = &[
+        "SECRET",
+        "SECRETS",
+        "TOKEN",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "APIKEY",
+        "CREDENTIAL",
+        "CREDENTIALS",
+        "PAT",
+    ];
+    const KEYS: &[&str] = &["API", "ACCESS", "PRIVATE", "AUTH", "MASTER", "ENCRYPTION", "SIGNING", "SSH"];
+    let parts: Vec<&str> = name.split('_').collect();
+    let is = |wanted: &[&str]| parts.iter().any(|part| wanted.contains(part));
+    is(PARTS) || (parts.len() > 1 && parts.last() == Some(&"KEY") && is(KEYS))
 }
 
 fn all_meet(segments: &[&[Piece]], wanted: &[Vec<Piece>]) -> bool {

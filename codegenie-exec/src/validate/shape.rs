@@ -116,6 +116,9 @@ pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
         if at == word.len() {
             return row.last().copied().unwrap_or_default();
         }
+        if !below.contains(&true) {
+            return false;
+        }
         row = below;
     }
     false
@@ -175,6 +178,33 @@ pub(super) fn values(argument: &[Piece]) -> impl Iterator<Item = &[Piece]> {
         .into_iter()
         .flatten()
         .filter(|value| !value.is_empty())
+}
+
+/// The words that braces make of one, where they hold nothing but text and patterns: `a{b,c}`.
+pub(super) fn braced(word: &Word) -> Option<Vec<String>> {
+    const MOST: usize = 16;
+    let Word::Dynamic(word) = word else { return None };
+    let plain =
+        word.computed && word.variables.is_empty() && !word.written.contains(['$', '`', '\'', '"', '\\']);
+    if !plain || !word.written.contains('{') {
+        return None;
+    }
+    let mut made = vec![String::new()];
+    let mut rest = word.written.as_str();
+    while let Some((before, after)) = rest.split_once('{') {
+        let (inside, behind) = after.split_once('}')?;
+        let choices: Vec<&str> = inside.split(',').collect();
+        if inside.contains('{') || choices.len() < 2 || made.len() * choices.len() > MOST {
+            return None;
+        }
+        made = made
+            .iter()
+            .flat_map(|begun| choices.iter().map(move |choice| format!("{begun}{before}{choice}")))
+            .collect();
+        rest = behind;
+    }
+    made.iter_mut().for_each(|begun| begun.push_str(rest));
+    Some(made)
 }
 
 /// The parts of a word.

@@ -118,6 +118,47 @@ async fn grants_in_a_file_outlive_the_host_and_can_be_revoked() {
     assert!(Grants::open(&path).unwrap_err().to_string().contains("others may write it"));
 }
 
+/// What was approved as something harmless is not approved once it is known as something worse.
+#[tokio::test]
+async fn a_grant_holds_for_nothing_worse_than_what_was_approved() {
+    let world = World::new();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("grants.json");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let run = async |policy: &CommandPolicy| {
+        let counter = Arc::clone(&asked);
+        let approver = approve_with(move |_: &ApprovalRequest| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Approval::granted_for("bob", GrantScope::User(Duration::from_secs(600)))
+        });
+        let executor =
+            SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+                .audit(world.audit.clone())
+                .command_policy(policy.clone())
+                .approver(approver)
+                .grants(Grants::open(&path).unwrap())
+                .build()
+                .unwrap();
+        executor.execute(&world.token, &shell("rm a")).await.unwrap();
+        asked.load(Ordering::SeqCst)
+    };
+    // By the host's rule nothing is known of it; by the tables it destroys.
+    let by_rule = CommandPolicy::default().rule(CommandRule::new(["rm"], Decision::Ask));
+    let by_tables = CommandPolicy::default();
+    assert_eq!(run(&by_rule).await, 1);
+    assert_eq!(run(&by_rule).await, 1);
+    assert_eq!(run(&by_tables).await, 2, "it is worse than what was approved");
+    assert_eq!(run(&by_tables).await, 2);
+    assert_eq!(run(&by_rule).await, 2, "what was approved covers less");
+    // A grant that says nothing of it covers the least.
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches("\"class\": ").count(), 2);
+    let older = text.replace("\"class\": \"unknown\",", "").replace("\"class\": \"destroys\",", "");
+    assert!(!older.contains("class"));
+    std::fs::write(&path, older).unwrap();
+    assert_eq!(run(&by_rule).await, 3);
+}
+
 #[tokio::test]
 async fn a_queue_is_answered_from_elsewhere() {
     let world = World::new();

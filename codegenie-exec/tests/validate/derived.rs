@@ -1,7 +1,7 @@
 //! Files that get another name, another owner or another place than the words of a command say.
 
 use super::{assert_allowed, assert_asked};
-use codegenie_exec::{CommandPolicy, CommandRequest, Decision, SandboxMode};
+use codegenie_exec::{Class, CommandPolicy, CommandRequest, Decision, SandboxMode};
 
 #[test]
 fn a_name_that_a_program_makes_is_judged() {
@@ -173,4 +173,73 @@ fn options_before_a_subcommand_do_not_hide_it_from_rules() {
     let decide = |text: &str| policy.judge(&CommandRequest::shell(text)).unwrap().decision;
     assert_eq!(decide("x y"), Decision::Allow);
     assert_eq!(decide("x -C / y"), Decision::Ask);
+}
+
+/// What lies in a folder need not be seen in the words that copy it.
+#[test]
+fn a_copy_of_all_that_a_folder_holds_is_asked() {
+    assert_asked(&[
+        "cp e/.* .",
+        "cp -r e/.* .",
+        "cp -r e/.[a-z]* .",
+        "cp -r e/.[!.]* .",
+        "cp e/.e* .",
+        "cp -r e/.gi? .",
+        "cp -r e/. .",
+        "cp -a e/./ .",
+        "cp -R e/.. .",
+        "cp -r . x",
+        "cp -rT e .",
+        "cp -r --no-target-directory e .",
+        "cp -r --no-t e .",
+        "cp -rt . e/.",
+        "cp -r --target-directory=. e/.*",
+        "cp -r \"$x\"/. .",
+        "x=e/.; cp -r $x .",
+        "x=e/.git; cp -r $x .",
+        "for f in e/.*; do cp -r $f .; done",
+        "cp -r e/{.git,x} .",
+        "install e/.* .",
+        "mv e/.e* .",
+        "find e -exec cp -r {} . \\;",
+        "find e -name '.*' -exec cp -r {} . \\;",
+        "find e -name '.env*' -exec env cp {} . \\;",
+        "find e -iname '.ENVR*' -exec cp -t . {} +",
+        "find e -name a -o -name .envrc -exec cp {} . \\;",
+        "find e ! -name '*.txt' -exec install {} . \\;",
+        "git mv e/.* .",
+    ]);
+    assert_allowed(&[
+        "cp -r e f",
+        "cp -r src/* dst",
+        "cp e/*.txt .",
+        "cp -t dst a b",
+        "find . -name '*.txt' -exec cp {} dst \\;",
+        "find . -iname '*.JPG' -exec cp -t dst {} +",
+        "mv a b dst/",
+        "mv e/*.txt .",
+        "cp .gitignore .dockerignore dst",
+        "for f in a b; do cp $f dst; done",
+    ]);
+}
+
+#[test]
+fn emptying_a_file_destroys_it() {
+    for text in [
+        "cp /dev/null a",
+        "cp -f /dev/null src/main.rs",
+        "cp -t src /dev/null",
+        "mv /dev/null a",
+        "install /dev/null a",
+        "x=/dev/null; cp $x a",
+        "cat /dev/null > a",
+        "git stash push -a",
+        "git stash push --all",
+        "git stash push -u",
+        "git stash save -a",
+    ] {
+        let verdict = CommandPolicy::default().judge(&CommandRequest::shell(text)).unwrap();
+        assert_eq!((verdict.decision, verdict.class), (Decision::Ask, Class::Destroys), "{text}");
+    }
+    assert_allowed(&["cat /dev/null", "cat a > b", "git stash push", "git stash push -m x"]);
 }

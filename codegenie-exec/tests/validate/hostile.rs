@@ -82,6 +82,18 @@ fn hostile_text_ends() {
         "env sh -c ",
         "ssh a ",
         "sh <(echo ",
+        "git $x;",
+        "git -c a=b ",
+        "git -c alias.x=y ",
+        "$x ",
+        "a/{b,c} ",
+        "xargs git {} ",
+        "xargs cat;ls a;",
+        "ls .env;xargs cat;",
+        "find a -name .env -exec cat {} +;",
+        "cp -r $x/. ",
+        "cp a b;",
+        "sed 'w a' ",
     ]
     .map(many)
     .into();
@@ -122,6 +134,14 @@ fn hostile_text_ends() {
         ["<<'' ", "''''<<'' ", "<<''($(", "<<$(''|n ", r"<<''\\", "${[[ ||<<-''}", "!>>&><<$[$( ()))?"];
     texts.extend(here.map(Into::into));
 
+    texts.push(format!("cp -r {}", "a/{b,c}/. ".repeat(6_000)));
+    texts.push(format!("for x in {}; do {} done", "a ".repeat(60), "git $x $x $x $x;".repeat(3_000)));
+
+    // Rules that refuse and ask are held against what words may become.
+    let rules = "[[rules]]\nprefix = ['git', 'push']\ndecision = 'deny'\n\
+                 [permissions]\ndeny = ['Read(**/*.env)', 'Bash(git push *)', 'Bash(* --force*)', 'Edit(src/**)']\n";
+    let ruled = CommandPolicy::from_toml(rules).unwrap();
+
     // What a thread has by default.
     let (begins, begun) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
@@ -131,6 +151,7 @@ fn hostile_text_ends() {
             if let Err(error) = judge(&CommandPolicy::default(), &text) {
                 assert!(!error.to_string().contains("gave up"), "the parser panics at {start:?}");
             }
+            let _ = judge(&ruled, &text);
         }
     });
     // Each takes a fraction of a second. What takes more than linear time takes hours.

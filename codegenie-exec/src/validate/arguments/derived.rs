@@ -5,6 +5,7 @@ use crate::command::Word;
 use crate::sandbox::defaults;
 use crate::validate::class::Class;
 use crate::validate::knowledge::{Effect, Role};
+use crate::validate::languages::Script;
 use crate::validate::place;
 use crate::validate::shape;
 
@@ -21,6 +22,9 @@ impl<'a> Reader<'a, '_> {
                 if place::is_protected(text) || unpacked(text).is_some_and(place::is_protected) {
                     self.found(Class::ExecutesCode, format!("{text}: {TRUSTED}"));
                 }
+                if let Some(name) = unpacked(text).filter(|_| !copies) {
+                    self.files.push((shape::literal(name), true));
+                }
                 // Links there lead anywhere, and copies of them do too.
                 let path = shape::normalized(&shape::literal(text)).and_then(|path| shape::text(&path));
                 let of_the_system = |path: &str| {
@@ -34,6 +38,12 @@ impl<'a> Reader<'a, '_> {
                 }
             }
         }
+    }
+
+    /// What a script that it is given does.
+    pub(super) fn scripted(&mut self, script: Script) {
+        script.found.into_iter().for_each(|(class, why)| self.found(class, why));
+        self.files.extend(script.files);
     }
 
     /// The beginning of the names of what is written.

@@ -18,6 +18,13 @@ impl<'a> Reader<'a, '_> {
             | Role::Reads
             | Role::Remote
             | Role::Script
+            | Role::Runs
+            | Role::Rest
+            | Role::Setting
+            | Role::Unset
+            | Role::Bare
+            | Role::Shows
+            | Role::Merges
             | Role::InPlace => {}
             Role::Directory => self.works_in(Some(word), None),
             Role::Mode => self.mode(word.literal()),
@@ -72,13 +79,13 @@ impl<'a> Reader<'a, '_> {
             // What is only shown is not looked for.
             let shows = matches!(self.name.as_str(), "echo" | "printf");
             let what = if shows { place::sensitive(word.as_written()) } else { self.context.sensitive(word) };
-            if let Some(what) = what {
+            if let Some(what) = what.or_else(|| self.context.tells_variable(word, self.name == "printenv")) {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }
         }
         self.shown_secrets(&operands);
         // Many a reader of files also reads what another machine serves.
-        let read = matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote)
+        let read = (self.reads || matches!(program.effect, Effect::Is(Class::ReadOnly) | Effect::Remote))
             && !program.any
             && program.language.is_none();
         let of_another =
@@ -147,6 +154,7 @@ impl<'a> Reader<'a, '_> {
             self.found(Class::ExecutesCode, "without operands it takes commands from its input");
         }
         self.derived(&operands);
+        self.copied(&operands);
         self.works(&operands);
         self.kept(&operands);
         let script = usize::from(program.language.is_some() && !self.scripted);
@@ -157,9 +165,8 @@ impl<'a> Reader<'a, '_> {
             }
         }
         if let Some(language) = program.language.filter(|_| !self.scripted) {
-            languages::read(language, &operands, self.context)
-                .into_iter()
-                .for_each(|(class, why)| self.found(class, why));
+            let script = languages::read(language, &operands, self.context);
+            self.scripted(script);
         }
         let mut remote = self.remote || (!self.reads && self.chain.iter().any(|program| program.connects));
         let discovery = self.chain.iter().any(|program| program.discovery);
@@ -227,6 +234,7 @@ impl<'a> Reader<'a, '_> {
             here: self.first.here,
             reads_lines: false,
             assignments: self.assignments,
+            files: self.files,
         }
     }
 }

@@ -47,7 +47,15 @@ impl<'a> Reader<'a, '_> {
             let takes = !matches!(
                 role,
                 None | Some(
-                    Role::Flag | Role::Keeps | Role::Lists | Role::Reads | Role::Remote | Role::InPlace
+                    Role::Flag
+                        | Role::Keeps
+                        | Role::Lists
+                        | Role::Reads
+                        | Role::Remote
+                        | Role::InPlace
+                        | Role::Bare
+                        | Role::Shows
+                        | Role::Merges
                 )
             );
             if role == Some(Role::InPlace) && !rest.is_empty() {
@@ -75,7 +83,12 @@ impl<'a> Reader<'a, '_> {
             let role = self.exact_role(&format!("-{letter}"));
             (
                 role.is_some(),
-                !matches!(role, None | Some(Role::Flag | Role::Keeps | Role::Reads | Role::Remote)),
+                !matches!(
+                    role,
+                    None | Some(
+                        Role::Flag | Role::Keeps | Role::Reads | Role::Remote | Role::Bare | Role::Shows
+                    )
+                ),
             )
         };
         let mut unknown = false;
@@ -137,6 +150,7 @@ impl<'a> Reader<'a, '_> {
             None => {
                 if let Some(Value::Attached(text)) = attached {
                     self.told(text);
+                    self.read_by_option(name, text);
                 }
                 if self.any() {
                     return false;
@@ -183,6 +197,27 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Plus) => false,
+            Some(Role::Merges) => {
+                self.merges = true;
+                false
+            }
+            Some(Role::Shows) => {
+                self.shows = true;
+                false
+            }
+            // The rest is read where it is seen.
+            Some(Role::Rest) => {
+                self.found(Class::ExecutesCode, format!("{name}: {}", Class::ExecutesCode.described()));
+                attached.is_none()
+            }
+            Some(Role::Bare) => {
+                self.set(name, Role::Bare, None, None);
+                false
+            }
+            Some(role @ (Role::Runs | Role::Setting | Role::Unset)) => {
+                self.set(name, role, attached.map(|Value::Attached(text)| text), next);
+                takes_next
+            }
             Some(Role::InPlace) => {
                 self.in_place = true;
                 // The name of a copy, which may lie elsewhere.
@@ -200,11 +235,13 @@ impl<'a> Reader<'a, '_> {
                     (None, next) => next.and_then(Word::literal),
                 };
                 let language = self.first.language;
-                let found = match text.zip(language) {
-                    Some((text, language)) => languages::literal(language, text, self.context),
-                    None => vec![(Class::ExecutesCode, "its script is not known before it runs".to_owned())],
-                };
-                found.into_iter().for_each(|(class, why)| self.found(class, why));
+                match text.zip(language) {
+                    Some((text, language)) => {
+                        let script = languages::literal(language, text, self.context);
+                        self.scripted(script);
+                    }
+                    None => self.found(Class::ExecutesCode, "its script is not known before it runs"),
+                }
                 takes_next
             }
             // What makes a program harmless does not make its subcommands so.
@@ -232,6 +269,12 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Write) => {
+                if matches!(name, "-t" | "--target-directory") || "--target-directory".starts_with(name) {
+                    self.target = match (&attached, next) {
+                        (Some(Value::Attached(text)), _) => Some(Word::Literal((*text).to_owned())),
+                        (None, next) => next.cloned(),
+                    };
+                }
                 let place = match (&attached, next) {
                     // `-o=x` is `=x` to some programs and `x` to others.
                     (Some(Value::Attached(path)), _) => [Some(*path), path.strip_prefix('=')]

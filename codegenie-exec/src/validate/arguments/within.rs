@@ -10,9 +10,14 @@ impl<'a> Reader<'a, '_> {
         let Some(within) = self.current().command.filter(|within| self.operands.len() >= within.after) else {
             return false;
         };
-        match within.joined {
-            true => self.joined(rest, more),
-            false => self.runs.push(Run::Words(rest, more)),
+        if within.itself {
+            let program = self.name.split(' ').next().unwrap_or_default();
+            let words = std::iter::once(Word::Literal(program.to_owned())).chain(rest.iter().cloned());
+            self.runs.push(Run::Made(words.collect()));
+        } else if within.joined {
+            self.joined(rest, more);
+        } else {
+            self.runs.push(Run::Words(rest, more));
         }
         true
     }

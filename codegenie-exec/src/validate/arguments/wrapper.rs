@@ -35,6 +35,18 @@ impl<'a> Reader<'a, '_> {
             {
                 self.found(Class::ExecutesCode, "what its input makes of the command is not known");
             }
+            // By whatever string: to the rules it is a hole like another.
+            if strings.iter().skip(1).any(|string| !string.is_empty()) && rest.iter().any(holds) {
+                let filled = |text: &str| {
+                    let strings = strings.iter().filter(|string| !string.is_empty());
+                    strings.fold(text.to_owned(), |text, string| text.replace(string, "{}"))
+                };
+                let made = rest.iter().map(|word| match word {
+                    Word::Literal(text) => Word::Literal(filled(text)),
+                    Word::Dynamic(_) => word.clone(),
+                });
+                self.runs.push(Run::Perhaps(made.collect()));
+            }
         }
         let adds = more || matches!(self.name.as_str(), "xargs" | "parallel");
         self.runs.push(Run::Words(rest, adds));

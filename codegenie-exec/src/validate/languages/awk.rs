@@ -3,10 +3,12 @@
 use super::super::class::Class;
 use super::super::context::Context;
 use super::super::place::{self, Place};
+use super::super::shape::{self, Piece, Shape};
+use super::Script;
 
 /// What a program does beyond reading its input and printing.
-pub(super) fn read(program: &str, context: &Context<'_>) -> Vec<(Class, String)> {
-    let mut found = Vec::new();
+pub(super) fn read(program: &str, context: &Context<'_>) -> Script {
+    let Script { mut found, mut files } = Script::default();
     // Whatever they stand in: text may be put together to hide them from a reader of tokens.
     for (word, class, why) in [
         ("system", Class::ExecutesCode, "awk's system runs a program"),
@@ -21,9 +23,9 @@ pub(super) fn read(program: &str, context: &Context<'_>) -> Vec<(Class, String)>
     }
     match tokens(program) {
         None => found.push((Class::Unknown, "an awk program that is not understood".to_owned())),
-        Some(tokens) => output(&tokens, context, &mut found),
+        Some(tokens) => output(&tokens, context, &mut found, &mut files),
     }
-    found
+    Script { found, files }
 }
 
 /// Whether every `@` stands between quotes or slashes with no other code: addresses, mostly.
@@ -117,7 +119,12 @@ fn begins_pattern(last: Option<&Token>) -> Option<bool> {
 }
 
 /// Where it prints to.
-fn output(tokens: &[Token], context: &Context<'_>, found: &mut Vec<(Class, String)>) {
+fn output(
+    tokens: &[Token],
+    context: &Context<'_>,
+    found: &mut Vec<(Class, String)>,
+    files: &mut Vec<(Shape, bool)>,
+) {
     let mut printing = false;
     let mut depth = 0usize;
     let mut rest = tokens.iter().peekable();
@@ -138,9 +145,13 @@ fn output(tokens: &[Token], context: &Context<'_>, found: &mut Vec<(Class, Strin
                             rest.peek().is_some_and(|next| !matches!(next, Token::Other(';' | '\n' | '}')));
                         // An escape makes another text than stands here.
                         let unread = joined || path.contains('\u{fffd}');
+                        files.push((if unread { vec![Piece::Unknown] } else { shape::literal(path) }, true));
                         if unread { Place::Outside } else { place::of(path, context) }
                     }
-                    _ => Place::Outside,
+                    _ => {
+                        files.push((vec![Piece::Unknown], true));
+                        Place::Outside
+                    }
                 };
                 match target {
                     Place::Nowhere => {}

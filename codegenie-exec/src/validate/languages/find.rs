@@ -1,9 +1,13 @@
 //! find: tests are harmless, actions are judged.
 
 use super::super::arguments::Run;
+use super::super::arguments::copied;
+use super::super::arguments::secrets::tells_names_only;
 use super::super::class::Class;
 use super::super::context::{Context, Count};
 use super::super::place::{self, Place};
+use super::super::project_secrets;
+use super::super::shape;
 use crate::command::{DynamicWord, Word};
 
 /// Options, tests and actions without a value.
@@ -144,6 +148,8 @@ pub(in super::super) fn read<'a>(
         shifted: false,
         lent: false,
         elsewhere: false,
+        narrowed: narrows(arguments),
+        secret: None,
         runs: Vec::new(),
     }
     .read()
@@ -159,12 +165,18 @@ struct Reader<'a, 'c, 'f> {
     lent: bool,
     /// It looks outside of where it runs.
     elsewhere: bool,
+    /// What it finds has no name that other programs run or trust.
+    narrowed: bool,
+    /// It looks for a file with a project's secrets.
+    secret: Option<(String, &'static str)>,
     runs: Vec<Run<'a>>,
 }
 
 impl<'a> Reader<'a, '_, '_> {
     fn read(mut self) -> Vec<Run<'a>> {
         while let Some(word) = self.rest.next() {
+            // Where to look, or what for.
+            self.names(word);
             match word.literal() {
                 Some(text) => self.literal(text),
                 None if self.is_no_action(word) => {
@@ -174,11 +186,43 @@ impl<'a> Reader<'a, '_, '_> {
                 None => self.may_act(word),
             }
         }
+        let shows = |run: &Run<'_>| match run {
+            Run::Made(words) => !words
+                .first()
+                .and_then(Word::literal)
+                .is_some_and(|name| tells_names_only(name.rsplit('/').next().unwrap_or(name))),
+            _ => true,
+        };
+        if let Some((name, what)) = self.secret.take().filter(|_| self.runs.iter().any(shows)) {
+            (self.found)(Class::Escalates, format!("{name}: {what}"));
+        }
+        let places = |run: &Run<'_>| matches!(run, Run::Made(words) if copied::places(words));
+        if !self.narrowed && self.runs.iter().any(places) {
+            let why = "-exec: copies what is found, which other programs may run or trust".to_owned();
+            (self.found)(Class::ExecutesCode, why);
+        }
         if self.lent && self.elsewhere {
             let why = "-perm: looks in the system for programs that lend their owner's privileges".to_owned();
             (self.found)(Class::Escalates, why);
         }
         self.runs
+    }
+
+    fn names(&mut self, word: &Word) {
+        let what = match word {
+            Word::Literal(text) => {
+                // As a name, or as an expression about names.
+                let plain = text.replace('\\', "").replace(".*", "*");
+                let kept = || project_secrets::kept_in(&shape::pattern(&plain));
+                project_secrets::sought_by(&plain)
+                    .or_else(kept)
+                    .or_else(|| project_secrets::kept_in(&shape::pattern(text)))
+            }
+            Word::Dynamic(_) => self.context.kept_secret(word),
+        };
+        if let Some(what) = what {
+            self.secret.get_or_insert_with(|| (word.as_written().to_owned(), what));
+        }
     }
 
     fn may_act(&mut self, word: &Word) {
@@ -224,6 +268,7 @@ impl<'a> Reader<'a, '_, '_> {
             return;
         }
         let Some(word) = self.rest.next() else { return };
+        self.names(word);
         match self.context.count(word) {
             Count::One => {}
             Count::AtMostOne => self.shifted = true,
@@ -295,6 +340,22 @@ impl<'a> Reader<'a, '_, '_> {
         }
         self.context.benign(word) || (!dynamic.splits && (named || is_no_name_of_an_action(dynamic)))
     }
+}
+
+/// Whether all that is found has a name by a pattern that no protected name has.
+fn narrows(arguments: &[Word]) -> bool {
+    let or = |word: &Word| matches!(word.literal(), Some("-o" | "-or" | "!" | "-not" | ","));
+    let named = |pair: &[Word]| {
+        let [Word::Literal(test), Word::Literal(pattern)] = pair else { return false };
+        match test.as_str() {
+            "-name" => !copied::may_find_protected(pattern),
+            "-iname" => {
+                ![pattern.clone(), pattern.to_lowercase()].iter().any(|p| copied::may_find_protected(p))
+            }
+            _ => false,
+        }
+    };
+    !arguments.iter().any(or) && arguments.windows(2).any(named)
 }
 
 /// A pattern with a character that no action has: what `*.rs` becomes is none, also where it begins with a dash.

@@ -3,19 +3,23 @@
 use super::super::class::Class;
 use super::super::context::Context;
 use super::super::place::{self, Place};
+use super::super::project_secrets;
+use super::super::shape::{self, Shape};
+use super::Script;
 
 /// What a script does beyond editing its input.
-pub(super) fn read(script: &str, context: &Context<'_>) -> Vec<(Class, String)> {
-    let mut reader = Reader { rest: script, found: Vec::new(), context };
+pub(super) fn read(script: &str, context: &Context<'_>) -> Script {
+    let mut reader = Reader { rest: script, found: Vec::new(), files: Vec::new(), context };
     if reader.commands().is_none() {
         reader.found.push((Class::Unknown, "a sed script that is not understood".to_owned()));
     }
-    reader.found
+    Script { found: reader.found, files: reader.files }
 }
 
 struct Reader<'s, 'c> {
     rest: &'s str,
     found: Vec<(Class, String)>,
+    files: Vec<(Shape, bool)>,
     context: &'c Context<'c>,
 }
 
@@ -138,7 +142,8 @@ impl<'s> Reader<'s, '_> {
             },
             'r' | 'R' => {
                 let file = self.line().trim();
-                if let Some(what) = place::sensitive(file) {
+                self.files.push((shape::literal(file), false));
+                if let Some(what) = place::sensitive(file).or_else(|| project_secrets::named_in(file)) {
                     self.found.push((Class::Escalates, format!("{file}: {what}")));
                 }
                 Some(())
@@ -189,6 +194,7 @@ impl<'s> Reader<'s, '_> {
     }
 
     fn written(&mut self, file: &str) {
+        self.files.push((shape::literal(file), true));
         match place::of(file, self.context) {
             Place::Nowhere => {}
             Place::Inside => self.found.push((Class::WritesWorkspace, format!("sed writes {file}"))),
