@@ -151,6 +151,11 @@ impl<'a> Walk<'a> {
         self.marks.iter().find(|(marked, _)| *marked == size).and_then(|(_, root)| *root)
     }
 
+    /// A file of the log as it is now.
+    pub(super) fn read(&self, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+        self.disk.read(name)
+    }
+
     /// The directory of the log.
     pub(super) fn path(&self) -> &'a Path {
         self.path
