@@ -45,9 +45,6 @@ pub(super) struct Rotation {
     pub(super) age: Duration,
 }
 
-/// How many zeros are written ahead of small commits.
-const WRITE_AHEAD: usize = 1 << 20;
-
 /// What is known of a commit that went well.
 #[derive(Clone, Debug)]
 pub(super) struct Committed {
