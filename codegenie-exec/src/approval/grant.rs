@@ -175,10 +175,11 @@ impl Grants {
         audit: &impl AuditSink,
     ) -> Result<usize, RevokeError> {
         let (ended, kept) = {
+            let locked = self.locked();
             let mut held = self.held();
             let before = held.grants.len();
             held.grants.retain(|grant| grant.binding.user != user);
-            (before - held.grants.len(), self.keep(&mut held))
+            (before - held.grants.len(), locked.and_then(|_lock| self.keep(&mut held)))
         };
         let event = AuditEvent::new(EventClass::Approval, "revoke grants", format!("user:{user}"))
             .actor(revoked_by)
@@ -222,6 +223,7 @@ impl Grants {
             GrantScope::User(time) => (true, time),
         };
         let now = now();
+        let _lock = self.locked()?;
         let mut held = self.held();
         held.grants.retain(|grant| grant.expires > now);
         if held.grants.len() >= MOST {
@@ -244,6 +246,13 @@ impl Grants {
         kept
     }
 
+    /// Keeps other processes from changing the file until it is dropped: what one reads and writes, another would undo.
+    fn locked(&self) -> Result<Option<Lock>, GrantsError> {
+        let Some(path) = &self.file else { return Ok(None) };
+        let error = |problem: String| GrantsError { path: path.clone(), problem };
+        lock(path).map(Some).map_err(|e| error(format!("cannot be locked: {e}")))
+    }
+
     /// Replaces the file as a whole, so that a crash leaves the old one or the new one.
     fn keep(&self, held: &mut Held) -> Result<(), GrantsError> {
         let Some(path) = &self.file else { return Ok(()) };
@@ -262,6 +271,7 @@ impl Grants {
             file.write_all(&text)?;
             file.sync_all()?;
             std::fs::rename(&new, path)?;
+            sync_folder(path)?;
             Ok(Stamp::of(&file.metadata()?))
         };
         held.seen = Some(write().map_err(|e: std::io::Error| error(format!("cannot be written: {e}")))?);
@@ -280,6 +290,48 @@ impl Grants {
         }
         held
     }
+}
+
+#[cfg(unix)]
+type Lock = nix::fcntl::Flock<std::fs::File>;
+#[cfg(not(unix))]
+type Lock = ();
+
+/// Locks the file of this name with `.lock` behind it, which stays, for a second at the most.
+#[cfg(unix)]
+fn lock(path: &Path) -> std::io::Result<Lock> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).mode(0o600);
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let mut file = options.open(path.with_file_name(name))?;
+    for _ in 0..100 {
+        match Lock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
+            Err((_, error)) => return Err(error.into()),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Err(std::io::Error::new(std::io::ErrorKind::WouldBlock, "another process has it locked"))
+}
+
+#[cfg(not(unix))]
+fn lock(_path: &Path) -> std::io::Result<Lock> {
+    Ok(())
+}
+
+/// Makes a new name last.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// What a file grants, and what it was then; what is wrong with it.

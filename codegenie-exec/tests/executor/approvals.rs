@@ -456,6 +456,29 @@ async fn a_grant_that_another_process_ended_holds_nowhere() {
     assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
 
+/// What one host adds, another one that reads and writes at the same time does not undo.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn hosts_that_share_a_file_of_grants_keep_each_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("grants.json");
+    let hosts = (0..4).map(|host| {
+        let path = path.clone();
+        tokio::spawn(async move {
+            let world = World::new();
+            let (_, approver) = counting(GrantScope::User(Duration::from_secs(600)));
+            let executor = executor(&world, approver, Grants::open(&path).unwrap());
+            for number in 0..10 {
+                let line = shell(&format!("unknown-tool {host} {number}"));
+                executor.execute(&world.token, &line).await.unwrap();
+            }
+        })
+    });
+    for host in hosts.collect::<Vec<_>>() {
+        host.await.unwrap();
+    }
+    assert_eq!(Grants::open(&path).unwrap().list().len(), 40);
+}
+
 #[tokio::test]
 async fn grants_end_also_where_that_cannot_be_recorded() {
     let world = World::with_sink(Memory::new(|event| event.action == "revoke grants"));
