@@ -166,13 +166,13 @@ pub(super) fn is_secret(name: &str) -> bool {
     let from = (name.len().saturating_sub(LONGEST)..name.len()).find(|from| name.is_char_boundary(*from));
     let name = from.and_then(|from| name.get(from..)).unwrap_or_default();
     let words = words(name);
-    let plain = words.concat();
+    let plain = words.replace('_', "");
     let capitals = !name.bytes().any(|byte| byte.is_ascii_lowercase());
     // Where somebody is, and not what they know.
     if capitals && matches!(plain.as_str(), "pwd" | "oldpwd") {
         return false;
     }
-    let Some(last) = words.last().map(String::as_str) else { return false };
+    let last = words.rsplit('_').next().unwrap_or_default();
     if is_about(last) && !plain.ends_with("sessionid") && !plain.ends_with("secretid") {
         return false;
     }
@@ -199,26 +199,27 @@ fn may_be_secret<const LONGEST: usize>(name: &str, buffer: &mut [u8; LONGEST]) -
         || WHOLE.iter().any(|whole| plain.ends_with(whole.as_bytes()))
 }
 
-/// The words of a name in small letters, without the numbers at their ends.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
+/// The words of a name in small letters with `_` between them, without the numbers at their ends.
+fn words(name: &str) -> String {
+    fn end(words: &mut String) {
+        words.truncate(words.trim_end_matches(|c: char| c.is_ascii_digit()).len());
+        if !(words.is_empty() || words.ends_with('_')) {
+            words.push('_');
+        }
+    }
+    let mut words = String::with_capacity(name.len() + name.len() / 2 + 1);
     let mut small = false;
     for byte in name.bytes() {
-        let next = !byte.is_ascii_alphanumeric() || (small && byte.is_ascii_uppercase());
-        if next && words.last().is_some_and(|word| !word.is_empty()) {
-            words.push(String::new());
+        if !byte.is_ascii_alphanumeric() || (small && byte.is_ascii_uppercase()) {
+            end(&mut words);
         }
         small = byte.is_ascii_lowercase();
-        if byte.is_ascii_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.push(char::from(byte.to_ascii_lowercase()));
+        if byte.is_ascii_alphanumeric() {
+            words.push(char::from(byte.to_ascii_lowercase()));
         }
     }
-    for word in &mut words {
-        word.truncate(word.trim_end_matches(|c: char| c.is_ascii_digit()).len());
-    }
-    words.retain(|word| !word.is_empty());
+    end(&mut words);
+    words.truncate(words.trim_end_matches('_').len());
     words
 }
 
@@ -232,16 +233,22 @@ fn is_about(last: &str) -> bool {
     })
 }
 
-fn is_a_token(words: &[String]) -> bool {
-    let more = |word: &String| ABOUT.contains(&word.as_str()) || ABOUT_TOKENS.contains(&word.as_str());
-    words.iter().enumerate().any(|(at, word)| {
-        let (before, after) = (words.get(..at).unwrap_or_default(), words.get(at + 1..).unwrap_or_default());
-        let of_a_text = || before.iter().any(|word| COUNTED.contains(&word.as_str()));
-        let named = ENDS.iter().any(|end| word.ends_with(end))
+fn is_a_token(words: &str) -> bool {
+    let about = |word: &str| ABOUT.contains(&word) || ABOUT_TOKENS.contains(&word);
+    let counted = |word: &str| COUNTED.contains(&word);
+    // Of what comes before and after the words that name it.
+    let (mut first, mut of_a_text, mut named) = (true, false, false);
+    for word in words.split('_') {
+        named = match word.strip_suffix("tokens") {
             // Several of them: by itself it is mostly a number.
-            || word.strip_suffix("tokens").is_some_and(|own| !(own.is_empty() && (before.is_empty() || of_a_text())));
-        named && !after.iter().any(more)
-    })
+            Some("") => (named && !about(word)) || !(first || of_a_text),
+            Some(_) => true,
+            None => ENDS.iter().any(|end| word.ends_with(end)) || (named && !about(word)),
+        };
+        of_a_text |= counted(word);
+        first = false;
+    }
+    named
 }
 
 #[cfg(test)]

@@ -131,7 +131,8 @@ const SHORTEST_OPTION: usize = 4;
 
 /// Whether a word is an option with a name, which takes a value.
 fn is_option(word: &str) -> bool {
-    word.len() >= SHORTEST_OPTION && word.starts_with('-')
+    let begin = || word.bytes().take(SHORTEST_OPTION).take_while(|byte| of_token(*byte)).count();
+    word.starts_with('-') && begin() == SHORTEST_OPTION
 }
 
 /// What separates words: blanks, what parts commands and fields, and quotes, which often stand around a whole header.
