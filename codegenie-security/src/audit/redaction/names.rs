@@ -176,7 +176,7 @@ pub(super) fn is_secret(name: &str) -> bool {
     if is_about(last) && !plain.ends_with("sessionid") && !plain.ends_with("secretid") {
         return false;
     }
-    PARTS.iter().any(|part| plain.contains(part))
+    has_one(plain.as_bytes(), &[PARTS])
         || WHOLE.contains(&plain.as_str())
         || (capitals && OF_VARIABLES.contains(&last))
         || is_a_token(&words)
@@ -189,14 +189,18 @@ fn may_be_secret<const LONGEST: usize>(name: &str, buffer: &mut [u8; LONGEST]) -
     let letters = end.iter().filter(|byte| byte.is_ascii_alphabetic());
     let len = buffer.iter_mut().zip(letters).map(|(to, from)| *to = from.to_ascii_lowercase()).count();
     let plain = buffer.get(..len).unwrap_or_default();
+    has_one(plain, &[PARTS, ENDS]) || WHOLE.iter().any(|whole| plain.ends_with(whole.as_bytes()))
+}
+
+/// Whether one of the words is part of a name. `str::contains` prepares for long texts, which takes longer than to look.
+fn has_one(plain: &[u8], all: &[&[&str]]) -> bool {
+    // As they begin.
+    let begins = |byte: &u8| matches!(byte, b'p' | b's' | b'a' | b'e' | b'c' | b't');
     let has = |place: usize| {
         let rest = plain.get(place..).unwrap_or_default();
-        [PARTS, ENDS].into_iter().flatten().any(|part| rest.starts_with(part.as_bytes()))
+        all.iter().copied().flatten().any(|part| rest.starts_with(part.as_bytes()))
     };
-    // As one of them begins.
-    let begins = |byte: &u8| matches!(byte, b'p' | b's' | b'a' | b'e' | b'c' | b't');
     plain.iter().zip(0..).filter(|(byte, _)| begins(byte)).any(|(_, place)| has(place))
-        || WHOLE.iter().any(|whole| plain.ends_with(whole.as_bytes()))
 }
 
 /// The words of a name in small letters with `_` between them, without the numbers at their ends.

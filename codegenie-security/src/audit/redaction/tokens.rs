@@ -56,6 +56,7 @@ pub(super) fn has_token(word: &str) -> bool {
 /// earlier look: so all looks together take time that is proportional to the text.
 pub(super) fn token_at(text: &str, at: usize, none: &mut usize) -> Option<usize> {
     let rest = text.as_bytes().get(at..)?;
+    // As they begin, and no more are looked at.
     if !matches!(
         rest.first()?,
         b'g' | b'x' | b's' | b'r' | b'A' | b'y' | b'n' | b'p' | b'h' | b'd' | b'S' | b'e'
