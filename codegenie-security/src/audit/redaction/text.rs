@@ -30,6 +30,7 @@ use std::sync::LazyLock;
 ///
 /// - what looks like nothing in particular, or has a name that says nothing, such as `-p…` and `X=…`;
 /// - a value that looks like an option (`--token --…`, `-x`);
+/// - what a shell joins to the quotes around a header (`'Authorization: Bearer '…`);
 /// - what follows a blank in `NAME=…` without quotes, as a command does in a shell;
 /// - a password in an address that begins with digits and has `/`, `?` or `#` after them, as a port and a path do, or that
 ///   has both `@` and one of these after it;
