@@ -2,10 +2,12 @@
 
 mod names;
 mod text;
+mod tokens;
 
 pub use self::text::redact;
 
 use self::names::is_secret;
+use self::text::{Expected, redact_item};
 use super::{AuditError, AuditEvent, AuditSink, AuditValue, EventClass, Retention};
 use std::borrow::Cow;
 
@@ -18,8 +20,11 @@ const COUNT: &str = "redacted";
 ///
 /// Looked at are the action, the resource and the values of details: passwords in addresses, the values of variables and
 /// options whose names say that they are secret, authorization headers, private keys in PEM, and tokens of well-known forms
-/// ([`redact`]). A detail whose own name says so loses its whole value. An event that was changed has the detail
-/// `redacted` with the number of its texts that were.
+/// ([`redact`]). The items of a list are read one after the other, as arguments of a program: one may tell that the next is
+/// secret. A detail whose own name says so loses its whole value, a number as well as a text. An event that was changed has
+/// the detail `redacted` with the number of its values that were.
+///
+/// Not looked at are the names of details and what else an event has, such as its actor.
 ///
 /// What looks like nothing in particular cannot be told from a secret: this lessens what a log gives away, and is no reason
 /// to write secrets to it.
@@ -100,13 +105,16 @@ pub(crate) fn redacted(event: &AuditEvent) -> Option<AuditEvent> {
                 AuditValue::Text(text)
             }),
             AuditValue::List(texts) => {
-                let each: Vec<Option<String>> = texts.iter().map(|text| changed(text, whole)).collect();
+                let each = items(texts, whole);
                 let some = each.iter().flatten().count();
                 count = count.saturating_add(i64::try_from(some).unwrap_or(i64::MAX));
                 let kept = each.into_iter().zip(texts).map(|(new, old)| new.unwrap_or_else(|| old.clone()));
                 (some > 0).then(|| AuditValue::List(kept.collect()))
             }
-            AuditValue::Bool(_) | AuditValue::Int(_) | AuditValue::Float(_) => None,
+            AuditValue::Bool(_) | AuditValue::Int(_) | AuditValue::Float(_) => whole.then(|| {
+                count = count.saturating_add(1);
+                AuditValue::Text(REDACTED.to_owned())
+            }),
         };
         details.extend(new.map(|new| (at, new)));
     }
@@ -122,6 +130,13 @@ pub(crate) fn redacted(event: &AuditEvent) -> Option<AuditEvent> {
         }
     }
     Some(event.detail(COUNT, count))
+}
+
+/// The items of a list that change.
+fn items(texts: &[String], whole: bool) -> Vec<Option<String>> {
+    let mut expected = Expected::Nothing;
+    let item = |text: &String| if whole { changed(text, whole) } else { redact_item(text, &mut expected) };
+    texts.iter().map(item).collect()
 }
 
 /// A text without its secrets, or without all of it; `None` where it has none.
