@@ -230,8 +230,9 @@ impl AuditLog {
         let witness = witness_signer(&origin, key)?;
         let verifier = witness.verifier();
         if let Some(anchored) = writer.anchored().filter(|_| options.anchor_required) {
-            let asked = asking::Asked { disk: &*disk, path, witness: Some(&witness) };
-            asked.require(&options.anchors, &anchored)?;
+            let (witness, identity) = (Some(&witness), Some(&identity));
+            let asked = asking::Asked { disk: &*disk, path, witness, identity };
+            asked.require(&options.anchors, &anchored, writer.records == 0)?;
         }
         let parts = AnchoringParts {
             anchors: options.anchors,
@@ -239,6 +240,7 @@ impl AuditLog {
             disk: Arc::clone(&disk),
             path: path.to_owned(),
             witness,
+            identity: identity.clone(),
         };
         let anchoring = Anchoring::start(parts).map_err(io_error("start a thread for", path))?;
         if let (Some(anchoring), Some(anchored)) = (&anchoring, writer.anchored()) {

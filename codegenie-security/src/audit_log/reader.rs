@@ -175,7 +175,8 @@ impl AuditReader {
             }
         }
         let verification = self.verify(&anchored)?;
-        let asked = asking::Asked { disk: &*self.disk, path: &self.path, witness: self.witness.as_ref() };
+        let (witness, identity) = (self.witness.as_ref(), self.identity.as_ref());
+        let asked = asking::Asked { disk: &*self.disk, path: &self.path, witness, identity };
         Ok(asked.judge(verification, anchors, objections))
     }
 
