@@ -11,6 +11,7 @@ mod encoded;
 mod epoch;
 mod error;
 mod frame;
+mod gone;
 mod header;
 mod index;
 mod kept;
@@ -30,6 +31,7 @@ mod subjects;
 mod subscription;
 mod tiles;
 mod told;
+mod verdict;
 mod verify;
 mod walk;
 #[cfg(feature = "witness")]
@@ -72,8 +74,8 @@ pub use shred::Shredded;
 pub(crate) use shred::{ACTION as SHRED_ACTION, SLOTS as SHRED_KEYS};
 pub use subscription::Subscription;
 use told::Told;
+pub use verdict::{Verdict, Verification};
 use verify::Means;
-pub use verify::{Verdict, Verification};
 #[cfg(feature = "witness")]
 pub use witness::{BadWitness, Cosigned, HttpWitness};
 use writer::{CommitFailure, Committed, Writer};

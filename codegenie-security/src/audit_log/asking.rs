@@ -10,7 +10,8 @@ use super::epoch::open_certificate;
 use super::error::AuditLogError;
 use super::kept::header;
 use super::layout;
-use super::verify::{Verdict, Verification, read_checkpoint};
+use super::verdict::{Verdict, Verification};
+use super::verify::read_checkpoint;
 use super::walk::{Walk, fault, tampered};
 use crate::tlog::{Note, NoteSigner, NoteVerifier};
 
@@ -93,7 +94,10 @@ impl Asked<'_> {
                     match anchor.confirms(update) {
                         Ok(true) => verification.verdict = Verdict::Anchored,
                         Ok(false) => {}
-                        Err(error) => objections.extend(error.objection()),
+                        Err(error) => match error.objection() {
+                            Some(objection) => objections.push(objection),
+                            None => verification.anchor_errors.push(error.to_string()),
+                        },
                     }
                 }
             });

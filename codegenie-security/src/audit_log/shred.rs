@@ -3,7 +3,7 @@
 //! First the log says what it is about to destroy, then it does. So a key that is gone without a word of the log is
 //! a fault, and a crash in between is made good when the log is opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::codec;
 use super::encoded::EncodedEvents;
@@ -132,9 +132,16 @@ pub(super) fn is_reserved(event: &AuditEvent) -> bool {
 pub(super) struct Shreddings {
     seen: BTreeSet<KeyPlace>,
     told: BTreeSet<KeyPlace>,
+    /// How many keys, destroyed or not, there are by segment.
+    there: BTreeMap<u64, u32>,
 }
 
 impl Shreddings {
+    /// So many keys a segment has.
+    pub(super) fn count(&mut self, segment: u64, keys: usize) {
+        self.there.insert(segment, u32::try_from(keys).unwrap_or(u32::MAX));
+    }
+
     /// A key that is destroyed.
     pub(super) fn see(&mut self, segment: u64, slot: u32) {
         self.seen.insert((segment, slot));
@@ -156,10 +163,17 @@ impl Shreddings {
     pub(super) fn join(&mut self, mut other: Self) {
         self.seen.append(&mut other.seen);
         self.told.append(&mut other.told);
+        self.there.append(&mut other.there);
     }
 
     /// A destroyed key of which the log said nothing.
     pub(super) fn unrecorded(&self) -> Option<KeyPlace> {
         self.seen.difference(&self.told).next().copied()
+    }
+
+    /// A key that is there though the log said that it destroyed it. Retention takes others away with their segments.
+    pub(super) fn undone(&self) -> Option<KeyPlace> {
+        let is_there = |(segment, slot): &&KeyPlace| self.there.get(segment).is_some_and(|keys| slot < keys);
+        self.told.difference(&self.seen).find(is_there).copied()
     }
 }
