@@ -131,7 +131,8 @@ use writer::{CommitFailure, Committed, Writer};
 /// # Shredding
 ///
 /// Events of an actor are encrypted with a key of that actor. [`shred`](Self::shred) destroys an actor's keys: nobody reads
-/// those events any more, and the log verifies as before. File systems and disks that write elsewhere instead of in place may
+/// those events any more, and the log verifies as before; a key that is put back later is a fault, to who verifies with a key. An
+/// auditor takes a shredding that a crash interrupted for one until the log is opened again, which finishes it. File systems and disks that write elsewhere instead of in place may
 /// keep the old bytes for a while.
 ///
 /// # What is not

@@ -201,9 +201,16 @@ fn an_output_that_cannot_be_written_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("audit");
     ok(dir.path(), &["append"], EVENTS);
-    for command in
-        [&["verify"][..], &["query"], &["query", "--json"], &["summary"], &["prove", "0"], &["report"]]
-    {
+    for command in [
+        &["verify"][..],
+        &["query"],
+        &["query", "--json"],
+        &["summary"],
+        &["prove", "0"],
+        &["export", "--format", "cef"],
+        &["identity"],
+        &["report"],
+    ] {
         let ran = |out: Stdio| {
             let mut child = Command::new(program());
             child.args(command).arg("--dir").arg(&log).stdout(out).output().unwrap()
