@@ -254,6 +254,9 @@ impl<T: Anchor + ?Sized> Anchor for std::sync::Arc<T> {
 }
 
 /// An anchor that is a file, which makes sense on another disk than the log, better on another machine.
+///
+/// What does not go on from the checkpoint in the file does not replace it. That is so as well where the log's retention has
+/// removed what would show it, which the [status](crate::AuditLog::anchors) tells: look what it was, and then move the file away.
 #[derive(Clone, Debug)]
 pub struct FileAnchor {
     path: PathBuf,
