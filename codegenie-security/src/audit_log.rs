@@ -79,6 +79,7 @@ use verify::Means;
 #[cfg(feature = "witness")]
 pub use witness::{BadWitness, Cosigned, HttpWitness};
 use writer::{CommitFailure, Committed, Writer};
+use zeroize::Zeroizing;
 
 /// An append-only log of audit events in a directory: encrypted, a transparency log, and durable before
 /// [`record`](AuditSink::record) returns.
@@ -228,7 +229,10 @@ impl AuditLog {
             certify_ahead: options.certify_ahead,
         };
         let store = KeyStore::new(keys, keys_path, key);
-        let (writer, recovery) = open::open(path, Arc::clone(&disk), store, key, settings, &anchored)?;
+        let (mut writer, recovery) = open::open(path, Arc::clone(&disk), store, key, settings, &anchored)?;
+        if let Some(lock) = &lock {
+            writer.watch(lock.try_clone().map_err(io_error("lock", path))?);
+        }
         let (origin, identity) = (writer.base().meta.origin.clone(), writer.base().meta.identity.clone());
         let witness = witness_signer(&origin, key)?;
         let verifier = witness.verifier();
@@ -510,14 +514,16 @@ fn lost_event(lost: u64) -> Option<Vec<u8>> {
 
 impl AuditSink for AuditLog {
     fn record(&self, event: &AuditEvent) -> Result<(), AuditError> {
-        let mut encoded = Vec::with_capacity(512);
+        let mut encoded = Zeroizing::new(Vec::with_capacity(512));
         self.encode(event, &mut encoded)?;
         let commits = &self.shared.commits;
         match (&self.accepted, self.durability) {
             (Some((accepted, _)), Durability::DangerousAccepted { waiting, when_full }) => {
                 self.check()?;
                 let waits = when_full == WhenFull::Wait;
-                let Err(_) = accepted.accept(encoded, waiting, waits, commits) else { return Ok(()) };
+                let Err(_) = accepted.accept(std::mem::take(&mut *encoded), waiting, waits, commits) else {
+                    return Ok(());
+                };
                 self.check()?;
                 if when_full == WhenFull::DangerousLose {
                     accepted.lose(commits);
@@ -533,7 +539,7 @@ impl AuditSink for AuditLog {
                 if self.process != std::process::id() {
                     return self.check();
                 }
-                commits.commit([encoded.as_slice()]).map_err(commits::Failure::into_error)
+                commits.commit(std::iter::once(encoded.as_slice())).map_err(commits::Failure::into_error)
             }
         }
     }

@@ -186,6 +186,34 @@ pub(crate) fn write_at(_file: &File, _bytes: &[u8], _offset: u64) -> io::Result<
     Err(unsupported())
 }
 
+/// Fails where a file has been deleted, or replaced by another.
+#[cfg(feature = "audit-log")]
+pub(crate) fn still_there(file: &File) -> io::Result<()> {
+    match links(file)? {
+        0 => Err(io::Error::new(io::ErrorKind::NotFound, "the file was deleted")),
+        _ => Ok(()),
+    }
+}
+
+/// How many names a file has. Who asks for its times as well makes the next write set them anew, and where there is no
+/// journal the next sync then takes a second write (Linux, multigrain timestamps).
+#[cfg(all(feature = "audit-log", target_os = "linux"))]
+fn links(file: &File) -> io::Result<u64> {
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+    Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?.stx_nlink.into())
+}
+
+#[cfg(all(feature = "audit-log", unix, not(target_os = "linux")))]
+fn links(file: &File) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink())
+}
+
+#[cfg(all(feature = "audit-log", not(unix)))]
+fn links(_file: &File) -> io::Result<u64> {
+    Ok(1)
+}
+
 /// A file that no other process has locked. The lock ends when this is dropped.
 #[cfg(all(unix, any(feature = "access", feature = "audit-log")))]
 pub(crate) type Locked = nix::fcntl::Flock<File>;

@@ -13,6 +13,8 @@ mod anchors;
 mod auditors;
 #[path = "audit_log/basics.rs"]
 mod basics;
+#[path = "audit_log/beside_a_writer.rs"]
+mod beside_a_writer;
 #[path = "audit_log/commits.rs"]
 mod commits;
 #[path = "audit_log/epochs.rs"]

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::encoded::EncodedEvents;
 use super::frame::{ENOUGH_BYTES, MAX_RECORDS};
@@ -56,6 +56,9 @@ const TURN: Duration = Duration::from_millis(50);
 /// be woken takes longer.
 const TURNS: usize = 4;
 
+/// How long a leader lets others come at the most.
+const GATHERING: Duration = Duration::from_micros(200);
+
 #[derive(Default)]
 struct Queue {
     pending: EncodedEvents,
@@ -66,12 +69,18 @@ struct Queue {
     in_flight: Option<Arc<Batch>>,
     /// Whether the leader of `batch` waits for that one's end.
     leader_waits: bool,
-    /// How many events the last commit had.
+    /// How many callers share `batch`, and how many shared the last one.
+    callers: usize,
     last: usize,
     stopped: Option<Failure>,
 }
 
 impl Queue {
+    /// Do so many events of so many bytes fit with those that wait?
+    fn has_room_for(&self, (count, bytes): (usize, usize)) -> bool {
+        self.pending.len() + count <= MAX_RECORDS && self.pending.bytes() + bytes <= ENOUGH_BYTES
+    }
+
     fn is_full(&self) -> bool {
         self.pending.len() >= MAX_RECORDS || self.pending.bytes() >= ENOUGH_BYTES
     }
@@ -122,15 +131,22 @@ impl Commits {
         self.queue().stopped.get_or_insert(Failure { kind, message, source: None });
     }
 
-    /// Commits events, alone or with others, and returns when they are durable: in one commit if they fit one.
-    pub(super) fn commit<'e>(&self, events: impl IntoIterator<Item = &'e [u8]>) -> Result<(), Failure> {
+    /// Commits events, alone or with others, and returns when they are durable. In one commit if they fit one.
+    pub(super) fn commit<'e>(&self, events: impl Iterator<Item = &'e [u8]> + Clone) -> Result<(), Failure> {
+        let size =
+            events.clone().map(<[u8]>::len).fold((0, 0), |(count, bytes), len| (count + 1, bytes + len));
         let mut share: Option<Share> = None;
         let mut queue = self.queue();
         for event in events {
             loop {
                 let is_elsewhere =
                     share.as_ref().is_some_and(|share| !Arc::ptr_eq(&share.batch, &queue.batch));
-                if !is_elsewhere && !queue.is_full() {
+                let has_room = match share {
+                    // All of them, if a batch has room for all.
+                    None => queue.has_room_for(size) || queue.pending.is_empty(),
+                    Some(_) => !queue.is_full(),
+                };
+                if !is_elsewhere && has_room {
                     break;
                 }
                 match share.take() {
@@ -147,9 +163,12 @@ impl Commits {
             if let Some(stopped) = queue.stopped.clone() {
                 return share.map_or(Ok(()), |share| self.finish(share, queue)).and(Err(stopped));
             }
-            let leads = queue.pending.is_empty();
+            if share.is_none() {
+                let leads = queue.pending.is_empty();
+                queue.callers += 1;
+                share = Some(Share { batch: Arc::clone(&queue.batch), leads });
+            }
             queue.pending.push(event);
-            share.get_or_insert_with(|| Share { batch: Arc::clone(&queue.batch), leads });
         }
         share.map_or(Ok(()), |share| self.finish(share, queue))
     }
@@ -193,17 +212,15 @@ impl Commits {
     }
 
     /// Lets half of those come whom the last commit served: they are awake, and most record again at once. The other half
-    /// comes while this one is on its way. A single caller waits for nobody.
+    /// comes while this one is on its way. A single caller waits for nobody, and nobody for long.
     fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
-        for _ in 0..queue.last {
-            if queue.pending.len() >= queue.last / 2 || queue.is_full() {
-                break;
-            }
+        let begun = Instant::now();
+        while queue.callers < queue.last / 2 && !queue.is_full() && begun.elapsed() < GATHERING {
             drop(queue);
             std::thread::yield_now();
             queue = self.queue();
         }
-        queue.last = queue.pending.len();
+        queue.last = std::mem::take(&mut queue.callers);
         queue
     }
 

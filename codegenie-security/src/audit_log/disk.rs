@@ -46,6 +46,10 @@ pub(super) trait DiskFile: Send {
     fn begin_sync(&mut self) {}
     /// Makes all of it last. Fails where the file has been deleted, since it takes everything along.
     fn sync(&mut self) -> io::Result<()>;
+    /// Fails where the file has been deleted.
+    fn still_there(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A directory of the file system.
@@ -164,21 +168,28 @@ const SMALL: usize = 16;
 /// What zeros are written from.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
+impl OpenFile {
+    /// Writes zeros from a place on.
+    fn fill_ahead(&mut self, from: u64) -> io::Result<()> {
+        let until = from + self.zeros as u64;
+        self.ahead = from;
+        while self.ahead < until {
+            let more = usize::try_from(until - self.ahead).unwrap_or(usize::MAX).min(ZEROS.len());
+            if files::write_at(&self.file, ZEROS.get(..more).unwrap_or_default(), self.ahead).is_err() {
+                // Where there is no room for zeros there may be for bytes.
+                return self.set_len(self.end);
+            }
+            self.ahead += more as u64;
+        }
+        Ok(())
+    }
+}
+
 impl DiskFile for OpenFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.end + bytes.len() as u64;
         if end > self.ahead && bytes.len() <= self.zeros / SMALL {
-            let until = end + self.zeros as u64;
-            self.ahead = end;
-            while self.ahead < until {
-                let more = usize::try_from(until - self.ahead).unwrap_or(usize::MAX).min(ZEROS.len());
-                // Where there is no room for zeros there may be for the bytes.
-                let zeros = ZEROS.get(..more).unwrap_or_default();
-                if files::write_at(&self.file, zeros, self.ahead).is_err() {
-                    break;
-                }
-                self.ahead += more as u64;
-            }
+            self.fill_ahead(end)?;
         }
         files::write_at(&self.file, bytes, self.end)?;
         (self.begun, self.end) = (self.end, end);
@@ -203,6 +214,8 @@ impl DiskFile for OpenFile {
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         self.file.set_len(len)?;
         (self.begun, self.end, self.ahead) = (len, len, len);
+        // Whoever cuts a file back is out of room: none of it is for zeros any more.
+        self.zeros = 0;
         Ok(())
     }
 
@@ -212,32 +225,10 @@ impl DiskFile for OpenFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
-        still_there(&self.file)
+        self.still_there()
     }
-}
 
-fn still_there(file: &File) -> io::Result<()> {
-    match links(file)? {
-        0 => Err(io::Error::new(ErrorKind::NotFound, "the file was deleted")),
-        _ => Ok(()),
+    fn still_there(&self) -> io::Result<()> {
+        files::still_there(&self.file)
     }
-}
-
-/// How many names a file has. Who asks for its times as well makes the next write set them anew, and where there is no
-/// journal the next sync then takes a second write (Linux, multigrain timestamps).
-#[cfg(target_os = "linux")]
-fn links(file: &File) -> io::Result<u64> {
-    use rustix::fs::{AtFlags, StatxFlags, statx};
-    Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::NLINK)?.stx_nlink.into())
-}
-
-#[cfg(all(unix, not(target_os = "linux")))]
-fn links(file: &File) -> io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink())
-}
-
-#[cfg(not(unix))]
-fn links(_file: &File) -> io::Result<u64> {
-    Ok(1)
 }

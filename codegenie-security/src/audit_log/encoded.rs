@@ -1,5 +1,7 @@
 //! Encoded events on their way into a frame.
 
+use zeroize::Zeroize;
+
 /// Encoded events, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct EncodedEvents {
@@ -42,7 +44,7 @@ impl EncodedEvents {
         self.bytes.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let starts = std::iter::once(&0).chain(&self.ends);
         let event = |(end, start): (&usize, &usize)| self.bytes.get(*start..*end).unwrap_or_default();
         self.ends.iter().zip(starts).map(event)
@@ -54,9 +56,17 @@ impl EncodedEvents {
         if self.bytes.capacity() > MOST {
             return Self::default();
         }
+        self.bytes.as_mut_slice().zeroize();
         self.bytes.clear();
         self.ends.clear();
         self
+    }
+}
+
+/// Whoever reads the memory of the process finds nothing of what it recorded before.
+impl Drop for EncodedEvents {
+    fn drop(&mut self) {
+        self.bytes.as_mut_slice().zeroize();
     }
 }
 

@@ -217,8 +217,12 @@ impl AuditReader {
         }
         let mut page = query.page();
         for number in segments {
-            if !self.query_segment(query, &meta, number, last == Some(number), &mut page)? {
-                break;
+            match self.query_segment(query, &meta, number, last == Some(number), &mut page) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // Retention removed it meanwhile.
+                Err(_) if self.begin()?.segments().first().is_some_and(|first| *first > number) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(page.finish())
@@ -256,10 +260,7 @@ impl AuditReader {
     ) -> Result<bool, AuditLogError> {
         let name = layout::segment(number);
         let Some(header) = self.header(meta, number, &name, is_last)? else { return Ok(true) };
-        let slots = layout::subjects(number);
-        let slots_path = self.path.join(&slots);
-        let slots = self.disk.read(&slots).map_err(io_error("read", &slots_path))?.unwrap_or_default();
-        let keys = SegmentKeys::open(&self.path, &header, &slots, &*self.key)?;
+        let mut keys = self.keys(&header)?;
         let filter = Filter::new(query, &keys.read);
         let index = IndexFile::open(&*self.disk, &keys.read, &header.log_id, number);
         let columns = match index.and_then(|index| index.columns(&filter)) {
@@ -294,7 +295,13 @@ impl AuditReader {
             }
             let (_, entries) = frame.open(&keys.frames).ok_or_else(|| altered(FaultKind::FrameOutOfPlace))?;
             let entry = entries.get(place).ok_or_else(bad)?;
-            let record = match keys.record(&frame, place, entry) {
+            let mut found = keys.record(&frame, place, entry);
+            if matches!(found, RecordOf::SubjectAltered | RecordOf::Altered) {
+                // Of an actor who came, or was shredded, since the keys were read.
+                keys = self.keys(&header)?;
+                found = keys.record(&frame, place, entry);
+            }
+            let record = match found {
                 RecordOf::Event(record) => record,
                 RecordOf::Shredded => continue,
                 RecordOf::Altered => return Err(altered(FaultKind::RecordAltered)),
@@ -306,6 +313,13 @@ impl AuditReader {
             }
         }
         Ok(true)
+    }
+
+    /// The keys of a segment and of its subjects, as they are now.
+    fn keys(&self, header: &Header) -> Result<SegmentKeys, AuditLogError> {
+        let name = layout::subjects(header.segment);
+        let slots = self.disk.read(&name).map_err(io_error("read", &self.path.join(&name)))?;
+        SegmentKeys::open(&self.path, header, &slots.unwrap_or_default(), &*self.key)
     }
 
     /// The header of a segment, signed by a key that the identity certified for it.

@@ -4,8 +4,10 @@
 //! a fault, and a crash in between is made good when the log is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::codec;
+use super::disk::Disk;
 use super::encoded::EncodedEvents;
 use super::error::{AuditLogError, io_error};
 use super::layout;
@@ -122,6 +124,17 @@ fn erase(writer: &Writer, places: &[(KeyPlace, SubjectId)]) -> Result<(), AuditL
     Ok(())
 }
 
+/// How often, and how long after each other, it is looked whether a key is being destroyed.
+const LOOKS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Is there a key, by now?
+fn is_there(disk: &dyn Disk, (segment, slot): &KeyPlace) -> bool {
+    let bytes = disk.read(&layout::subjects(*segment)).ok().flatten().unwrap_or_default();
+    let slot = bytes.as_chunks::<SLOT_LEN>().0.get(*slot as usize);
+    slot.is_some_and(|slot| !subjects::is_shredded(slot))
+}
+
 /// Is this what only the log itself says?
 pub(super) fn is_reserved(event: &AuditEvent) -> bool {
     event.class == EventClass::Configuration && event.action == ACTION
@@ -171,9 +184,20 @@ impl Shreddings {
         self.seen.difference(&self.told).next().copied()
     }
 
-    /// A key that is there though the log said that it destroyed it. Retention takes others away with their segments.
-    pub(super) fn undone(&self) -> Option<KeyPlace> {
-        let is_there = |(segment, slot): &&KeyPlace| self.there.get(segment).is_some_and(|keys| slot < keys);
-        self.told.difference(&self.seen).find(is_there).copied()
+    /// A key that is there though the log said that it destroyed it, and stays: it may be just about to. Retention takes others
+    /// away with their segments.
+    pub(super) fn undone(&self, disk: &dyn Disk) -> Option<KeyPlace> {
+        let was_there = |(segment, slot): &&KeyPlace| self.there.get(segment).is_some_and(|keys| slot < keys);
+        // Where some are destroyed meanwhile, so are the others.
+        let places = self.told.difference(&self.seen).filter(was_there).copied();
+        let mut places: Vec<_> = places.take(16).collect();
+        for _ in 0..LOOKS {
+            if places.is_empty() {
+                return None;
+            }
+            std::thread::sleep(PAUSE);
+            places.retain(|place| is_there(disk, place));
+        }
+        places.first().copied()
     }
 }

@@ -1,11 +1,12 @@
 //! The judgement over a log, with a key or without.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::anchor::AnchoredCheckpoint;
 use super::checked::check_records;
 use super::disk::Disk;
-use super::error::{AuditLogError, Fault, FaultKind, io_error};
+use super::error::{AuditLogError, FaultKind, io_error};
 use super::frame::RecordFrame;
 use super::gone;
 use super::index;
@@ -39,12 +40,20 @@ pub(super) fn read_checkpoint(
     path: &Path,
 ) -> Result<Option<ClaimedCheckpoint>, AuditLogError> {
     let file = path.join(layout::CHECKPOINT);
-    let Some(bytes) = disk.read(layout::CHECKPOINT).map_err(io_error("read", &file))? else {
-        return Ok(None);
+    let mut before = None;
+    let (bytes, claimed) = loop {
+        let Some(bytes) = disk.read(layout::CHECKPOINT).map_err(io_error("read", &file))? else {
+            return Ok(None);
+        };
+        let note = Note::parse(&bytes).ok();
+        let checkpoint = note.and_then(|note| note.unverified_text().parse::<Checkpoint>().ok());
+        // It may be just being written: then it is another one at the next look.
+        if checkpoint.is_some() || before.as_ref() == Some(&bytes) {
+            break (bytes, checkpoint.map(|checkpoint| checkpoint.head()));
+        }
+        before = Some(bytes);
+        std::thread::sleep(PAUSE);
     };
-    let note = Note::parse(&bytes).ok();
-    let checkpoint = note.and_then(|note| note.unverified_text().parse::<Checkpoint>().ok());
-    let claimed = checkpoint.map(|checkpoint| checkpoint.head());
     // What cannot be read is refused when it is judged.
     let claimed = claimed.unwrap_or(TreeHead { size: u64::MAX, root: crate::tlog::Hash::EMPTY });
     Ok(Some(ClaimedCheckpoint { bytes, claimed }))
@@ -75,7 +84,11 @@ pub(super) fn judge_ending(
     let signed = signers.find_map(|(epoch, signer)| {
         Some((*epoch, open_checkpoint(&checkpoint.bytes, &walk.meta.origin, signer)?))
     });
-    let signed = signed.filter(|(epoch, _)| *epoch == last.number || last.frames.is_empty());
+    // Or the log went on after the checkpoint was read. Of one that did, all but the last segment is vouched for by the
+    // headers that follow.
+    let goes_on =
+        || walk.read(layout::CHECKPOINT).is_ok_and(|now| now.is_some_and(|now| now != checkpoint.bytes));
+    let signed = signed.filter(|(epoch, _)| *epoch == last.number || last.frames.is_empty() || goes_on());
     let Some((epoch, head)) = signed else {
         return Err(walk.tampered(FaultKind::CheckpointAltered, layout::CHECKPOINT, 0));
     };
@@ -135,33 +148,35 @@ pub(super) struct Means<'a> {
     pub(super) is_shredding: Option<&'a dyn Fn() -> bool>,
 }
 
-/// Verifies a log, also one that is being written: what looks unfinished is looked at again.
+/// How often a log is looked at that changes while it is looked at, and how long it is waited in between.
+const LOOKS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Verifies a log, also one that is being written: what does not fit together is believed when nothing was written
+/// meanwhile, and a second look found the same.
 pub(super) fn verify(disk: &dyn Disk, path: &Path, means: &Means<'_>) -> Result<Verification, AuditLogError> {
-    let mut verification = verify_once(disk, path, means)?;
-    for _ in 0..3 {
-        if verification.is_intact() || verification.unsigned + verification.torn == 0 {
-            // A fault that is a race with a writer is gone at the second look; one that is not, stays.
-            match verification.fault().map(Fault::kind) {
-                Some(
-                    FaultKind::CheckpointAltered
-                    | FaultKind::RecordsMissing
-                    | FaultKind::FrameAltered
-                    | FaultKind::SegmentMissing
-                    | FaultKind::HeaderAltered
-                    | FaultKind::SubjectAltered
-                    | FaultKind::RolledBack,
-                ) => {}
-                _ => return Ok(verification),
-            }
+    let written = || (disk.read(layout::CHECKPOINT).ok(), disk.read(layout::PRUNED).ok());
+    let mut before = written();
+    let mut last = verify_once(disk, path, means);
+    for _ in 1..LOOKS {
+        if last.as_ref().is_ok_and(Verification::is_intact) {
+            break;
         }
-        let again = verify_once(disk, path, means)?;
-        let same = again == verification;
-        verification = again;
-        if same {
+        std::thread::sleep(PAUSE);
+        let now = written();
+        let again = verify_once(disk, path, means);
+        let same = match (&again, &last) {
+            (Ok(again), Ok(last)) => again == last,
+            (Err(_), Err(_)) => true,
+            _ => false,
+        };
+        let still = now == before && written() == now;
+        (last, before) = (again, now);
+        if same && still {
             break;
         }
     }
-    Ok(verification)
+    last
 }
 
 fn verify_once(disk: &dyn Disk, path: &Path, means: &Means<'_>) -> Result<Verification, AuditLogError> {
@@ -198,6 +213,8 @@ fn judge(
     means: &Means<'_>,
     found: &mut Verification,
 ) -> Result<(), AuditLogError> {
+    // In this order, since each may be of more than what was looked at before.
+    let indexes = disk.list(layout::INDEXES).map_err(io_error("read", &path.join(layout::INDEXES)))?;
     let checkpoint = read_checkpoint(disk, path)?;
     let mut tiles = tiles::Comparison::begin(disk, path)?;
     let mut each = |leaf| tiles.leaf(leaf);
@@ -215,11 +232,6 @@ fn judge(
         mark_anchor(&mut walk, anchor);
     }
     let mut last: Option<Box<Segment>> = None;
-    // One that comes later may be of more records than are read here.
-    let indexes = match means.reader {
-        Some(_) => disk.list(layout::INDEXES).map_err(io_error("read", &path.join(layout::INDEXES)))?,
-        None => Vec::new(),
-    };
     let mut index_fault = None;
     let mut shreddings = Shreddings::default();
     let mut time = std::time::Duration::ZERO;
@@ -231,6 +243,7 @@ fn judge(
                 if let Some(reader) = means.reader {
                     let segment = OpenedSegment::open(path, *segment, reader)?;
                     let number = segment.segment.number;
+                    // One that comes later may be of more records than are read here.
                     let indexed = indexes.iter().any(|name| layout::parse_number(name) == Some(number));
                     let index_of = indexed.then_some(disk);
                     let read = check_records(path, &segment, index_of, &mut shreddings, &mut time)?;
@@ -264,13 +277,13 @@ fn judge(
     if means.reader.is_some()
         && let Some((segment, slot)) = shreddings.unrecorded().or_else(|| {
             let is_going_on = || means.is_shredding.is_some_and(|is_shredding| is_shredding());
-            shreddings.undone().filter(|_| !is_going_on())
+            shreddings.undone(disk).filter(|_| !is_going_on())
         })
     {
         let name = layout::subjects(segment);
         return Err(walk.tampered(FaultKind::SubjectAltered, &name, u64::from(slot) * SLOT_LEN as u64));
     }
-    check_indexes(disk, path, &walk)?;
+    check_indexes(disk, path, &walk, &indexes)?;
     if let Some(fault) = index_fault {
         return Err(tampered(path, fault));
     }
@@ -300,20 +313,24 @@ fn judge_anchors(walk: &Walk<'_>, meta: &LogMeta, anchored: &[AnchoredCheckpoint
 }
 
 /// Index files that are damaged, or of no segment.
-fn check_indexes(disk: &dyn Disk, path: &Path, walk: &Walk<'_>) -> Result<(), AuditLogError> {
-    let dir = path.join(layout::INDEXES);
+fn check_indexes(
+    disk: &dyn Disk,
+    path: &Path,
+    walk: &Walk<'_>,
+    indexes: &[String],
+) -> Result<(), AuditLogError> {
     let first = walk.segments().first().copied().unwrap_or(0);
-    for name in disk.list(layout::INDEXES).map_err(io_error("read", &dir))? {
+    for name in indexes {
         if name.ends_with(".tmp") {
             continue;
         }
-        let number = layout::parse_number(&name);
+        let number = layout::parse_number(name);
         let file = format!("{}/{name}", layout::INDEXES);
         match number {
             Some(number) if walk.segments().contains(&number) => {
-                let bytes =
-                    disk.read(&file).map_err(io_error("read", &path.join(&file)))?.unwrap_or_default();
-                if !index::is_whole(&bytes) {
+                let bytes = disk.read(&file).map_err(io_error("read", &path.join(&file)))?;
+                // One that is gone was derived, and can be made again.
+                if bytes.is_some_and(|bytes| !index::is_whole(&bytes)) {
                     return Err(walk.tampered(FaultKind::DerivedAltered, &file, 0));
                 }
             }

@@ -151,6 +151,11 @@ impl<'a> Walk<'a> {
         self.marks.iter().find(|(marked, _)| *marked == size).and_then(|(_, root)| *root)
     }
 
+    /// A file of the log as it is now.
+    pub(super) fn read(&self, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+        self.disk.read(name)
+    }
+
     /// The directory of the log.
     pub(super) fn path(&self) -> &'a Path {
         self.path
@@ -222,7 +227,7 @@ impl<'a> Walk<'a> {
         self.done += 1;
         // Zeros at the end of the last segment are written ahead, for the frames to come.
         let rest = bytes.get(end..).unwrap_or_default();
-        let torn = if is_zero(rest) { 0 } else { rest.len() };
+        let torn = if is_zero(rest) && rest.len() <= WRITE_AHEAD { 0 } else { rest.len() };
         Ok(Step::Segment(Box::new(Segment {
             number,
             header,
@@ -407,6 +412,9 @@ impl<'a> Walk<'a> {
 
 /// The largest header: three parts of 2^16 bytes and 255 readers.
 const MAX_HEADER: usize = 4 * (1 << 16);
+
+/// How many zeros a writer has written ahead of small commits.
+pub(super) const WRITE_AHEAD: usize = 1 << 20;
 
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)

@@ -45,9 +45,6 @@ pub(super) struct Rotation {
     pub(super) age: Duration,
 }
 
-/// How many zeros are written ahead of small commits.
-const WRITE_AHEAD: usize = 1 << 20;
-
 /// What is known of a commit that went well.
 #[derive(Clone, Debug)]
 pub(super) struct Committed {
@@ -79,6 +76,8 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     /// A rotation that has begun and must end before anything else is written.
     turning: Option<Turning>,
+    /// What keeps a second writer out, as long as its name is there.
+    lock: Option<std::fs::File>,
     /// Nobody knows what the disk holds: nothing is written any more.
     broken: bool,
 }
@@ -155,8 +154,14 @@ impl Writer {
             checkpoint_len,
             buffer: Vec::new(),
             turning: None,
+            lock: None,
             broken: false,
         })
+    }
+
+    /// Writes only as long as this file is there.
+    pub(super) fn watch(&mut self, lock: std::fs::File) {
+        self.lock = Some(lock);
     }
 
     pub(super) fn epoch(&self) -> u64 {
@@ -232,8 +237,7 @@ impl Writer {
             return Err(segment.take_back(error));
         }
         let other = |error| CommitFailure::Broken(io::Error::other(error));
-        let offset = segment.length;
-        segment.length += frame.len() as u64;
+        let length = segment.length + frame.len() as u64;
         segment.file.begin_sync();
         // What is signed while the disk is at work nobody sees before all of it lasts.
         let mut tree = self.tree.clone();
@@ -243,33 +247,47 @@ impl Writer {
         let head = tree.head();
         let checkpoint =
             sign(&self.base.meta.origin, head, &segment.signer).map_err(CommitFailure::Broken)?;
-        segment.index.add_frame(offset, first, facets.iter().map(Option::as_ref));
         segment.file.sync().map_err(CommitFailure::Broken)?;
+        // Without one of these, what is acknowledged could not be read, or another writer would write the same.
+        let slots = segment.slots_file.as_ref().map_or(Ok(()), |file| file.still_there());
+        let lock = || self.lock.as_ref().map_or(Ok(()), crate::files::still_there);
+        slots.and_then(|()| lock()).map_err(CommitFailure::Broken)?;
+        self.release(checkpoint)?;
+        let segment = &mut self.segment;
+        segment.index.add_frame(segment.length, first, facets.iter().map(Option::as_ref));
+        segment.length = length;
         (self.tree, self.root) = (tree, head.root);
         self.records += count as u64;
-        self.release(checkpoint).map_err(CommitFailure::Broken)?;
         Ok(Committed { first })
     }
 
     /// Shows a checkpoint of what is on the disk.
-    fn release(&mut self, checkpoint: Note) -> io::Result<()> {
+    fn release(&mut self, checkpoint: Note) -> Result<(), CommitFailure> {
         let text = checkpoint.to_string();
-        if text.len() != self.checkpoint_len {
-            return self.release_durably(checkpoint);
+        if text.len() == self.checkpoint_len {
+            // Less than a sector: a crash leaves the old or the new one. It need not last before it is shown, since what it
+            // tells of does.
+            let written = self.checkpoint_file.write_at(text.as_bytes(), 0);
+            written.and_then(|()| self.checkpoint_file.still_there()).map_err(CommitFailure::Broken)?;
+            self.checkpoint = checkpoint;
+            return Ok(());
         }
-        self.checkpoint = checkpoint;
-        // Less than a sector: a crash leaves the old or the new one. It need not last before it is shown, since what it
-        // tells of does.
-        self.checkpoint_file.write_at(text.as_bytes(), 0)
+        let before = self.checkpoint.to_string();
+        let Err(error) = self.release_durably(checkpoint) else { return Ok(()) };
+        // Where there was no room for the new one beside the old one, nobody was told of the frame, and it is taken back.
+        let shown = self.base.disk.read(layout::CHECKPOINT).ok().flatten();
+        if is_full(&error) && shown.is_some_and(|shown| shown == before.as_bytes()) {
+            return Err(self.segment.take_back(error));
+        }
+        Err(CommitFailure::Broken(error))
     }
 
     /// As the first of a segment, and one that is longer than the last: a file whose length changes could be torn.
     fn release_durably(&mut self, checkpoint: Note) -> io::Result<()> {
         let text = checkpoint.to_string();
-        self.checkpoint = checkpoint;
         self.base.disk.replace(layout::CHECKPOINT, text.as_bytes())?;
         self.checkpoint_file = self.base.disk.open(layout::CHECKPOINT)?;
-        self.checkpoint_len = text.len();
+        (self.checkpoint, self.checkpoint_len) = (checkpoint, text.len());
         Ok(())
     }
 

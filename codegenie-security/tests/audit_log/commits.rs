@@ -122,3 +122,37 @@ fn a_subscriber_sees_what_is_durable_and_holds_nobody_up() {
     drop(log);
     assert!(all.next().is_none(), "the log was closed");
 }
+
+/// What fits one commit is in one, however many record at once.
+#[test]
+fn what_is_recorded_together_is_in_one_commit() {
+    let fixture = Fixture::new(&[]);
+    let log = AuditLog::open(&fixture.path, &key()).unwrap();
+    // No two of them fit into the same one.
+    let events: Vec<_> = (0..30).map(|number| event(number).detail("blob", "x".repeat(100_000))).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..3).for_each(|_| log.record_all(&events).unwrap()));
+        }
+    });
+    drop(log);
+    assert_eq!(commits(&fixture), 12);
+    assert_eq!(resources(&fixture.path), vec![numbers(0..30); 12].concat());
+}
+
+/// A file that is gone takes along what is recorded from then on, or lets another writer in.
+#[test]
+fn a_log_whose_files_are_deleted_under_it_stops() {
+    for name in ["lock", "checkpoint", "segments/0000000000", "segments/0000000000.subjects"] {
+        let fixture = Fixture::new(&[]);
+        let log = AuditLog::open(&fixture.path, &key()).unwrap();
+        log.record(&event(0)).unwrap();
+        std::fs::remove_file(fixture.path.join(name)).unwrap();
+        // The length of a checkpoint may change here, which makes the file anew: nothing is lost then.
+        let outcome = (1..4).try_for_each(|number| log.record(&event(number)));
+        let error = outcome.expect_err(name);
+        assert_eq!(error.kind(), AuditErrorKind::Unavailable, "{name}: {error}");
+        assert!(error.to_string().contains("deleted"), "{name}: {error}");
+        log.record(&event(9)).unwrap_err();
+    }
+}

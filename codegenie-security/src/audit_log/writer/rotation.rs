@@ -15,9 +15,8 @@ use super::super::layout;
 use super::super::pruned::Pruned;
 use super::super::retention::Kept;
 use super::super::subjects::SlotKey;
-use super::{
-    ActiveSegment, Base, CommitFailure, Rotation, WRITE_AHEAD, Writer, bad_key, full_or_broken, is_full, sign,
-};
+use super::super::walk::WRITE_AHEAD;
+use super::{ActiveSegment, Base, CommitFailure, Rotation, Writer, bad_key, full_or_broken, is_full, sign};
 use crate::crypto;
 use crate::tlog::Tree;
 
