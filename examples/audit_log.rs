@@ -8,102 +8,60 @@
 //! ```
 
 use std::error::Error;
-use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use codegenie_security::export::{Exporter, Origin, Syslog};
-use codegenie_security::tlog::NoteVerifier;
 use codegenie_security::{
-    Anchor, AnchoredCheckpoint, AuditEvent, AuditLog, AuditLogOptions, AuditQuery, AuditReader, AuditResult,
-    AuditValue, ComplianceReport, EventClass, FileAnchor, KeyFile, StoredEvent, ThreatLevel, Verdict,
+    Anchor, AnchoredCheckpoint, AuditLog, AuditLogOptions, AuditQuery, AuditReader, AuditResult, AuditValue,
+    ComplianceReport, EventClass, FileAnchor, KeyFile, StoredEvent, ThreatLevel, Verdict, Verification,
 };
 use comfy_table::{ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-const USAGE: &str = "usage: audit_log COMMAND --dir DIR [--keys DIR] [options]
-  append [--anchor FILE]                 records JSON lines from standard input: actor, agent, session, action,
-                                         resource, result, threat, details; all but action optional
-  verify [--public-only] [--anchor FILE] [--identity KEY]
-                                         one line; status 0 Anchored or Unanchored, 2 RolledBack, Forked or Corrupt
-  query [QUERY] [--json]                 such as 'actor:alice threat:high since:2026-01-31 limit:20 \"rm -rf\"'
-  summary [QUERY] [--json]               counts by threat, class, result, actor and agent
-  prove N                                the proof that record N is in the log
-  check FILE --identity KEY              verifies such a proof, without the log
-  shred SUBJECT                          destroys the keys of an actor's events
-  export --format ocsf|cef|syslog|otlp [QUERY]
-                                         all events that the query finds, in order
-  report [QUERY] [--format markdown|json] [--anchor FILE]
-                                         who did what, approvals, controls, detections, integrity; status as of verify
-  tiles                                  writes the tiles of the tree, for web servers
-  identity                               prints the key that says who the log is
-  --keys DIR     the keys of the log; by default DIR.keys beside it, made on first use
-  --dir DIR      the directory of the log";
+#[path = "audit_log/arguments.rs"]
+mod arguments;
+#[path = "audit_log/input.rs"]
+mod input;
+
+use arguments::{Arguments, USAGE};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// `println` that fails where nobody can write.
+macro_rules! say {
+    ($($text:tt)*) => { writeln!(std::io::stdout(), $($text)*)? };
+}
+
 fn main() -> ExitCode {
-    match run() {
+    let done = run().and_then(|code| {
+        std::io::stdout().flush()?;
+        Ok(code)
+    });
+    match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("audit_log: {error}");
+            // Who closed the pipe has read enough.
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_none_or(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+                warn(&format!("audit_log: {error}"));
+            }
             ExitCode::FAILURE
         }
     }
 }
 
-#[derive(Default)]
-struct Arguments {
-    command: String,
-    dir: PathBuf,
-    keys: PathBuf,
-    anchor: Option<PathBuf>,
-    identity: Option<NoteVerifier>,
-    format: String,
-    public_only: bool,
-    json: bool,
-    rest: Vec<String>,
-}
-
-fn arguments() -> Result<Option<Arguments>> {
-    let mut parsed = Arguments::default();
-    let (mut dir, mut keys) = (None, None);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value\n{USAGE}"));
-        match argument.as_str() {
-            "--dir" => dir = Some(PathBuf::from(value()?)),
-            "--keys" => keys = Some(PathBuf::from(value()?)),
-            "--anchor" => parsed.anchor = Some(PathBuf::from(value()?)),
-            "--identity" => parsed.identity = Some(value()?.parse()?),
-            "--format" => parsed.format = value()?,
-            "--public-only" => parsed.public_only = true,
-            "--json" => parsed.json = true,
-            "--help" | "-h" => return Ok(None),
-            other if other.starts_with("--") => return Err(format!("{other} is not known\n{USAGE}").into()),
-            other if parsed.command.is_empty() => other.clone_into(&mut parsed.command),
-            other => parsed.rest.push(other.to_owned()),
-        }
-    }
-    if parsed.command == "check" {
-        return Ok(Some(parsed));
-    }
-    parsed.dir = dir.ok_or(format!("--dir is missing\n{USAGE}"))?;
-    let beside = || {
-        let mut name = parsed.dir.file_name().unwrap_or_default().to_owned();
-        name.push(".keys");
-        parsed.dir.with_file_name(name)
-    };
-    parsed.keys = keys.unwrap_or_else(beside);
-    Ok(Some(parsed))
+/// There is nobody left to tell that standard error is closed.
+fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn run() -> Result<ExitCode> {
-    let Some(arguments) = arguments()? else {
-        println!("{USAGE}");
+    let Some(arguments) = arguments::parse(std::env::args_os().skip(1))? else {
+        say!("{USAGE}");
         return Ok(ExitCode::SUCCESS);
     };
     match arguments.command.as_str() {
@@ -116,9 +74,9 @@ fn run() -> Result<ExitCode> {
         "shred" => shred(&arguments)?,
         "export" => export(&arguments)?,
         "report" => return report(&arguments),
-        "tiles" => println!("{} leaves", reader(&arguments)?.write_tiles()?),
+        "tiles" => say!("{} leaves", reader(&arguments)?.write_tiles()?),
         "identity" => match reader(&arguments)?.identity() {
-            Some(identity) => println!("{identity}"),
+            Some(identity) => say!("{identity}"),
             None => return Err("the log has no identity".into()),
         },
         other => return Err(format!("{other:?} is no command\n{USAGE}").into()),
@@ -130,6 +88,16 @@ fn run() -> Result<ExitCode> {
 fn host_key(arguments: &Arguments, create: bool) -> Result<KeyFile> {
     let path = arguments.keys.join("host.key");
     if !create {
+        if !path.exists() {
+            let Arguments { dir, keys, .. } = arguments;
+            return Err(match dir.exists() {
+                true => format!(
+                    "no keys for the log in {keys:?}; give the directory that was made with it by --keys"
+                ),
+                false => format!("audit log {dir:?} does not exist; correct --dir, or make one by `append`"),
+            }
+            .into());
+        }
         return Ok(KeyFile::load(path)?);
     }
     match std::fs::create_dir(&arguments.keys) {
@@ -167,11 +135,10 @@ fn parsed_query(arguments: &Arguments) -> Result<AuditQuery> {
 }
 
 fn append(arguments: &Arguments) -> Result<()> {
-    const BATCH: usize = 1000;
     let log = open(arguments, true)?;
     let recovery = log.recovery();
     if !recovery.is_clean() {
-        eprintln!("repaired: {recovery:?}");
+        warn(&format!("repaired: {recovery:?}"));
     }
     let progress = ProgressBar::new_spinner();
     progress.set_draw_target(match std::io::stderr().is_terminal() {
@@ -179,121 +146,15 @@ fn append(arguments: &Arguments) -> Result<()> {
         false => ProgressDrawTarget::hidden(),
     });
     progress.set_style(ProgressStyle::with_template("{spinner} {pos} events, {per_sec}")?);
-    let mut batch = Vec::new();
-    let commit = |batch: &mut Vec<AuditEvent>| -> Result<()> {
-        log.record_all(batch.iter())?;
-        progress.inc(batch.len() as u64);
-        batch.clear();
-        Ok(())
-    };
-    let mut input = std::io::stdin().lock();
-    let mut line = String::new();
-    for number in 1.. {
-        line.clear();
-        if input.read_line(&mut line)? == 0 {
-            break;
-        }
-        if line.trim().is_empty() {
-            continue;
-        }
-        match event_of(&line) {
-            Ok(event) => batch.push(event),
-            Err(problem) => {
-                commit(&mut batch)?;
-                return Err(format!("line {number}: {problem}; the lines before it are on record").into());
-            }
-        }
-        // Whoever types one line sees it recorded; a file goes in commits.
-        if batch.len() >= BATCH || std::io::stdin().is_terminal() {
-            commit(&mut batch)?;
-        }
-    }
-    commit(&mut batch)?;
+    let recorded = input::record_lines(&log, &progress);
     progress.finish_and_clear();
-    println!("{} records, {} leaves, root {}", log.records(), log.head().size, log.head().root);
+    recorded?;
+    say!("{} records, {} leaves, root {}", log.records(), log.head().size, log.head().root);
     let anchors = log.flush_anchors();
     if let Some(error) = anchors.last_error {
         return Err(format!("recorded, but not anchored: {error}").into());
     }
     Ok(())
-}
-
-fn event_of(line: &str) -> std::result::Result<AuditEvent, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let Value::Object(fields) = value else { return Err("not a JSON object".to_owned()) };
-    let known =
-        ["time", "class", "actor", "agent", "session", "action", "resource", "result", "threat", "details"];
-    if let Some(unknown) = fields.keys().find(|name| !known.contains(&name.as_str())) {
-        return Err(format!("{unknown:?} is not known; put it into details"));
-    }
-    let text = |name: &str| match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(other) => Err(format!("{name} is {other}, not a text")),
-    };
-    let action = text("action")?.ok_or("action is missing")?;
-    let class = match text("class")? {
-        None => EventClass::ApiActivity,
-        Some(name) => *EventClass::ALL
-            .iter()
-            .find(|class| class.as_str() == name)
-            .ok_or(format!("class {name:?} is not known"))?,
-    };
-    let mut event = AuditEvent::new(class, action, text("resource")?.unwrap_or_default());
-    if let Some(actor) = text("actor")? {
-        event = event.actor(actor);
-    }
-    if let Some(agent) = text("agent")? {
-        event = event.agent(agent);
-    }
-    if let Some(session) = text("session")? {
-        event = event.session(session);
-    }
-    if let Some(result) = text("result")? {
-        use AuditResult::{Denied, Failure, Pending, Success};
-        let found = [Pending, Success, Failure, Denied].into_iter().find(|known| known.as_str() == result);
-        event = event.result(found.ok_or(format!("result {result:?} is not known"))?);
-    }
-    if let Some(threat) = text("threat")? {
-        use ThreatLevel::{Critical, High, Low, Medium, None};
-        let found = [None, Low, Medium, High, Critical].into_iter().find(|known| known.as_str() == threat);
-        event = event.threat(found.ok_or(format!("threat {threat:?} is not known"))?);
-    }
-    match fields.get("time") {
-        None | Some(Value::Null) => {}
-        Some(time) => {
-            let seconds = time.as_f64().ok_or(format!("time is {time}, not seconds since 1970"))?;
-            let since = Duration::try_from_secs_f64(seconds).map_err(|error| format!("time: {error}"))?;
-            event = event.at(SystemTime::UNIX_EPOCH.checked_add(since).ok_or("time is out of range")?);
-        }
-    }
-    match fields.get("details") {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(details)) => {
-            for (name, value) in details {
-                event = event.detail(name.as_str(), value_of(value));
-            }
-        }
-        Some(other) => return Err(format!("details is {other}, not an object")),
-    }
-    Ok(event)
-}
-
-fn value_of(value: &Value) -> AuditValue {
-    let texts = |values: &[Value]| values.iter().map(|value| value.as_str().map(str::to_owned)).collect();
-    match value {
-        Value::Bool(value) => AuditValue::Bool(*value),
-        Value::String(text) => AuditValue::Text(text.clone()),
-        Value::Number(number) => match number.as_i64() {
-            Some(number) => AuditValue::Int(number),
-            None => number.as_f64().map_or(AuditValue::Text(number.to_string()), AuditValue::Float),
-        },
-        Value::Array(values) => match texts(values) {
-            Some(texts) => AuditValue::List(texts),
-            None => AuditValue::Text(value.to_string()),
-        },
-        Value::Null | Value::Object(_) => AuditValue::Text(value.to_string()),
-    }
 }
 
 fn anchored(arguments: &Arguments) -> Result<Vec<AnchoredCheckpoint>> {
@@ -311,14 +172,33 @@ fn status(verdict: &Verdict) -> ExitCode {
     }
 }
 
+fn verification(arguments: &Arguments, anchored: &[AnchoredCheckpoint]) -> Result<Verification> {
+    let identity = arguments.identity.as_ref();
+    let public = || AuditLog::verify_public(&arguments.dir, identity, anchored);
+    if arguments.public_only {
+        return Ok(public()?);
+    }
+    let is_bad = |found: &Verification| status(found.verdict()) != ExitCode::SUCCESS;
+    match reader(arguments) {
+        Ok(reader) => {
+            // The log is another one than that of the keys, or than that which is asked for.
+            if identity.is_some_and(|given| reader.identity() != Some(given)) {
+                let found = public()?;
+                if is_bad(&found) {
+                    return Ok(found);
+                }
+            }
+            Ok(reader.verify(anchored)?)
+        }
+        // Who took the keys away as well does not get by with that.
+        Err(error) => public().ok().filter(is_bad).ok_or(error),
+    }
+}
+
 fn verify(arguments: &Arguments) -> Result<ExitCode> {
     let anchored = anchored(arguments)?;
-    let verification = if arguments.public_only {
-        AuditLog::verify_public(&arguments.dir, arguments.identity.as_ref(), &anchored)?
-    } else {
-        reader(arguments)?.verify(&anchored)?
-    };
-    println!("{verification}");
+    let verification = verification(arguments, &anchored)?;
+    say!("{verification}");
     Ok(status(verification.verdict()))
 }
 
@@ -376,7 +256,7 @@ fn query(arguments: &Arguments) -> Result<()> {
         writeln!(out, "{table}")?;
     }
     if let Some(next) = page.next {
-        eprintln!("there is more: add after:{next}");
+        warn(&format!("there is more: add after:{next}"));
     }
     Ok(())
 }
@@ -411,7 +291,7 @@ fn summary(arguments: &Arguments) -> Result<()> {
             parts.iter().map(|(name, counts)| ((*name).to_owned(), object(counts))).collect();
         all.insert("events".to_owned(), json!(summary.events()));
         all.insert("high_threat".to_owned(), summary.high_threat().map(json_of).collect());
-        println!("{}", Value::Object(all));
+        say!("{}", Value::Object(all));
         return Ok(());
     }
     let mut table = Table::new();
@@ -421,7 +301,7 @@ fn summary(arguments: &Arguments) -> Result<()> {
             table.add_row([part.to_owned(), shown(&name), count.to_string()]);
         }
     }
-    println!("{} events\n{table}", summary.events());
+    say!("{} events\n{table}", summary.events());
     Ok(())
 }
 
@@ -430,8 +310,7 @@ fn prove(arguments: &Arguments) -> Result<()> {
         return Err(format!("prove needs a number\n{USAGE}").into());
     };
     let number = number.parse().map_err(|_| format!("{number:?} is no number of a record"))?;
-    print!("{}", reader(arguments)?.prove(number)?);
-    Ok(())
+    Ok(write!(std::io::stdout(), "{}", reader(arguments)?.prove(number)?)?)
 }
 
 fn check(arguments: &Arguments) -> Result<()> {
@@ -439,10 +318,22 @@ fn check(arguments: &Arguments) -> Result<()> {
     let identity = arguments.identity.as_ref().ok_or("check needs --identity, from somewhere you trust")?;
     let proof = codegenie_security::RecordProof::parse(&std::fs::read(file)?)?;
     let checkpoint = proof.verify(identity)?;
-    println!("in the log {}, of {} leaves", checkpoint.origin(), checkpoint.head().size);
+    say!("in the log {}, of {} leaves", checkpoint.origin(), checkpoint.head().size);
     match proof.event() {
-        Some(stored) => println!("{}", json_of(stored)),
-        None => println!("the record was shredded"),
+        Some(stored) => {
+            let mut event = json_of(stored);
+            // No proof shows the number of a record: that is what the log's host says.
+            if let Some(fields) = event.as_object_mut()
+                && let Some(sequence) = fields.remove("sequence")
+            {
+                fields.insert("claimed_sequence".to_owned(), sequence);
+            }
+            say!("{event}");
+        }
+        None => say!(
+            "not opened: leaf {} is in the log, but nothing shows what it is; the record was shredded, or its opening was cut off",
+            proof.logged().index()
+        ),
     }
     Ok(())
 }
@@ -451,7 +342,10 @@ fn shred(arguments: &Arguments) -> Result<()> {
     let [subject] = arguments.rest.as_slice() else {
         return Err(format!("shred needs a subject\n{USAGE}").into());
     };
-    println!("{} keys destroyed", open(arguments, false)?.shred(subject)?.keys);
+    if subject.is_empty() {
+        return Err("shred needs the name of an actor; events without one have no keys of their own".into());
+    }
+    say!("{} keys destroyed", open(arguments, false)?.shred(subject)?.keys);
     Ok(())
 }
 
@@ -486,8 +380,8 @@ fn report(arguments: &Arguments) -> Result<ExitCode> {
         report = report.title(format!("Audit report on {}", arguments.rest.join(" ")));
     }
     match arguments.format.as_str() {
-        "json" => println!("{}", report.to_json()),
-        _ => print!("{}", report.to_markdown()),
+        "json" => say!("{}", report.to_json()),
+        _ => write!(std::io::stdout(), "{}", report.to_markdown())?,
     }
     Ok(status(report.verification().verdict()))
 }

@@ -11,6 +11,7 @@ mod encoded;
 mod epoch;
 mod error;
 mod frame;
+mod gone;
 mod header;
 mod index;
 mod kept;
@@ -30,6 +31,7 @@ mod subjects;
 mod subscription;
 mod tiles;
 mod told;
+mod verdict;
 mod verify;
 mod walk;
 #[cfg(feature = "witness")]
@@ -72,8 +74,8 @@ pub use shred::Shredded;
 pub(crate) use shred::{ACTION as SHRED_ACTION, SLOTS as SHRED_KEYS};
 pub use subscription::Subscription;
 use told::Told;
+pub use verdict::{Verdict, Verification};
 use verify::Means;
-pub use verify::{Verdict, Verification};
 #[cfg(feature = "witness")]
 pub use witness::{BadWitness, Cosigned, HttpWitness};
 use writer::{CommitFailure, Committed, Writer};
@@ -130,7 +132,8 @@ use zeroize::Zeroizing;
 /// # Shredding
 ///
 /// Events of an actor are encrypted with a key of that actor. [`shred`](Self::shred) destroys an actor's keys: nobody reads
-/// those events any more, and the log verifies as before. File systems and disks that write elsewhere instead of in place may
+/// those events any more, and the log verifies as before; a key that is put back later is a fault, to who verifies with a key. An
+/// auditor takes a shredding that a crash interrupted for one until the log is opened again, which finishes it. File systems and disks that write elsewhere instead of in place may
 /// keep the old bytes for a while.
 ///
 /// # What is not
@@ -234,8 +237,9 @@ impl AuditLog {
         let witness = witness_signer(&origin, key)?;
         let verifier = witness.verifier();
         if let Some(anchored) = writer.anchored().filter(|_| options.anchor_required) {
-            let asked = asking::Asked { disk: &*disk, path, witness: Some(&witness) };
-            asked.require(&options.anchors, &anchored)?;
+            let (witness, identity) = (Some(&witness), Some(&identity));
+            let asked = asking::Asked { disk: &*disk, path, witness, identity };
+            asked.require(&options.anchors, &anchored, writer.records == 0)?;
         }
         let parts = AnchoringParts {
             anchors: options.anchors,
@@ -243,6 +247,7 @@ impl AuditLog {
             disk: Arc::clone(&disk),
             path: path.to_owned(),
             witness,
+            identity: identity.clone(),
         };
         let anchoring = Anchoring::start(parts).map_err(io_error("start a thread for", path))?;
         if let (Some(anchoring), Some(anchored)) = (&anchoring, writer.anchored()) {

@@ -103,7 +103,7 @@ fn place_new(
     path: &Path,
     name: u64,
     bytes: &[u8],
-    place: fn(&Path, &Path) -> io::Result<()>,
+    place: impl FnOnce(&Path, &Path) -> io::Result<()>,
 ) -> io::Result<()> {
     use std::io::Write;
 
@@ -123,6 +123,18 @@ fn place_new(
 /// Makes or replaces `path` with `bytes`, durably and all at once, whoever else does so too. `name` is random.
 pub(crate) fn replace_shared(path: &Path, name: u64, bytes: &[u8]) -> io::Result<()> {
     place_new(path, name, bytes, |from, to| std::fs::rename(from, to))
+}
+
+/// As [`replace_shared`], if `still` finds at the last moment that all is as the caller believes. A disk that is mounted over the
+/// directory later takes the new file out of sight, and nothing is replaced.
+#[cfg(feature = "audit-log")]
+pub(crate) fn replace_shared_if(
+    path: &Path,
+    name: u64,
+    bytes: &[u8],
+    still: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    place_new(path, name, bytes, |from, to| still().and_then(|()| std::fs::rename(from, to)))
 }
 
 /// Makes `path` with `bytes`, durably and all at once; fails where something is there. `name` is random.

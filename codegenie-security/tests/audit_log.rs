@@ -31,6 +31,8 @@ mod reading;
 mod shredding;
 #[path = "audit_log/tampering.rs"]
 mod tampering;
+#[path = "audit_log/verdicts.rs"]
+mod verdicts;
 #[cfg(feature = "witness")]
 #[path = "audit_log/witness.rs"]
 mod witness;

@@ -113,6 +113,39 @@ mod alerts {
         assert_eq!(alerts.recv_timeout(SOON).unwrap().event.resource, "11");
     }
 
+    /// A flood of alerts keeps no graver one from being told, and still no more wait than may.
+    #[test]
+    fn a_graver_event_takes_the_place_of_a_slighter_one() {
+        let (told, alerts) = mpsc::channel();
+        let (entered, gate) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let theirs = (Arc::clone(&entered), Arc::clone(&gate));
+        let mut first = true;
+        let sink = AlertingSink::new(Memory::default(), ThreatLevel::Medium, 8, move |alert| {
+            if std::mem::take(&mut first) {
+                theirs.0.wait();
+                theirs.1.wait();
+            }
+            told.send(alert).unwrap();
+        })
+        .unwrap();
+        sink.record(&event("first", ThreatLevel::High)).unwrap();
+        entered.wait();
+        sink.record(&event("m", ThreatLevel::Medium)).unwrap();
+        for n in 0..100 {
+            sink.record(&event(&format!("h{n}"), ThreatLevel::High)).unwrap();
+        }
+        for n in 0..2 {
+            sink.record(&event(&format!("c{n}"), ThreatLevel::Critical)).unwrap();
+        }
+        sink.record(&event("late", ThreatLevel::Medium)).unwrap();
+        assert_eq!(sink.missed(), 1 + 100 + 2 + 1 - 8);
+        gate.wait();
+        let heard: Vec<String> = (0..9).map(|_| alerts.recv_timeout(SOON).unwrap().event.resource).collect();
+        assert_eq!(heard, ["first", "h0", "h1", "h2", "h3", "h4", "h5", "c0", "c1"]);
+        drop(sink);
+        assert!(alerts.recv().is_err());
+    }
+
     #[test]
     fn a_listener_that_panics_is_told_the_next() {
         let (told, alerts) = mpsc::channel();

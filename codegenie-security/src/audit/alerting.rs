@@ -1,11 +1,12 @@
 //! Tells somebody of grave events, beside the path on which they are recorded.
 
 use super::{AuditError, AuditEvent, AuditSink, EventClass, Retention, ThreatLevel};
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long [`AlertingSink`] waits for its listener when it is dropped.
@@ -26,8 +27,8 @@ pub struct AuditAlert {
 /// A sink that records by another one, and tells a listener of events from a threat level on.
 ///
 /// The listener runs in a thread of its own and may take its time: nothing that is recorded waits for it. A bounded number of
-/// alerts wait for the listener; what comes beyond is counted and told as [`missed`](AuditAlert::missed) with the next. An
-/// event is told after it is recorded, or after recording it failed. A listener that panics is told the next event
+/// alerts wait for the listener. Where as many wait as may, a graver one takes the place of the last of the least grave; what is
+/// left out is counted and told as [`missed`](AuditAlert::missed) with the next. An event is told after it is recorded, or after recording it failed. A listener that panics is told the next event
 /// all the same.
 ///
 /// Dropping the sink ends the thread when what waits is told, for which it waits a second at the most.
@@ -48,10 +49,59 @@ pub struct AuditAlert {
 pub struct AlertingSink<S> {
     sink: S,
     least: ThreatLevel,
-    alerts: Option<SyncSender<AuditAlert>>,
-    missed: Arc<AtomicU64>,
+    waits: Arc<Waits>,
     /// Hears that the thread has ended.
     ended: Mutex<Receiver<()>>,
+}
+
+/// What waits for the listener.
+struct Waits {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    most: usize,
+    missed: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    alerts: VecDeque<AuditAlert>,
+    closed: bool,
+}
+
+impl Waits {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, alert: AuditAlert) {
+        let mut queue = self.queue();
+        if queue.alerts.len() >= self.most {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            let threat = |alert: &AuditAlert| alert.event.threat;
+            // The first of several would be told soon, and tells more of how it began.
+            let least = queue.alerts.iter().enumerate().rev().min_by_key(|(_, alert)| threat(alert));
+            let Some((place, _)) = least.filter(|(_, least)| threat(least) < threat(&alert)) else { return };
+            queue.alerts.remove(place);
+        }
+        queue.alerts.push_back(alert);
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    /// The next alert, for which it waits. `None` when all are told and no more come.
+    fn next(&self) -> Option<AuditAlert> {
+        let mut queue = self.queue();
+        loop {
+            if let Some(mut alert) = queue.alerts.pop_front() {
+                alert.missed = self.missed.swap(0, Ordering::Relaxed);
+                return Some(alert);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl<S: AuditSink> AlertingSink<S> {
@@ -65,16 +115,20 @@ impl<S: AuditSink> AlertingSink<S> {
         waiting: usize,
         listener: impl FnMut(AuditAlert) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (alerts, waits) = sync_channel::<AuditAlert>(waiting.max(1));
+        let waits = Arc::new(Waits {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            most: waiting.max(1),
+            missed: AtomicU64::new(0),
+        });
         let (end, ended) = sync_channel(1);
-        let missed = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&missed);
+        let theirs = Arc::clone(&waits);
         std::thread::Builder::new().name("audit-alerts".to_owned()).spawn(move || {
-            listen(&waits, &counted, listener);
+            listen(&theirs, listener);
             // Nobody may be waiting for it.
             let _ = end.send(());
         })?;
-        Ok(Self { sink, least, alerts: Some(alerts), missed, ended: Mutex::new(ended) })
+        Ok(Self { sink, least, waits, ended: Mutex::new(ended) })
     }
 
     /// The sink that records.
@@ -86,24 +140,19 @@ impl<S: AuditSink> AlertingSink<S> {
     /// How many grave events wait to be told as missed.
     #[must_use]
     pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+        self.waits.missed.load(Ordering::Relaxed)
     }
 
     fn tell(&self, event: &AuditEvent, recorded: bool) {
-        let Some(alerts) = self.alerts.as_ref().filter(|_| event.threat >= self.least) else { return };
-        // What was missed before is added by the thread, which sees the alerts in order.
-        match alerts.try_send(AuditAlert { event: event.clone(), recorded, missed: 0 }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.missed.fetch_add(1, Ordering::Relaxed);
-            }
+        if event.threat >= self.least {
+            // What was missed before is added by the thread, which sees the alerts in order.
+            self.waits.add(AuditAlert { event: event.clone(), recorded, missed: 0 });
         }
     }
 }
 
-fn listen(waits: &Receiver<AuditAlert>, missed: &AtomicU64, mut listener: impl FnMut(AuditAlert)) {
-    while let Ok(mut alert) = waits.recv() {
-        alert.missed = missed.swap(0, Ordering::Relaxed);
+fn listen(waits: &Waits, mut listener: impl FnMut(AuditAlert)) {
+    while let Some(alert) = waits.next() {
         // The thread goes on, whatever becomes of one alert. Its panic was printed.
         let _ = catch_unwind(AssertUnwindSafe(|| listener(alert)));
     }
@@ -133,7 +182,8 @@ impl<S: AuditSink> AuditSink for AlertingSink<S> {
 
 impl<S> Drop for AlertingSink<S> {
     fn drop(&mut self) {
-        self.alerts = None;
+        self.waits.queue().closed = true;
+        self.waits.changed.notify_all();
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         match ended.recv_timeout(FAREWELL) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => {}

@@ -16,6 +16,7 @@ use self::hours::OddHours;
 use self::memory::{Names, Quiet, millis};
 use self::targets::NewTargets;
 use super::{AuditError, AuditEvent, AuditSink, AuditValue, EventClass, Retention, ThreatLevel};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -36,7 +37,7 @@ const SHOWN: usize = 256;
 /// actor, agent, session, operation and resource (the first 256 bytes) of the event that caused it. Its details are
 /// `rule`, `reason`, `window_s`, what the rule adds (`of`: whose things were counted, `count`, `host`, `hour`,
 /// `learned_days`, and `more_since_last`: findings of the same kind that were not told since the last), and
-/// `held_back` where [all together](DetectionRules::findings) were too many. A finding is told once in a window, and of odd
+/// `held_back` where [all of its threat level](DetectionRules::findings) were too many. A finding is told once in a window, and of odd
 /// hours once in twelve hours.
 ///
 /// Time is that of the events, which is a claim: the same events give the same findings, without any clock. What is
@@ -65,7 +66,8 @@ pub struct Detector {
     climbing: PrivilegeClimbing,
     targets: NewTargets,
     hours: OddHours,
-    quiet: Quiet,
+    /// A bound of its own for each level, so that a flood of slight findings hides no grave one.
+    quiet: BTreeMap<ThreatLevel, Quiet>,
 }
 
 impl Detector {
@@ -78,7 +80,7 @@ impl Detector {
             climbing: PrivilegeClimbing::new(&rules),
             targets: NewTargets::new(&rules),
             hours: OddHours::new(&rules),
-            quiet: Quiet::default(),
+            quiet: BTreeMap::new(),
             rules,
         }
     }
@@ -102,7 +104,8 @@ impl Detector {
         ];
         let mut findings = Vec::new();
         for found in found.into_iter().flatten() {
-            if let Some(held) = self.quiet.lets(time, rules.findings, rules.window_millis()) {
+            let quiet = self.quiet.entry(found.threat).or_default();
+            if let Some(held) = quiet.lets(time, rules.findings, rules.window_millis()) {
                 findings.push(found.into_event(event, rules, held));
             }
         }

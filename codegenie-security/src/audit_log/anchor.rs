@@ -23,7 +23,7 @@ pub enum AnchorObjection {
     /// It knows another history.
     #[non_exhaustive]
     Forked {
-        /// Leaves of the tree that it knows.
+        /// Leaves of the tree that it knows; 0 where that is of another log.
         anchored: u64,
     },
 }
@@ -157,6 +157,9 @@ pub struct AnchorUpdate<'a> {
     pub(super) prove: &'a dyn Fn(u64) -> Result<ConsistencyProof, AnchorError>,
     pub(super) cosign: &'a dyn Fn(&Note) -> Result<Note, AnchorError>,
     pub(super) now: &'a dyn Fn() -> Option<u64>,
+    pub(super) identity: Option<&'a NoteVerifier>,
+    /// What anchors were told before, since the log was opened.
+    pub(super) told: Option<&'a AnchoredCheckpoint>,
 }
 
 impl AnchorUpdate<'_> {
@@ -175,6 +178,40 @@ impl AnchorUpdate<'_> {
     /// one key of each log ([`AuditLog::witness_key`](crate::AuditLog::witness_key)).
     pub fn signed_for_witness(&self) -> Result<Note, AnchorError> {
         (self.cosign)(&self.anchored.checkpoint)
+    }
+
+    /// Is a checkpoint that an anchor holds the beginning of this one? The error [objects](AnchorError::objection) to a log that was
+    /// put back or has another history, and to a checkpoint of another log (as forked at 0 leaves). It reads the log, unless that
+    /// checkpoint is the last one that was told.
+    pub fn goes_on_from(&self, held: &AnchoredCheckpoint) -> Result<(), AnchorError> {
+        if self.told == Some(held) {
+            return Ok(());
+        }
+        let own = self.anchored.claim().ok_or_else(|| AnchorError::new("the log's checkpoint is none"))?;
+        let known = self.identity.and_then(|identity| held.open(own.origin(), identity));
+        let Some(known) = known else {
+            let text = "it holds the checkpoint of another log, which stays; give each log an anchor of its own, or find out who \
+                        replaced the log";
+            return Err(AnchorError::objecting(AnchorObjection::forked(0), text));
+        };
+        let (head, size) = (own.head(), known.size);
+        if size > head.size {
+            let text = format!(
+                "it holds a later checkpoint of the log, of {size} leaves, which was put back; find out by whom"
+            );
+            return Err(AnchorError::objecting(AnchorObjection::rolled_back(size), text));
+        }
+        let same = match size == head.size {
+            true => known.root == head.root,
+            false => self.consistency(size)?.verify(&known, &head).is_ok(),
+        };
+        if same {
+            return Ok(());
+        }
+        let text = format!(
+            "it holds other {size} leaves than the log has, which has two histories; find out since when"
+        );
+        Err(AnchorError::objecting(AnchorObjection::forked(size), text))
     }
 
     /// How many leaves the log's last checkpoint claims by now: another process may have told the anchor of a later one.
@@ -217,6 +254,9 @@ impl<T: Anchor + ?Sized> Anchor for std::sync::Arc<T> {
 }
 
 /// An anchor that is a file, which makes sense on another disk than the log, better on another machine.
+///
+/// What does not go on from the checkpoint in the file does not replace it. That is so as well where the log's retention has
+/// removed what would show it, which the [status](crate::AuditLog::anchors) tells: look what it was, and then move the file away.
 #[derive(Clone, Debug)]
 pub struct FileAnchor {
     path: PathBuf,
@@ -236,18 +276,16 @@ impl FileAnchor {
 }
 
 impl Anchor for FileAnchor {
-    /// What it holds is not replaced by an earlier checkpoint of the same log.
+    /// What it holds is only replaced by a checkpoint that [goes on](AnchorUpdate::goes_on_from) from it: all else it keeps, as
+    /// evidence.
     fn publish(&self, update: &AnchorUpdate<'_>) -> Result<(), AnchorError> {
         let path = &self.path;
-        if let (Some(held), Some(new)) =
-            (self.latest()?.and_then(|held| held.claim()), update.anchored.claim())
-            && held.origin() == new.origin()
-            && held.head().size > new.head().size
-        {
-            let text = format!(
-                "anchor {path:?} holds a later checkpoint of the log, which was put back; find out by whom"
-            );
-            return Err(AnchorError::objecting(AnchorObjection::rolled_back(held.head().size), text));
+        let held = self.latest()?;
+        if let Some(held) = &held {
+            update.goes_on_from(held).map_err(|AnchorError { reason, objection }| AnchorError {
+                reason: format!("anchor {path:?}: {reason}"),
+                objection,
+            })?;
         }
         let failed = |error: &dyn fmt::Display| {
             AnchorError::new(format!(
@@ -256,7 +294,12 @@ impl Anchor for FileAnchor {
         };
         let name = crypto::random::<8>().map_err(|error| failed(&error))?;
         let text = update.anchored.to_string();
-        files::replace_shared(path, u64::from_le_bytes(name), text.as_bytes()).map_err(|error| failed(&error))
+        let still = || match self.latest() {
+            Ok(now) if now == held => Ok(()),
+            _ => Err(std::io::Error::other("it changed meanwhile")),
+        };
+        let name = u64::from_le_bytes(name);
+        files::replace_shared_if(path, name, text.as_bytes(), still).map_err(|error| failed(&error))
     }
 
     fn latest(&self) -> Result<Option<AnchoredCheckpoint>, AnchorError> {

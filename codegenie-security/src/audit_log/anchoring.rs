@@ -15,7 +15,7 @@ use super::kept::last_of;
 use super::verify::read_checkpoint;
 use super::walk::{Step, Walk};
 use crate::crypto::{SealingKey, SigningKey};
-use crate::tlog::{ConsistencyProof, MemoryTree, Note, NoteSigner};
+use crate::tlog::{ConsistencyProof, MemoryTree, Note, NoteSigner, NoteVerifier};
 
 /// How it went with the anchors of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub(super) struct AnchoringParts {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) path: PathBuf,
     pub(super) witness: NoteSigner,
+    pub(super) identity: NoteVerifier,
 }
 
 impl Anchoring {
@@ -127,6 +128,7 @@ impl Drop for Anchoring {
 }
 
 fn run(mailbox: &Mailbox, parts: &AnchoringParts) {
+    let mut told = None;
     loop {
         let mut mail = mailbox.mail();
         while mail.newest.is_none() && !mail.closed {
@@ -136,8 +138,9 @@ fn run(mailbox: &Mailbox, parts: &AnchoringParts) {
         let (posted, closed) = (mail.posted, mail.closed);
         drop(mail);
         // An anchor of the host's own may panic; those who wait for it are told.
-        let outcome = catch_unwind(AssertUnwindSafe(|| publish(parts, &anchored)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| publish(parts, told.as_ref(), &anchored)))
             .unwrap_or_else(|_| Err(AnchorError::new("an anchor panicked")));
+        told = Some(anchored.clone());
         let mut mail = mailbox.mail();
         mail.settled = posted;
         match outcome {
@@ -177,8 +180,13 @@ fn size_of(anchored: &AnchoredCheckpoint) -> u64 {
     anchored.claim().map_or(0, |checkpoint| checkpoint.head().size)
 }
 
-fn publish(parts: &AnchoringParts, anchored: &AnchoredCheckpoint) -> Result<(), AnchorError> {
-    with_update(&*parts.disk, &parts.path, Some(&parts.witness), anchored, |update| {
+fn publish(
+    parts: &AnchoringParts,
+    told: Option<&AnchoredCheckpoint>,
+    anchored: &AnchoredCheckpoint,
+) -> Result<(), AnchorError> {
+    let own = Own { witness: Some(&parts.witness), identity: Some(&parts.identity), told };
+    with_update(&*parts.disk, &parts.path, &own, anchored, |update| {
         // All are told, then the first error is returned, and before others one that speaks against the log.
         let outcomes: Vec<_> = parts.anchors.iter().map(|anchor| anchor.publish(update)).collect();
         let mut errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
@@ -195,24 +203,33 @@ pub(super) fn witness_signer(origin: &str, key: &SealingKey) -> Result<NoteSigne
     signer.map_err(|_| AuditLogError::BadOrigin { origin: origin.to_owned() })
 }
 
+/// What is known of a log beside its files.
+pub(super) struct Own<'a> {
+    pub(super) witness: Option<&'a NoteSigner>,
+    pub(super) identity: Option<&'a NoteVerifier>,
+    pub(super) told: Option<&'a AnchoredCheckpoint>,
+}
+
 /// Hands a checkpoint, and what an anchor may ask about it, to who tells anchors.
 pub(super) fn with_update<T>(
     disk: &dyn Disk,
     path: &Path,
-    witness: Option<&NoteSigner>,
+    own: &Own<'_>,
     anchored: &AnchoredCheckpoint,
     tell: impl FnOnce(&AnchorUpdate<'_>) -> T,
 ) -> T {
     let size = size_of(anchored);
     let prove = |old: u64| consistency(disk, path, old, size);
     let cosign = |note: &Note| {
+        let witness = own.witness;
         let witness =
             witness.ok_or_else(|| AnchorError::new("only the host of the log signs for witnesses"))?;
         let signed = Note::sign(note.unverified_text(), witness);
         signed.map_err(|error| AnchorError::new(error.to_string()))
     };
     let now = || Some(read_checkpoint(disk, path).ok()??.claimed.size).filter(|size| *size < u64::MAX);
-    tell(&AnchorUpdate { anchored, prove: &prove, cosign: &cosign, now: &now })
+    let Own { identity, told, .. } = *own;
+    tell(&AnchorUpdate { anchored, prove: &prove, cosign: &cosign, now: &now, identity, told })
 }
 
 /// Reads the log from the segment on in which the older tree ends: what was before may be gone.

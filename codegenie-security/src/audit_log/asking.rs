@@ -3,16 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::anchor::{Anchor, AnchorError, AnchorObjection, AnchoredCheckpoint};
-use super::anchoring::with_update;
+use super::anchor::{Anchor, AnchorError, AnchorObjection, AnchorUpdate, AnchoredCheckpoint};
+use super::anchoring::{Own, with_update};
 use super::disk::Disk;
 use super::epoch::open_certificate;
 use super::error::AuditLogError;
 use super::kept::header;
 use super::layout;
-use super::verify::{Verdict, Verification, read_checkpoint};
+use super::verdict::{Verdict, Verification};
+use super::verify::read_checkpoint;
 use super::walk::{Walk, fault, tampered};
-use crate::tlog::{Note, NoteSigner};
+use crate::tlog::{Note, NoteSigner, NoteVerifier};
 
 /// What anchors hold, before a log is opened to be written.
 pub(super) fn latest(
@@ -44,18 +45,34 @@ pub(super) struct Asked<'a> {
     pub(super) disk: &'a dyn Disk,
     pub(super) path: &'a Path,
     pub(super) witness: Option<&'a NoteSigner>,
+    pub(super) identity: Option<&'a NoteVerifier>,
 }
 
 impl Asked<'_> {
-    /// Every anchor has to answer about a checkpoint, and to hold nothing against it.
+    fn own(&self) -> Own<'_> {
+        Own { witness: self.witness, identity: self.identity, told: None }
+    }
+
+    /// Every anchor has to answer about a checkpoint, and to hold nothing against it; and to know the log, unless that is new.
     pub(super) fn require(
         &self,
         anchors: &[Arc<dyn Anchor>],
         anchored: &AnchoredCheckpoint,
+        is_new: bool,
     ) -> Result<(), AuditLogError> {
-        with_update(self.disk, self.path, self.witness, anchored, |update| {
-            let mut asked = anchors.iter().map(|anchor| anchor.confirms(update));
-            asked.find_map(Result::err).map_or(Ok(()), |error| Err(refusal(self.path, &error)))
+        let knows = |anchor: &Arc<dyn Anchor>, update: &AnchorUpdate<'_>| -> Result<(), AnchorError> {
+            if anchor.confirms(update)? || is_new || anchor.latest()?.is_some() {
+                return Ok(());
+            }
+            // One that was taken away looks the same as one that never was.
+            Err(AnchorError::new(
+                "it knows nothing of the log, which has records; look whether its disk is there, and if it is a new one, let it \
+                 be told once by opening the log without `require_anchors`",
+            ))
+        };
+        with_update(self.disk, self.path, &self.own(), anchored, |update| {
+            let asked = anchors.iter().try_for_each(|anchor| knows(anchor, update));
+            asked.map_err(|error| refusal(self.path, &error))
         })
     }
 
@@ -72,12 +89,15 @@ impl Asked<'_> {
         if objections.is_empty()
             && let Some(anchored) = self.last()
         {
-            with_update(self.disk, self.path, self.witness, &anchored, |update| {
+            with_update(self.disk, self.path, &self.own(), &anchored, |update| {
                 for anchor in anchors {
                     match anchor.confirms(update) {
                         Ok(true) => verification.verdict = Verdict::Anchored,
                         Ok(false) => {}
-                        Err(error) => objections.extend(error.objection()),
+                        Err(error) => match error.objection() {
+                            Some(objection) => objections.push(objection),
+                            None => verification.anchor_errors.push(error.to_string()),
+                        },
                     }
                 }
             });

@@ -76,6 +76,7 @@ pub(super) fn check_records(
         *time = commit;
         shreddings.join(told);
     }
+    shreddings.count(segment.number, segment.slots.len() / SLOT_LEN);
     for (slot, number) in segment.slots.as_chunks::<SLOT_LEN>().0.iter().zip(0..) {
         if subjects::is_shredded(slot) {
             shreddings.see(segment.number, number);

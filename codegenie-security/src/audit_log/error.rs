@@ -224,7 +224,7 @@ pub enum FaultKind {
     RootDiffers,
     /// A record is not what it was committed to.
     RecordAltered,
-    /// The key of a subject is not what was written, or not there and not shredded by the log.
+    /// The key of a subject is not what was written, or not there and not shredded by the log, or there though shredded by it.
     SubjectAltered,
     /// The last checkpoint is not there.
     CheckpointMissing,
@@ -234,11 +234,13 @@ pub enum FaultKind {
     DerivedAltered,
     /// A file that no log has.
     StrangeFile,
+    /// Where a file or a directory of the log was there is a link, a pipe, or another such thing.
+    FileReplaced,
     /// An anchor has a later checkpoint: the log was put back to an earlier state.
     RolledBack,
     /// An anchor has another checkpoint of the same log: there are two histories.
     Forked,
-    /// The keys are of another time than the log: one of them was put back.
+    /// The keys are of another time than the log: one of them was put back or removed.
     KeysDisagree,
 }
 
@@ -255,14 +257,17 @@ impl fmt::Display for FaultKind {
             Self::RecordsMissing => "records at the end are missing",
             Self::RootDiffers => "the records are not those that were signed",
             Self::RecordAltered => "a record was altered",
-            Self::SubjectAltered => "the key of a subject was altered or removed",
+            Self::SubjectAltered => {
+                "the key of a subject was altered, removed, or put back after it was destroyed"
+            }
             Self::CheckpointMissing => "the checkpoint is missing",
             Self::CheckpointAltered => "the checkpoint was altered",
             Self::DerivedAltered => "a tile or index was altered",
+            Self::FileReplaced => "a file was replaced by something that is none",
             Self::StrangeFile => "there is a file that no log has",
             Self::RolledBack => "the log was put back to an earlier state",
             Self::Forked => "the log has another history than its anchor",
-            Self::KeysDisagree => "log and keys are of different times",
+            Self::KeysDisagree => "log and keys are of different times, or a file of the keys is missing",
         })
     }
 }

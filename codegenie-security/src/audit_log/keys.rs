@@ -18,9 +18,14 @@ use crate::tlog::{NoteSigner, NoteVerifier};
 
 /// Beside `audit` lies `audit.keys`.
 pub(super) fn default_dir(log: &Path) -> PathBuf {
-    let mut path = log.as_os_str().to_owned();
-    path.push(".keys");
-    PathBuf::from(path)
+    let named = |log: &Path| {
+        let mut name = log.file_name()?.to_owned();
+        name.push(".keys");
+        Some(log.with_file_name(name))
+    };
+    // `.` has no name of its own, and what is put behind it would lie in the log.
+    let found = || named(&log.canonicalize().ok()?);
+    named(log).or_else(found).unwrap_or_else(|| log.join(".keys"))
 }
 
 /// What is kept in the file `identity`: who the log is.
@@ -255,6 +260,11 @@ impl KeyStore {
     /// The subject whose shredding was begun.
     pub(super) fn shredding(&self) -> Result<Option<String>, AuditLogError> {
         self.parsed(layout::SHREDDING, |bytes| String::from_utf8(bytes.to_vec()).ok())
+    }
+
+    /// Was one begun that is not finished? A file that is not of these keys says nothing.
+    pub(super) fn is_shredding(&self) -> bool {
+        self.shredding().is_ok_and(|subject| subject.is_some())
     }
 
     pub(super) fn begin_shredding(&self, subject: &str) -> Result<(), AuditLogError> {

@@ -198,8 +198,9 @@ impl AuditLogOptions {
         self
     }
 
-    /// An anchor that does not answer at the opening is an error, and one that has to be asked, as a witness, is asked then. By
-    /// default a failure is only [told](AuditLog::anchors).
+    /// An anchor that does not answer at the opening is an error, and one that has to be asked, as a witness, is asked then. So
+    /// is one that knows nothing of a log that has records: its disk may not be there. By default a failure is only
+    /// [told](AuditLog::anchors).
     pub fn require_anchors(mut self) -> Self {
         self.anchor_required = true;
         self

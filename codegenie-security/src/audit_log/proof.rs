@@ -186,8 +186,11 @@ impl RecordProof {
         Some(Self { logged, epoch, certificate, leaf, opening })
     }
 
-    /// The record, if it was not shredded. Believe it after [`verify`](Self::verify), except its number, which is
-    /// the log's claim.
+    /// The record, if the proof opens its leaf. Believe it after [`verify`](Self::verify), except its number, which is
+    /// the claim of who made the proof.
+    ///
+    /// `None` does not show that the record was shredded: anybody can cut the opening off. Nor does it show that the leaf is one
+    /// of a record, since the log has others, for its frames.
     #[must_use]
     pub fn event(&self) -> Option<&StoredEvent> {
         self.opening.as_ref().map(|(_, stored, _)| stored)
@@ -199,7 +202,7 @@ impl RecordProof {
         &self.logged
     }
 
-    /// The entry of the leaf: `1 | salt | event`. `None` where the record was shredded.
+    /// The entry of the leaf: `1 | salt | event`. `None` where the proof does not open it, as [`event`](Self::event).
     #[must_use]
     pub fn entry(&self) -> Option<Vec<u8>> {
         self.opening.as_ref().map(|(salt, _, event)| record_entry(salt, event))
@@ -220,8 +223,8 @@ impl RecordProof {
         signer.filter(|_| identity.name() == identity_name(origin)).ok_or(RecordProofError::NotCertified)
     }
 
-    /// The checkpoint that the record is under, if all holds: the event is what the leaf commits the log to, the
-    /// leaf is in the tree, and a key that the identity certified signed the tree.
+    /// The checkpoint that the leaf is under, if all holds: the [event](Self::event), if there is one, is what the leaf commits
+    /// the log to, the leaf is in the tree, and a key that the identity certified signed the tree.
     pub fn verify(&self, identity: &NoteVerifier) -> Result<Checkpoint, RecordProofError> {
         if let Some((salt, _, event)) = &self.opening
             && record_leaf(salt, event) != self.leaf

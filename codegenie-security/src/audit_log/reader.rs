@@ -22,7 +22,8 @@ use super::opened::{OpenedSegment, RecordOf, SegmentKeys};
 use super::proof::RecordProof;
 use super::records::Records;
 use super::tiles;
-use super::verify::{self, Means, Verification};
+use super::verdict::{Verdict, Verification};
+use super::verify::{self, Means};
 use super::walk::{Walk, fault, tampered};
 use crate::audit::AuditEvent;
 use crate::crypto::{KeyWrapper, SealingKey};
@@ -159,23 +160,40 @@ impl AuditReader {
         };
         let least_epoch = state.filter(|state| state.signed).map(|state| state.epoch.number);
         let identity = self.identity.as_ref();
-        let means = Means { identity, reader: Some(&*self.key), least_epoch, anchored };
-        verify::verify(&*self.disk, &self.path, &means)
+        let is_shredding = || self.host.as_ref().is_some_and(KeyStore::is_shredding);
+        let is_shredding: Option<&dyn Fn() -> bool> = Some(&is_shredding);
+        let means = Means { identity, reader: Some(&*self.key), least_epoch, anchored, is_shredding };
+        let mut verification = verify::verify(&*self.disk, &self.path, &means)?;
+        // Keys without an epoch never had a log; only where one is just being made, the epoch comes meanwhile.
+        if let Some(keys) = &self.host
+            && matches!(verification.verdict, Verdict::Anchored | Verdict::Unanchored)
+            && keys.epoch()?.is_none()
+        {
+            let file = keys.path().join(layout::EPOCH).display().to_string();
+            let fault = fault(FaultKind::KeysDisagree, &file, verification.records, 0);
+            verification.verdict = Verdict::Corrupt(fault);
+        }
+        Ok(verification)
     }
 
     /// As [`verify`](Self::verify), against what these anchors know. Those that cannot be read back, as witnesses, are asked, if
-    /// this is the host: nobody else signs for them. Anchors that are out of reach say nothing, and if none says
-    /// anything the verdict is `Unanchored`.
+    /// this is the host: nobody else signs for them. Anchors that are out of reach say nothing
+    /// ([why](Verification::anchor_errors)), and if none says anything the verdict is `Unanchored`.
     pub fn verify_against(&self, anchors: &[&dyn Anchor]) -> Result<Verification, AuditLogError> {
-        let (mut anchored, mut objections) = (Vec::new(), Vec::new());
+        let (mut anchored, mut objections, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for anchor in anchors {
             match anchor.latest() {
                 Ok(latest) => anchored.extend(latest),
-                Err(error) => objections.extend(error.objection()),
+                Err(error) => match error.objection() {
+                    Some(objection) => objections.push(objection),
+                    None => errors.push(error.to_string()),
+                },
             }
         }
-        let verification = self.verify(&anchored)?;
-        let asked = asking::Asked { disk: &*self.disk, path: &self.path, witness: self.witness.as_ref() };
+        let mut verification = self.verify(&anchored)?;
+        verification.anchor_errors = errors;
+        let (witness, identity) = (self.witness.as_ref(), self.identity.as_ref());
+        let asked = asking::Asked { disk: &*self.disk, path: &self.path, witness, identity };
         Ok(asked.judge(verification, anchors, objections))
     }
 

@@ -3,9 +3,11 @@
 //! First the log says what it is about to destroy, then it does. So a key that is gone without a word of the log is
 //! a fault, and a crash in between is made good when the log is opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::codec;
+use super::disk::Disk;
 use super::encoded::EncodedEvents;
 use super::error::{AuditLogError, io_error};
 use super::layout;
@@ -122,6 +124,17 @@ fn erase(writer: &Writer, places: &[(KeyPlace, SubjectId)]) -> Result<(), AuditL
     Ok(())
 }
 
+/// How often, and how long after each other, it is looked whether a key is being destroyed.
+const LOOKS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Is there a key, by now?
+fn is_there(disk: &dyn Disk, (segment, slot): &KeyPlace) -> bool {
+    let bytes = disk.read(&layout::subjects(*segment)).ok().flatten().unwrap_or_default();
+    let slot = bytes.as_chunks::<SLOT_LEN>().0.get(*slot as usize);
+    slot.is_some_and(|slot| !subjects::is_shredded(slot))
+}
+
 /// Is this what only the log itself says?
 pub(super) fn is_reserved(event: &AuditEvent) -> bool {
     event.class == EventClass::Configuration && event.action == ACTION
@@ -132,9 +145,16 @@ pub(super) fn is_reserved(event: &AuditEvent) -> bool {
 pub(super) struct Shreddings {
     seen: BTreeSet<KeyPlace>,
     told: BTreeSet<KeyPlace>,
+    /// How many keys, destroyed or not, there are by segment.
+    there: BTreeMap<u64, u32>,
 }
 
 impl Shreddings {
+    /// So many keys a segment has.
+    pub(super) fn count(&mut self, segment: u64, keys: usize) {
+        self.there.insert(segment, u32::try_from(keys).unwrap_or(u32::MAX));
+    }
+
     /// A key that is destroyed.
     pub(super) fn see(&mut self, segment: u64, slot: u32) {
         self.seen.insert((segment, slot));
@@ -156,10 +176,28 @@ impl Shreddings {
     pub(super) fn join(&mut self, mut other: Self) {
         self.seen.append(&mut other.seen);
         self.told.append(&mut other.told);
+        self.there.append(&mut other.there);
     }
 
     /// A destroyed key of which the log said nothing.
     pub(super) fn unrecorded(&self) -> Option<KeyPlace> {
         self.seen.difference(&self.told).next().copied()
+    }
+
+    /// A key that is there though the log said that it destroyed it, and stays: it may be just about to. Retention takes others
+    /// away with their segments.
+    pub(super) fn undone(&self, disk: &dyn Disk) -> Option<KeyPlace> {
+        let was_there = |(segment, slot): &&KeyPlace| self.there.get(segment).is_some_and(|keys| slot < keys);
+        // Where some are destroyed meanwhile, so are the others.
+        let places = self.told.difference(&self.seen).filter(was_there).copied();
+        let mut places: Vec<_> = places.take(16).collect();
+        for _ in 0..LOOKS {
+            if places.is_empty() {
+                return None;
+            }
+            std::thread::sleep(PAUSE);
+            places.retain(|place| is_there(disk, place));
+        }
+        places.first().copied()
     }
 }

@@ -10,7 +10,7 @@ use super::verify;
 use super::walk::Step;
 use crate::tlog::{Hash, NoteVerifier, TileLevel, TilePath, Tree};
 
-const DIR: &str = "tile";
+pub(super) const DIR: &str = "tile";
 const FULL: usize = TilePath::FULL as usize;
 
 /// Gathers the hashes of each tile as leaves come.

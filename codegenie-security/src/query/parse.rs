@@ -12,11 +12,15 @@ const RESULTS: [AuditResult; 4] =
 const THREATS: [ThreatLevel; 5] =
     [ThreatLevel::None, ThreatLevel::Low, ThreatLevel::Medium, ThreatLevel::High, ThreatLevel::Critical];
 
+/// So many characters of a term are repeated in an error.
+const SHOWN: usize = 60;
+
 /// Why a text is no query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read the query at byte {offset}: {kind}")]
+#[error("cannot read the query at byte {offset} ({term:?}): {kind}")]
 pub struct BadQuery {
     offset: usize,
+    term: String,
     kind: BadQueryKind,
 }
 
@@ -25,6 +29,12 @@ impl BadQuery {
     #[must_use]
     pub fn offset(&self) -> usize {
         self.offset
+    }
+
+    /// The beginning of the term, to its first space.
+    #[must_use]
+    pub fn term(&self) -> &str {
+        &self.term
     }
 
     /// What is wrong with it.
@@ -63,7 +73,8 @@ impl FromStr for AuditQuery {
         let mut query = Self::new();
         let mut rest = text.trim_start();
         while !rest.is_empty() {
-            let bad = |kind| BadQuery { offset: text.len() - rest.len(), kind };
+            let term = || rest.split_whitespace().next().unwrap_or_default().chars().take(SHOWN).collect();
+            let bad = |kind| BadQuery { offset: text.len() - rest.len(), term: term(), kind };
             let field = field_of(rest);
             let value = field.map_or(rest, |field| rest.get(field.len() + 1..).unwrap_or_default());
             let (value, after) = value_of(value).ok_or_else(|| bad(BadQueryKind::Quote))?;

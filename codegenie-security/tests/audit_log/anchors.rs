@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use codegenie_security::{
-    Anchor, AnchorError, AnchoredCheckpoint, AuditLog, AuditLogError, AuditLogOptions, AuditReader,
-    AuditSink, CallbackAnchor, FaultKind, FileAnchor, Verdict,
+    Anchor, AnchorError, AnchorObjection, AnchorStatus, AnchoredCheckpoint, AuditLog, AuditLogError,
+    AuditLogOptions, AuditReader, AuditSink, CallbackAnchor, FaultKind, FileAnchor, Verdict,
 };
 
 use super::{Fixture, event, files, key, put};
@@ -124,4 +124,89 @@ fn a_damaged_anchor_is_an_error_and_not_an_older_log() {
     assert!(anchor.latest().is_err());
     let opened = AuditLogOptions::new().anchor(anchor).require_anchors().open(&fixture.path, &key());
     assert!(matches!(opened, Err(AuditLogError::Anchor { .. })), "{opened:?}");
+}
+
+/// What an anchor says that was not there a moment ago: a publication may be on its way that does not see it yet.
+fn objecting(log: &AuditLog) -> AnchorStatus {
+    let begun = Instant::now();
+    loop {
+        let status = log.flush_anchors();
+        if status.objection.is_some() || begun.elapsed() > Duration::from_secs(20) {
+            return status;
+        }
+    }
+}
+
+/// The disk of the anchor is not there when a log is opened that was put back, and comes back when that has grown.
+#[test]
+fn an_anchor_file_that_comes_back_is_not_overwritten_by_another_history() {
+    for grown in [1, 5] {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (disk, away) = (elsewhere.path().join("disk"), elsewhere.path().join("away"));
+        std::fs::create_dir(&disk).unwrap();
+        let path = disk.join("anchor");
+        let anchor = Arc::new(FileAnchor::new(&path));
+        let fixture = Fixture::new(&[1]);
+        let earlier = state(&fixture);
+        let options = AuditLogOptions::new().anchor(anchor).anchor_interval(Duration::ZERO);
+        let log = options.clone().open(&fixture.path, &key()).unwrap();
+        (1..4).for_each(|number| log.record(&event(number)).unwrap());
+        assert_eq!(log.flush_anchors().last_error, None);
+        let anchored = log.head().size;
+        drop(log);
+        let held = std::fs::read(&path).unwrap();
+
+        put_back(&fixture, &earlier);
+        std::fs::rename(&disk, &away).unwrap();
+        let log = options.open(&fixture.path, &key()).unwrap();
+        (10..10 + grown).for_each(|number| log.record(&event(number)).unwrap());
+        let grew_beyond = log.head().size >= anchored;
+        std::fs::rename(&away, &disk).unwrap();
+        let status = objecting(&log);
+        let objection = status.objection.unwrap_or_else(|| panic!("{status:?}"));
+        let expected = match grew_beyond {
+            true => AnchorObjection::forked(anchored),
+            false => AnchorObjection::rolled_back(anchored),
+        };
+        assert_eq!((objection, grew_beyond), (expected, grown > 1), "{status:?}");
+        assert!(status.last_error.unwrap().contains("anchor"));
+        drop(log);
+        assert_eq!(std::fs::read(&path).unwrap(), held, "the evidence stays");
+    }
+}
+
+#[test]
+fn an_anchor_of_another_log_keeps_what_it_holds() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (disk, away) = (elsewhere.path().join("disk"), elsewhere.path().join("away"));
+    std::fs::create_dir(&disk).unwrap();
+    let path = disk.join("anchor");
+    let options = AuditLogOptions::new().anchor(Arc::new(FileAnchor::new(&path)));
+    let (one, other) = (Fixture::with(options.clone(), &[2]), Fixture::new(&[3]));
+    let held = std::fs::read(&path).unwrap();
+    std::fs::rename(&disk, &away).unwrap();
+    let log = options.open(&other.path, &key()).unwrap();
+    std::fs::rename(&away, &disk).unwrap();
+    let status = objecting(&log);
+    assert_eq!(status.objection, Some(AnchorObjection::forked(0)));
+    assert!(status.last_error.unwrap().contains("another log"));
+    drop(log);
+    assert_eq!(std::fs::read(&path).unwrap(), held);
+    // Its own log goes on with it.
+    let log =
+        AuditLogOptions::new().anchor(Arc::new(FileAnchor::new(&path))).open(&one.path, &key()).unwrap();
+    assert_eq!(log.flush_anchors().last_error, None);
+}
+
+#[test]
+fn a_required_anchor_that_is_not_there_is_an_error_except_for_a_new_log() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("anchor");
+    let options = AuditLogOptions::new().anchor(Arc::new(FileAnchor::new(&path))).require_anchors();
+    let fixture = Fixture::with(options.clone(), &[1, 1]);
+    std::fs::remove_file(&path).unwrap();
+    let error = options.open(&fixture.path, &key()).unwrap_err();
+    assert!(matches!(error, AuditLogError::Anchor { .. }), "{error}");
+    assert!(error.to_string().contains("knows nothing"), "{error}");
+    assert!(!path.exists());
 }

@@ -64,3 +64,18 @@ fn tiles_prove_what_the_log_proves() {
     path.verify(index, &leaf_hash(&proof.entry().unwrap()), &head).unwrap();
     assert_eq!(path, *proof.logged().path());
 }
+
+/// Whoever passes a proof on can cut off what opens the leaf: it then shows a leaf, and no event.
+#[test]
+fn a_proof_whose_opening_was_cut_off_shows_no_event() {
+    let fixture = Fixture::new(&[2]);
+    let reader = AuditReader::open(&fixture.path, &key()).unwrap();
+    let proof = reader.prove(1).unwrap();
+    let extra = proof.logged().unverified_extra_data();
+    // The version, the epoch, the certificate with its length, and the leaf.
+    let certificate = usize::from(u16::from_le_bytes([extra[9], extra[10]]));
+    let cut = proof.logged().clone().extra_data(extra[..11 + certificate + 32].to_vec());
+    let cut = RecordProof::parse(cut.to_string().as_bytes()).unwrap();
+    cut.verify(reader.identity().unwrap()).unwrap();
+    assert!(cut.event().is_none() && cut.entry().is_none());
+}

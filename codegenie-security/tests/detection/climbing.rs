@@ -113,3 +113,14 @@ fn zero_turns_the_parts_off() {
     let events = (0..100).map(|n| raise(0, n, [AuditResult::Denied, AuditResult::Success][n as usize % 2]));
     assert_eq!(found(&mut detector, events), []);
 }
+
+/// A slight finding of a session does not hold back a grave one of it.
+#[test]
+fn grants_that_pile_up_hide_no_denied_attempts() {
+    let mut detector = Detector::new(only_climbing().climbs(0));
+    let grants = (0..3).map(|n| raise(n, 1, AuditResult::Success));
+    let attempts = (3..6).map(|n| on("sudo ls", denied(n).session("s")));
+    let findings: Vec<_> = grants.chain(attempts).flat_map(|event| detector.observe(&event)).collect();
+    let threats: Vec<_> = findings.iter().map(|finding| finding.threat).collect();
+    assert_eq!(threats, [ThreatLevel::Medium, ThreatLevel::High]);
+}

@@ -103,6 +103,22 @@ fn all_findings_together_are_bounded_too() {
     assert_eq!(findings[0].get_detail("held_back"), Some(&47_i64.into()));
 }
 
+/// Whoever makes up many names to cause slight findings hides no grave one behind them.
+#[test]
+fn a_flood_of_slight_findings_hides_no_grave_one() {
+    let rules = DetectionRules::new().denials(1).new_targets(0).odd_hours(false);
+    let mut detector = Detector::new(rules);
+    let flood = (0..500).map(|n| denied(0).actor(n.to_string()));
+    assert_eq!(found(&mut detector, flood).len(), 100);
+    let mut sudo = denied(1);
+    sudo.resource = "sudo ls".to_owned();
+    let findings: Vec<_> = (0..3).flat_map(|_| detector.observe(&sudo)).collect();
+    let grave: Vec<_> = findings.iter().filter(|finding| finding.threat == ThreatLevel::High).collect();
+    assert_eq!((grave.len(), text(grave[0], "rule")), (1, "privilege_climbing"));
+    assert_eq!(findings.len(), 1, "the slight ones stay within their bound");
+    assert_eq!(grave[0].get_detail("held_back"), None);
+}
+
 #[test]
 fn a_million_names_take_no_more_room_than_some() {
     let mut detector = Detector::new(DetectionRules::new().names(100).targets(200).learning_days(1));

@@ -14,6 +14,8 @@ struct Climb {
     widened: Ring,
     last: Option<OperationId>,
     quiet: Quiet,
+    /// Of the slight findings, which hold back no grave one.
+    quiet_slight: Quiet,
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +63,11 @@ impl PrivilegeClimbing {
         } else {
             return None;
         };
-        let held = climb.quiet.lets(time, 1, window)?;
+        let quiet = match threat {
+            ThreatLevel::High => &mut climb.quiet,
+            _ => &mut climb.quiet_slight,
+        };
+        let held = quiet.lets(time, 1, window)?;
         let reason = format!("{count} {what} within {} s", rules.window.as_secs());
         Some(
             Found::new("privilege_climbing", threat, reason)

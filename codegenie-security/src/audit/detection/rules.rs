@@ -35,7 +35,7 @@ pub struct DetectionRules {
 impl DetectionRules {
     /// Within five minutes: 10 denials, 3 denied attempts at privileges, 3 steps up, or 3 grants widened. New
     /// targets and odd hours after 7 days of activity, hours in UTC. Room for 4,096 names and 65,536 targets, and 100
-    /// findings in five minutes.
+    /// findings of each threat level in five minutes.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -139,8 +139,8 @@ impl DetectionRules {
         self
     }
 
-    /// How many findings of all rules together are told within the window, at least one; the others are counted, and
-    /// told as `held_back` with the next.
+    /// How many findings of each threat level are told within the window, of all rules and actors together, at least one; the
+    /// others are counted, and told as `held_back` with the next of their level. So a flood of slight ones hides no grave one.
     #[must_use]
     pub fn findings(mut self, most: usize) -> Self {
         self.findings = most.max(1);
