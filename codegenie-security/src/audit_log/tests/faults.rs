@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use super::super::*;
 use super::crash_disk::{CrashDisk, Dice};
 use super::power_cuts::{event, open, options, reader, resources};
+use crate::{AuditEvent, EventClass};
 
 fn numbers(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
     numbers.into_iter().map(|number| number.to_string()).collect()

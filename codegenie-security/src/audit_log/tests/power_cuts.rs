@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::super::*;
 use super::crash_disk::{CrashDisk, Dice};
 use crate::crypto::{Identity, RecipientKind};
+use crate::{AuditEvent, EventClass};
 
 /// One reader for all seeds, of the kind whose keys are made fastest.
 fn auditor() -> &'static Identity {
