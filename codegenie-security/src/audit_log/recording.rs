@@ -12,7 +12,7 @@ use crate::audit::{
 
 impl AuditLog {
     /// Records several events at once, in their order: in one commit if they are no more than 65,536 and 4 MiB. Returns
-    /// when all are durable, whatever the log's [durability](AuditLogOptions::durability).
+    /// when all are durable, whatever the log's [durability](crate::AuditLogOptions::durability).
     ///
     /// If one of them is rejected, none is recorded. After another error, those of an earlier commit may be on record.
     pub fn record_all<'e>(&self, events: impl IntoIterator<Item = &'e AuditEvent>) -> Result<(), AuditError> {
