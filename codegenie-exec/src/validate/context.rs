@@ -77,7 +77,12 @@ impl Context<'_> {
             Word::Literal(text) => project_secrets::named_in(text),
             Word::Dynamic(_) => {
                 let texts = self.reach.texts(word);
-                texts.iter().find_map(|text| shape::values(text).find_map(project_secrets::kept_in))
+                let known =
+                    texts.iter().find_map(|text| shape::values(text).find_map(project_secrets::kept_in));
+                // Where an expansion is not followed, as `${x:-.env}`, what stands in it may be what it becomes.
+                let written =
+                    || word.as_written().split(|c: char| !(c.is_alphanumeric() || "._/".contains(c)));
+                known.or_else(|| written().find_map(project_secrets::named_in))
             }
         }
     }

@@ -7,7 +7,7 @@ use super::class::Class;
 use super::context::Context;
 use super::deceptive::deceptive_character;
 use super::inputs::Inputs;
-use super::knowledge;
+use super::knowledge::{self, Role};
 use super::place::{self, Place};
 use super::policy::CommandPolicy;
 use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
@@ -19,6 +19,9 @@ use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
 };
 use std::path::Path;
+
+/// How many words of a program that may run others are looked at as commands.
+const MAX_WORDS: usize = 64;
 
 /// How deep commands in commands are followed.
 const MAX_DEPTH: usize = 8;
@@ -303,19 +306,20 @@ impl Judge<'_> {
             let (rule, reason) = ("program", "which program runs is decided by the shell");
             return self.add(&part, unknown, Class::ExecutesCode, rule, reason, depth);
         };
-        if let Some((decision, rule, reason, pure)) = self.context.policy.strictest_match(words) {
+        let ruled = self.context.policy.strictest_match(words);
+        // A rule that allows what is refused has to name it.
+        let ruled = ruled.filter(|(decision, rule, ..)| {
+            *decision != Decision::Allow
+                || refused(base_name(program)).is_none()
+                || rule.contains(base_name(program))
+        });
+        if let Some((decision, rule, reason, pure)) = ruled {
             self.add(&part, decision, Class::Unknown, rule, reason, depth);
             if let Some(judged) = self.parts.last_mut() {
                 judged.pure = pure && !more;
             }
-            if decision == Decision::Allow
-                && let Some(known) = knowledge::program(base_name(program))
-            {
-                // It may run what other rules speak about.
-                let used = arguments::examine(known, base_name(program), words, more, &self.context);
-                self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
-                self.named(&part, &used.files, depth);
-                self.runs(used.runs, used.here, Counts::Rules, depth + 1);
+            if decision == Decision::Allow {
+                self.allowed_by_rule(&part, base_name(program), words, more, depth);
             }
             return;
         }
@@ -349,6 +353,58 @@ impl Judge<'_> {
             self.exported(name, value, true, depth + 1);
         }
         self.runs(used.runs, used.here, Counts::Everything, depth + 1);
+    }
+
+    /// What the host's other rules say of a program that one of them allows: it may run what they speak about.
+    fn allowed_by_rule(&mut self, part: &str, name: &str, words: &[Word], more: bool, depth: usize) {
+        let Some(known) = knowledge::program(name) else { return self.words_within(words, &[], depth) };
+        let used = arguments::examine(known, name, words, more, &self.context);
+        self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
+        self.named(part, &used.files, depth);
+        let may_run = matches!(used.class, Class::ExecutesCode | Class::Escalates | Class::Unknown)
+            || !used.runs.is_empty();
+        // Most of what git is told are messages and names, and its ways to run something are followed one by one.
+        let may_run = may_run && name != "git";
+        self.runs(used.runs, used.here, Counts::Rules, depth + 1);
+        if may_run {
+            let below = words.iter().skip(1).find_map(|word| known.subcommand(word.literal()?));
+            let options = known.options.iter().chain(below.into_iter().flat_map(|below| &below.options));
+            let text_only = options.filter(|(_, role)| *role == Role::Value).map(|(option, _)| *option);
+            self.words_within(words, &text_only.collect::<Vec<_>>(), depth);
+        }
+    }
+
+    /// A program that runs others, or may, takes them in ways of its own: any of its words may begin a command that a
+    /// rule speaks of, or hold one. Then somebody is asked. The values of some options are known to be none.
+    fn words_within(&mut self, words: &[Word], values_of: &[&str], depth: usize) {
+        let policy = self.context.policy;
+        let reason = "the host's policy, of what the program may run";
+        for at in 1..words.len().min(MAX_WORDS) {
+            let Some(rest @ [word, ..]) = words.get(at..) else { return };
+            let ruled = policy.strictest_match(rest).filter(|(decision, ..)| *decision > Decision::Allow);
+            if let Some((_, rule, ..)) = ruled {
+                return self.add(&shown(rest), policy.asked(), Class::Unknown, rule, reason, depth);
+            }
+            let text = word.as_written();
+            let before = words.get(at - 1).map_or("", |word| word.as_written());
+            let option = text.split_once('=').map_or(before, |(option, _)| option);
+            if values_of.contains(&option) || values_of.contains(&before) {
+                continue;
+            }
+            let value = if text.starts_with('-') {
+                text.split_once('=').map_or(text, |(_, value)| value)
+            } else {
+                text
+            };
+            if !value.trim().contains(char::is_whitespace) {
+                continue;
+            }
+            let before = self.parts.len();
+            self.runs(vec![Run::Text(value)], false, Counts::Rules, depth + 1);
+            for part in self.parts.iter_mut().skip(before) {
+                part.decision = part.decision.min(policy.asked());
+            }
+        }
     }
 
     /// Judges what a program runs.

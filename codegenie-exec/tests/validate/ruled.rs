@@ -188,3 +188,83 @@ fn a_rule_that_asks_is_met_too_and_a_default_of_deny_holds() {
     let lax = CommandPolicy::from_toml("[permissions]\nallow = [\"Bash(make *)\"]\n").unwrap();
     assert_eq!(judge(&lax, "make $x").unwrap().decision, Decision::Allow);
 }
+
+/// Programs that run others take them in many ways: whatever of their words may be what a rule refuses is asked about.
+#[test]
+fn what_an_allowed_program_may_run_is_held_against_the_rules() {
+    let allowed = [
+        "bash",
+        "zsh",
+        "fish",
+        "tar",
+        "flock",
+        "chrt",
+        "taskset",
+        "perf",
+        "docker",
+        "npm",
+        "npx",
+        "conda",
+        "mise",
+        "watchexec",
+        "oc",
+        "split",
+        "socat",
+        "go",
+        "git",
+        "unknown-tool",
+    ];
+    let allowed: Vec<String> = allowed.iter().map(|name| format!("\"Bash({name} *)\"")).collect();
+    let text = format!(
+        "[permissions]\nallow = [{}]\ndeny = [\"Bash(git push *)\", \"Bash(rm *)\"]\n",
+        allowed.join(", ")
+    );
+    let policy = CommandPolicy::from_toml(&text).unwrap();
+    for line in [
+        "bash -eo pipefail -c 'git push'",
+        "bash -O extglob -c 'git push'",
+        "bash +e -c 'git push'",
+        "bash -c -- 'git push'",
+        "zsh -c 'git push'",
+        "fish -c 'cd x; git push'",
+        "tar xf a --to-command='git push'",
+        "flock x git push",
+        "chrt -i 0 git push",
+        "taskset 1 rm -r x",
+        "perf stat git push origin",
+        "docker run --entrypoint rm alpine x",
+        "docker compose -f a exec c rm x",
+        "npm exec -c 'git push'",
+        "npx -c 'git push'",
+        "conda run git push",
+        "mise exec -- rm x",
+        "watchexec git push",
+        "oc exec pod -- rm x",
+        "go test -exec 'rm x' ./...",
+        "unknown-tool --then 'rm x'",
+        "unknown-tool rm x",
+    ] {
+        let verdict = judge(&policy, line).unwrap();
+        assert_ne!(verdict.decision, Decision::Allow, "{line}: {verdict:?}");
+    }
+    for line in [
+        "git log",
+        "git rm --cached x",
+        "git commit -m 'rm x and git push'",
+        "unknown-tool 'remove x'",
+        "docker ps",
+    ] {
+        let verdict = judge(&policy, line).unwrap();
+        assert_eq!(verdict.decision, Decision::Allow, "{line}: {verdict:?}");
+    }
+}
+
+/// What is refused whatever the arguments is allowed only by a rule that names it.
+#[test]
+fn a_rule_about_everything_does_not_speak_of_what_gains_privileges() {
+    let policy = CommandPolicy::from_toml("[permissions]\nallow = [\"Bash\"]\n").unwrap();
+    assert_eq!(judge(&policy, "some-tool x").unwrap().decision, Decision::Allow);
+    assert_eq!(judge(&policy, "sudo ls").unwrap().decision, Decision::Deny);
+    let policy = CommandPolicy::from_toml("[permissions]\nallow = [\"Bash(sudo ls)\"]\n").unwrap();
+    assert_eq!(judge(&policy, "sudo ls").unwrap().decision, Decision::Allow);
+}

@@ -262,3 +262,16 @@ fn a_secret_by_another_way_is_asked() {
         "TOKEN=x; echo $TOKEN",
     ]);
 }
+
+/// An expansion that is not followed may become what stands in it.
+#[test]
+fn a_secret_within_an_expansion_is_asked() {
+    assert_asked(&[
+        "cat ${x:-.env}",
+        "cat \"${x:=.env}\"",
+        "cat ${x+y}.env",
+        "cat ${1-config/.env}",
+        "head ${f:-id.key}",
+    ]);
+    assert_allowed(&["cat ${x:-README.md}", "cat \"${x:-src/lib.rs}\"", "cat ${x:-.env.example}"]);
+}
