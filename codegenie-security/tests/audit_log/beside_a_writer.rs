@@ -14,7 +14,8 @@ fn beside(options: AuditLogOptions, also: impl Fn(&AuditLog, u64) + Sync, look: 
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for number in 0.. {
+            // No more than can be looked at soon, however slow the machine is.
+            for number in 0..600 {
                 if is_over.load(Ordering::Relaxed) || log.epochs().0 + 2 > log.epochs().1 {
                     break;
                 }
