@@ -361,10 +361,10 @@ impl Judge<'_> {
         let used = arguments::examine(known, name, words, more, &self.context);
         self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
         self.named(part, &used.files, depth);
-        let may_run = matches!(used.class, Class::ExecutesCode | Class::Escalates | Class::Unknown)
+        let runs = matches!(used.class, Class::ExecutesCode | Class::Escalates | Class::Unknown)
             || !used.runs.is_empty();
         // Most of what git is told are messages and names, and its ways to run something are followed one by one.
-        let may_run = may_run && name != "git";
+        let may_run = runs && name != "git";
         self.runs(used.runs, used.here, Counts::Rules, depth + 1);
         if may_run {
             let below = words.iter().skip(1).find_map(|word| known.subcommand(word.literal()?));
@@ -386,16 +386,14 @@ impl Judge<'_> {
                 return self.add(&shown(rest), policy.asked(), Class::Unknown, rule, reason, depth);
             }
             let text = word.as_written();
-            let before = words.get(at - 1).map_or("", |word| word.as_written());
-            let option = text.split_once('=').map_or(before, |(option, _)| option);
-            if values_of.contains(&option) || values_of.contains(&before) {
+            let previous = words.get(at - 1).map_or("", |word| word.as_written());
+            let (option, value) = match text.split_once('=') {
+                Some((option, value)) if option.starts_with('-') => (option, value),
+                _ => (previous, text),
+            };
+            if values_of.contains(&option) || values_of.contains(&previous) {
                 continue;
             }
-            let value = if text.starts_with('-') {
-                text.split_once('=').map_or(text, |(_, value)| value)
-            } else {
-                text
-            };
             if !value.trim().contains(char::is_whitespace) {
                 continue;
             }

@@ -4,12 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use base64ct::{Base64, Encoding};
-use sha2::{Digest, Sha256};
-
 use super::note::{Note, NoteSignature};
 use super::note_error::{BadNoteKey, NoteError};
-use super::note_key::{is_name, parts};
+use super::note_key::{id_of, read_key, write_key};
 use crate::crypto::{Signature, VerifyingKey};
 
 /// The type byte of an Ed25519 cosignature with a time.
@@ -30,13 +27,8 @@ impl CosignatureVerifier {
     /// The key with the name of the witness, usually a URL without its scheme.
     pub fn new(name: impl Into<String>, key: VerifyingKey) -> Result<Self, BadNoteKey> {
         let name = name.into();
-        if !is_name(&name) {
-            return Err(BadNoteKey::Name);
-        }
-        let id =
-            Sha256::new_with_prefix(&name).chain_update([b'\n', COSIGNATURE]).chain_update(key.to_bytes());
-        let [a, b, c, d, ..] = <[u8; 32]>::from(id.finalize());
-        Ok(Self { name, id: u32::from_be_bytes([a, b, c, d]), key })
+        let id = id_of(&name, COSIGNATURE, &key)?;
+        Ok(Self { name, id, key })
     }
 
     /// The name of the witness.
@@ -104,8 +96,7 @@ impl CosignatureVerifier {
 
 impl fmt::Display for CosignatureVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = [[COSIGNATURE].as_slice(), &self.key.to_bytes()].concat();
-        write!(f, "{}+{:08x}+{}", self.name, self.id, Base64::encode_string(&bytes))
+        write_key(f, &self.name, self.id, COSIGNATURE, &self.key)
     }
 }
 
@@ -119,11 +110,7 @@ impl FromStr for CosignatureVerifier {
     type Err = BadNoteKey;
 
     fn from_str(text: &str) -> Result<Self, BadNoteKey> {
-        let (name, id, bytes) = parts(text)?;
-        let [COSIGNATURE, key @ ..] = &*bytes else {
-            return Err(BadNoteKey::Algorithm(bytes.first().copied().unwrap_or_default()));
-        };
-        let verifier = Self::new(name, VerifyingKey::from_bytes(key).map_err(|_| BadNoteKey::Key)?)?;
-        if id == format!("{:08x}", verifier.id) { Ok(verifier) } else { Err(BadNoteKey::Id) }
+        let (name, id, key) = read_key(text, COSIGNATURE)?;
+        Ok(Self { name: name.to_owned(), id, key })
     }
 }

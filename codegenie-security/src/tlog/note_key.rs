@@ -41,12 +41,8 @@ impl NoteVerifier {
     /// The key with a name, usually a URL without its scheme.
     pub fn new(name: impl Into<String>, key: VerifyingKey) -> Result<Self, BadNoteKey> {
         let name = name.into();
-        if !is_name(&name) {
-            return Err(BadNoteKey::Name);
-        }
-        let id = Sha256::new_with_prefix(&name).chain_update([b'\n', ED25519]).chain_update(key.to_bytes());
-        let [a, b, c, d, ..] = <[u8; 32]>::from(id.finalize());
-        Ok(Self { name, id: u32::from_be_bytes([a, b, c, d]), key })
+        let id = id_of(&name, ED25519, &key)?;
+        Ok(Self { name, id, key })
     }
 
     /// The name of the key.
@@ -70,10 +66,7 @@ impl NoteVerifier {
 
 impl fmt::Display for NoteVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut bytes, mut text) = ([ED25519; KEY_LEN], [0; KEY_TEXT]);
-        bytes[1..].copy_from_slice(&self.key.to_bytes());
-        let key = Base64::encode(&bytes, &mut text).map_err(|_| fmt::Error)?;
-        write!(f, "{}+{:08x}+{key}", self.name, self.id)
+        write_key(f, &self.name, self.id, ED25519, &self.key)
     }
 }
 
@@ -87,11 +80,8 @@ impl FromStr for NoteVerifier {
     type Err = BadNoteKey;
 
     fn from_str(text: &str) -> Result<Self, BadNoteKey> {
-        let (name, id, bytes) = parts(text)?;
-        let key = of_ed25519(&bytes)?;
-        let key = VerifyingKey::from_bytes(key).map_err(|_| BadNoteKey::Key)?;
-        let verifier = Self::new(name, key)?;
-        if id == format!("{:08x}", verifier.id) { Ok(verifier) } else { Err(BadNoteKey::Id) }
+        let (name, id, key) = read_key(text, ED25519)?;
+        Ok(Self { name: name.to_owned(), id, key })
     }
 }
 
@@ -114,7 +104,7 @@ impl NoteSigner {
     /// is the caller's to wipe.
     pub fn from_text(text: &str) -> Result<Self, BadNoteKey> {
         let (name, id, bytes) = parts(text.strip_prefix(PRIVATE).ok_or(BadNoteKey::Form)?)?;
-        let signer = Self::new(name, SigningKey::from_seed(*of_ed25519(&bytes)?))?;
+        let signer = Self::new(name, SigningKey::from_seed(*of_type(&bytes, ED25519)?))?;
         if id == format!("{:08x}", signer.verifier.id) { Ok(signer) } else { Err(BadNoteKey::Id) }
     }
 
@@ -161,14 +151,46 @@ impl fmt::Debug for NoteSigner {
     }
 }
 
+/// The id of a key of a type: 4 bytes of the hash of all of it (signed-note, Signatures).
+pub(super) fn id_of(name: &str, kind: u8, key: &VerifyingKey) -> Result<u32, BadNoteKey> {
+    if !is_name(name) {
+        return Err(BadNoteKey::Name);
+    }
+    let id = Sha256::new_with_prefix(name).chain_update([b'\n', kind]).chain_update(key.to_bytes());
+    let [a, b, c, d, ..] = <[u8; 32]>::from(id.finalize());
+    Ok(u32::from_be_bytes([a, b, c, d]))
+}
+
+/// The text of a verifier key of a type.
+pub(super) fn write_key(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    id: u32,
+    kind: u8,
+    key: &VerifyingKey,
+) -> fmt::Result {
+    let (mut bytes, mut text) = ([kind; KEY_LEN], [0; KEY_TEXT]);
+    bytes[1..].copy_from_slice(&key.to_bytes());
+    let key = Base64::encode(&bytes, &mut text).map_err(|_| fmt::Error)?;
+    write!(f, "{name}+{id:08x}+{key}")
+}
+
+/// The name, the id and the key of such a text.
+pub(super) fn read_key(text: &str, kind: u8) -> Result<(&str, u32, VerifyingKey), BadNoteKey> {
+    let (name, claimed, bytes) = parts(text)?;
+    let key = VerifyingKey::from_bytes(of_type(&bytes, kind)?).map_err(|_| BadNoteKey::Key)?;
+    let id = id_of(name, kind, &key)?;
+    if claimed == format!("{id:08x}") { Ok((name, id, key)) } else { Err(BadNoteKey::Id) }
+}
+
 /// The key after its type.
-fn of_ed25519(bytes: &[u8; KEY_LEN]) -> Result<&[u8; 32], BadNoteKey> {
+fn of_type(bytes: &[u8; KEY_LEN], kind: u8) -> Result<&[u8; 32], BadNoteKey> {
     let [algorithm, key @ ..] = bytes;
-    if *algorithm == ED25519 { Ok(key) } else { Err(BadNoteKey::Algorithm(*algorithm)) }
+    if *algorithm == kind { Ok(key) } else { Err(BadNoteKey::Algorithm(*algorithm)) }
 }
 
 /// The name, the id and the key, with its type, of `name+id+key`. The key may be a secret one.
-pub(super) fn parts(text: &str) -> Result<(&str, &str, Zeroizing<[u8; KEY_LEN]>), BadNoteKey> {
+fn parts(text: &str) -> Result<(&str, &str, Zeroizing<[u8; KEY_LEN]>), BadNoteKey> {
     // Only base64 may have a plus.
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
