@@ -84,8 +84,8 @@ pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
 #[cfg(all(feature = "audit-log", target_os = "linux"))]
 pub(crate) fn begin_write_back(file: &File, start: u64, end: u64) {
     use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-    /// Whole pages would also be dropped from memory, which takes longer than it saves.
-    const MOST: i64 = 4096;
+    /// More keeps the disk busy for so long that nothing is saved.
+    const MOST: i64 = 256 << 10;
     // It begins to write those that are dirty and keeps them (Linux, `generic_fadvise`).
     if let (Ok(start), Ok(len)) = (i64::try_from(start), i64::try_from(end - start))
         && len < MOST

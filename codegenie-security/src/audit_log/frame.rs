@@ -120,8 +120,12 @@ fn crypt(key: &RecordKey, nonce: &[u8; 12], event: &[u8], to: &mut Vec<u8>) -> S
 
 /// The hash of the leaf of a record.
 pub(super) fn record_leaf(salt: &Salt, event: &[u8]) -> Hash {
-    let parts = Sha256::new_with_prefix([0, RECORD_ENTRY]).chain_update(salt).chain_update(event);
-    Hash::from_bytes(parts.finalize().into())
+    // In few parts: each is copied into a block by itself.
+    let mut begin = [0; 2 + SALT_LEN];
+    let [_, kind, rest @ ..] = &mut begin;
+    *kind = RECORD_ENTRY;
+    *rest = *salt;
+    Hash::from_bytes(Sha256::new_with_prefix(begin).chain_update(event).finalize().into())
 }
 
 /// The entry of the leaf of a record.
@@ -181,7 +185,7 @@ impl<'k, 'b> FrameBuilder<'k, 'b> {
         bytes.extend_from_slice(&keys.segment.to_le_bytes());
         // Filled in when all of it is known.
         bytes.resize(BOUND_LEN + FIXED_LEN + count.checked_mul(Hash::LEN)?, 0);
-        Some(Self { keys, first, failed, bytes, leaves: Vec::with_capacity(count + 1), count, table })
+        Some(Self { keys, first, failed, bytes, leaves: Vec::with_capacity(count), count, table })
     }
 
     /// Adds the next record. `subject` is the number of the key and the key.
@@ -195,8 +199,8 @@ impl<'k, 'b> FrameBuilder<'k, 'b> {
         self.table.extend_from_slice(&number.to_le_bytes());
     }
 
-    /// The bytes of the frame, and its leaves, its own the last. `None` when it is too large for a frame, or has not as many
-    /// records as it was made for.
+    /// The bytes of the frame, and the leaves of its records; its own, [`frame_leaf`], follows them in the tree. `None` when it is
+    /// too large for a frame, or has not as many records as it was made for.
     pub(super) fn seal(mut self, subjects: u32, before: &Hash) -> Option<(&'b [u8], Vec<Hash>)> {
         if self.leaves.len() != self.count {
             return None;
@@ -211,8 +215,10 @@ impl<'k, 'b> FrameBuilder<'k, 'b> {
             before.as_bytes(),
         ]
         .concat();
-        let known = fixed.iter().chain(self.leaves.iter().flat_map(|leaf| leaf.as_bytes()));
-        self.bytes.iter_mut().skip(BOUND_LEN).zip(known).for_each(|(to, from)| *to = *from);
+        let (to_fixed, rest) = self.bytes.get_mut(BOUND_LEN..)?.split_at_mut_checked(FIXED_LEN)?;
+        to_fixed.copy_from_slice(&fixed);
+        let (to_leaves, _) = rest.as_chunks_mut::<{ Hash::LEN }>();
+        to_leaves.iter_mut().zip(&self.leaves).for_each(|(to, leaf)| *to = *leaf.as_bytes());
         let nonce: [u8; NONCE_LEN] = nonce(self.first, self.failed);
         let tag = crypto::encrypt(&self.keys.table, &nonce, self.bytes, &mut self.table).ok()?;
         self.bytes.extend_from_slice(&self.table);
@@ -226,9 +232,7 @@ impl<'k, 'b> FrameBuilder<'k, 'b> {
         let length = u32::try_from(body.len()).ok()?.to_le_bytes();
         let crc = checksum(length, body);
         prefix.iter_mut().zip(length.into_iter().chain(crc)).for_each(|(to, from)| *to = from);
-        let frame = self.bytes.get(BOUND_LEN - PREFIX_LEN..)?;
-        self.leaves.push(frame_leaf(frame));
-        Some((frame, self.leaves))
+        Some((self.bytes.get(BOUND_LEN - PREFIX_LEN..)?, self.leaves))
     }
 }
 

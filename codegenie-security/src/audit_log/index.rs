@@ -152,6 +152,17 @@ impl IndexBuilder {
         }
     }
 
+    /// Takes the last frame back, which has so many records.
+    pub(super) fn take_back(&mut self, records: usize) {
+        self.frames.pop();
+        let rows = self.times.len().saturating_sub(records);
+        self.times.truncate(rows);
+        self.kinds.truncate(rows);
+        for names in [&mut self.actors, &mut self.agents, &mut self.sessions, &mut self.actions] {
+            names.hashes.truncate(rows);
+        }
+    }
+
     /// Blanks the rows of an actor, as those of a record that cannot be read.
     pub(super) fn forget(&mut self, actor: &str) {
         let (hash, nobody) = (self.names.hash(actor), self.names.optional(None));

@@ -241,21 +241,20 @@ impl Writer {
         segment.file.begin_sync();
         // What is signed while the disk is at work nobody sees before all of it lasts.
         let mut tree = self.tree.clone();
-        for leaf in leaves {
+        for leaf in leaves.into_iter().chain([frame::frame_leaf(frame)]) {
             tree.append(leaf).map_err(other)?;
         }
         let head = tree.head();
         let checkpoint =
             sign(&self.base.meta.origin, head, &segment.signer).map_err(CommitFailure::Broken)?;
+        segment.index.add_frame(segment.length, first, facets.iter().map(Option::as_ref));
         segment.file.sync().map_err(CommitFailure::Broken)?;
         // Without one of these, what is acknowledged could not be read, or another writer would write the same.
         let slots = segment.slots_file.as_ref().map_or(Ok(()), |file| file.still_there());
         let lock = || self.lock.as_ref().map_or(Ok(()), crate::files::still_there);
         slots.and_then(|()| lock()).map_err(CommitFailure::Broken)?;
-        self.release(checkpoint)?;
-        let segment = &mut self.segment;
-        segment.index.add_frame(segment.length, first, facets.iter().map(Option::as_ref));
-        segment.length = length;
+        self.release(checkpoint).inspect_err(|_| self.segment.index.take_back(count))?;
+        self.segment.length = length;
         (self.tree, self.root) = (tree, head.root);
         self.records += count as u64;
         Ok(Committed { first })

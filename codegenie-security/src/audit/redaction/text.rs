@@ -83,6 +83,7 @@ fn settled(mut text: String) -> String {
 const MARK: u8 = 1;
 const DASH: u8 = 2;
 const TOKEN: u8 = 4;
+const SEPARATOR: u8 = 8;
 
 static KINDS: LazyLock<[u8; 256]> = LazyLock::new(|| {
     let kind = |byte: u8| match byte {
@@ -92,39 +93,49 @@ static KINDS: LazyLock<[u8; 256]> = LazyLock::new(|| {
         _ if of_token(byte) => TOKEN,
         _ => 0,
     };
-    std::array::from_fn(|byte| u8::try_from(byte).map_or(MARK, kind))
+    let separator = |byte: u8| if byte.is_ascii() && separates(char::from(byte)) { SEPARATOR } else { 0 };
+    std::array::from_fn(|byte| u8::try_from(byte).map_or(MARK, |byte| kind(byte) | separator(byte)))
 });
 
 /// Has a text nothing in it that any rule below looks for? Most have not, and this is told in one look over their bytes.
 fn is_plain(text: &str) -> bool {
     let kinds: &[u8; 256] = &KINDS;
-    let (mut run, mut longest, mut dashes, mut option) = (0_usize, 0, 0_usize, None);
-    // Whether what runs began with a dash.
-    let mut dashed = false;
-    for (at, byte) in text.bytes().enumerate() {
-        let kind = kinds.get(usize::from(byte)).copied().unwrap_or(MARK);
-        if kind == MARK {
+    let kind = |byte: u8| kinds.get(usize::from(byte)).copied().unwrap_or(MARK);
+    let all = text.bytes().fold(0, |all, byte| all | kind(byte));
+    if all & MARK != 0 {
+        return false;
+    }
+    if all & DASH == 0 && text.len() < SHORTEST {
+        return true;
+    }
+    let of_token = |at: usize| text.as_bytes().get(at).is_some_and(|byte| kind(*byte) & TOKEN != 0);
+    let mut option = None;
+    for (at, _) in text.bytes().enumerate().filter(|(_, byte)| *byte == b'-') {
+        let rest = text.as_bytes().get(at..).unwrap_or_default();
+        // A private key in PEM.
+        if rest.starts_with(b"---") {
             return false;
         }
-        dashes = if kind & DASH == 0 { 0 } else { dashes + 1 };
-        run = if kind & TOKEN == 0 { 0 } else { run + 1 };
-        longest = run.max(longest);
-        match (run, dashes) {
-            // A private key in PEM.
-            (_, 3..) => return false,
-            (1, _) => dashed = dashes == 1,
-            (SHORTEST_OPTION, _) if dashed && option.is_none() => {
-                option = (at + 1).checked_sub(SHORTEST_OPTION)
-            }
-            _ => {}
+        let begins = at.checked_sub(1).is_none_or(|before| !of_token(before));
+        if begins && option.is_none() && (at..at + SHORTEST_OPTION).all(of_token) {
+            option = Some(at);
         }
     }
+    // Whatever is as long as a token has one of these places in it.
+    let has_long = (SHORTEST - 1..text.len()).step_by(SHORTEST).any(|at| {
+        let before = (1..SHORTEST).take_while(|back| of_token(at - back)).count();
+        of_token(at) && before + (1..SHORTEST).take_while(|on| of_token(at + on)).count() + 1 >= SHORTEST
+    });
+    let is_between = |c: char| match u8::try_from(c) {
+        Ok(byte) if byte.is_ascii() => kind(byte) & SEPARATOR != 0,
+        _ => separates(c),
+    };
     let names_a_secret = |from: usize| {
-        let words = text.get(from..).unwrap_or_default().split(separates);
+        let words = text.get(from..).unwrap_or_default().split(is_between);
         words.filter(|word| is_option(word)).any(is_secret)
     };
-    let has_a_token = || text.split(separates).any(has_token);
-    !option.is_some_and(names_a_secret) && (longest < SHORTEST || !has_a_token())
+    let has_a_token = || text.split(is_between).any(has_token);
+    !option.is_some_and(names_a_secret) && !(has_long && has_a_token())
 }
 
 /// As `-pwd`.
