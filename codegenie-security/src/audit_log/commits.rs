@@ -54,7 +54,7 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// How often others are let run before a caller falls asleep: with many of them, a commit has often ended by then, and to
 /// be woken takes longer.
-const TURNS: usize = 4;
+const TURNS: usize = 16;
 
 /// How long a leader lets others come at the most.
 const GATHERING: Duration = Duration::from_micros(200);
@@ -211,11 +211,14 @@ impl Commits {
         leader.end(outcome, events)
     }
 
-    /// Lets half of those come whom the last commit served: they are awake, and most record again at once. The other half
-    /// comes while this one is on its way. A single caller waits for nobody, and nobody for long.
+    /// Lets three quarters of those come whom the last commit served: they are awake, and most record again at once. The others
+    /// come while this one is on its way. A single caller waits for nobody, and nobody for long.
     fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         let begun = Instant::now();
-        while queue.callers < queue.last / 2 && !queue.is_full() && begun.elapsed() < GATHERING {
+        while queue.callers < queue.last - queue.last.div_ceil(4)
+            && !queue.is_full()
+            && begun.elapsed() < GATHERING
+        {
             drop(queue);
             std::thread::yield_now();
             queue = self.queue();

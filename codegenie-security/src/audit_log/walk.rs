@@ -413,8 +413,9 @@ impl<'a> Walk<'a> {
 /// The largest header: three parts of 2^16 bytes and 255 readers.
 const MAX_HEADER: usize = 4 * (1 << 16);
 
-/// How many zeros a writer has written ahead of small commits.
-pub(super) const WRITE_AHEAD: usize = 1 << 20;
+/// How many zeros a writer has written ahead of small commits. More would be written seldom enough, and let those wait long
+/// who come then.
+pub(super) const WRITE_AHEAD: usize = 512 << 10;
 
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
