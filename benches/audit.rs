@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let sizes = match is_bench {
         true => {
-            Sizes { single: 1_500, batches: 300, per_producer: 200, verified: 300_000, queried: 1_000_000 }
+            Sizes { single: 1_500, batches: 300, per_producer: 1_000, verified: 300_000, queried: 1_000_000 }
         }
         false => Sizes { single: 20, batches: 3, per_producer: 2, verified: 2_000, queried: 2_000 },
     };
@@ -179,12 +179,12 @@ fn batches(dir: &Path, batches: usize, single: f64) -> Result<()> {
     Ok(())
 }
 
-/// Threads that record at once.
+/// Threads that record at once, for long enough that the first commits of a log are few.
 fn producers(dir: &Path, each: usize, sync_us: f64) -> Result<()> {
     let mut rates = Vec::new();
     for threads in [1, 64] {
         let log = AuditLog::open(dir.join(format!("producers-{threads}")), &key())?;
-        let count = if threads == 1 { each * 5 } else { each };
+        let count = if threads == 1 { each * 2 } else { each };
         let mut start = Instant::now();
         type Samples = std::result::Result<Vec<Vec<Duration>>, String>;
         let samples: Samples = std::thread::scope(|scope| {

@@ -163,7 +163,7 @@ struct OpenFile {
 }
 
 /// Appends of more than this share of the zeros are not small.
-const SMALL: usize = 16;
+const SMALL: usize = 8;
 
 /// What zeros are written from.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];

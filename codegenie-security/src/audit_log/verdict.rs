@@ -97,7 +97,7 @@ impl Verification {
         &self.anchor_errors
     }
 
-    /// Is everything as it was written, to the last byte? Up to 1 MiB of zeros at the end of the last segment are what its writer
+    /// Is everything as it was written, to the last byte? Up to 256 KiB of zeros at the end of the last segment are what its writer
     /// writes ahead, or somebody else did: they say nothing. False also where a commit was cut short, or is just being
     /// made: [`unsigned_records`](Self::unsigned_records), [`torn_bytes`](Self::torn_bytes).
     #[must_use]

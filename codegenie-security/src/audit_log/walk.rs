@@ -415,7 +415,7 @@ const MAX_HEADER: usize = 4 * (1 << 16);
 
 /// How many zeros a writer has written ahead of small commits. More would be written seldom enough, and let those wait long
 /// who come then.
-pub(super) const WRITE_AHEAD: usize = 512 << 10;
+pub(super) const WRITE_AHEAD: usize = 256 << 10;
 
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)

@@ -134,8 +134,8 @@ const COUNTED: &[&str] = &[
 
 /// Which letters a name has, as bits.
 fn letters(name: &str) -> u32 {
-    let bit = |byte: u8| 1_u32.checked_shl(u32::from((byte | 0x20).wrapping_sub(b'a'))).unwrap_or(0);
-    name.bytes().fold(0, |set, byte| set | bit(byte))
+    // Large and small ones have the same last five bits.
+    name.bytes().fold(0, |set, byte| set | u32::from(byte >= b'@') << (byte & 31))
 }
 
 /// The letters of the words above: of those whose letters another one has as well, the fewer.
