@@ -3,6 +3,7 @@
 mod anchor;
 mod anchoring;
 mod asking;
+mod certifying;
 mod checked;
 mod codec;
 mod commits;
@@ -110,7 +111,7 @@ use writer::{CommitFailure, Committed, Writer};
 ///
 /// Each segment is an epoch with keys of its own. The keys of an epoch are derived from those of the one before, which are then
 /// wiped; the key to read it is wrapped for the host's reading key and for [auditors](AuditLogOptions::auditor); the key
-/// that signs it is certified by the log's identity, which is in memory at the opening only. So whoever takes over the
+/// that signs it is certified by the log's identity, which is in memory only while it [certifies](Self::certify). So whoever takes over the
 /// process reads no earlier segment, and can neither alter one nor make another in its place: what does not come in its epoch
 /// is refused.
 ///
@@ -169,6 +170,7 @@ pub struct AuditLog {
     /// A forked child shares the lock with its parent, and would fork the chain.
     process: u32,
     lock: Option<Locked>,
+    certify_ahead: u32,
 }
 
 struct Shared {
@@ -283,6 +285,7 @@ impl AuditLog {
             witness: verifier,
             process: std::process::id(),
             lock,
+            certify_ahead: options.certify_ahead,
         })
     }
 
@@ -362,7 +365,8 @@ impl AuditLog {
         self.shared.commits.writer().checkpoint.clone()
     }
 
-    /// The epoch that is written, and the first that is not certified: when they meet, the log has to be opened again.
+    /// The epoch that is written, and the first that is not certified. At that one the log ends: before, it has to
+    /// [certify](Self::certify) more, or to be opened again.
     #[must_use]
     pub fn epochs(&self) -> (u64, u64) {
         let writer = self.shared.commits.writer();

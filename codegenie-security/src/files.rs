@@ -59,6 +59,19 @@ pub(crate) fn is_symlink_refusal(error: &io::Error) -> bool {
     }
 }
 
+/// The error of an open that fails because of that.
+#[cfg(feature = "audit-log")]
+pub(crate) fn symlink_refusal() -> io::Error {
+    #[cfg(unix)]
+    {
+        io::Error::from_raw_os_error(nix::libc::ELOOP)
+    }
+    #[cfg(not(unix))]
+    {
+        unsupported()
+    }
+}
+
 /// Makes the directory entry of `path` durable.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = match path.parent() {

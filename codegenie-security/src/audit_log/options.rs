@@ -167,7 +167,8 @@ impl AuditLogOptions {
     }
 
     /// How many epochs the identity certifies at the opening; it is then wiped from memory. When they are used up,
-    /// the log stops until it is opened again. By default 256, at least 2.
+    /// the log stops until it is opened again, unless it was told to [certify](crate::AuditLog::certify) more before. By
+    /// default 256, at least 2.
     pub fn certify_ahead(mut self, epochs: u32) -> Self {
         self.certify_ahead = epochs.max(2);
         self

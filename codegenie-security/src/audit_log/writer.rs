@@ -173,6 +173,18 @@ impl Writer {
         self.base.certificates.end()
     }
 
+    /// The epoch from which on it can be certified.
+    pub(super) fn epoch_to_certify(&self) -> Epoch {
+        self.segment.epoch.same()
+    }
+
+    /// Takes over certificates of the current epoch and more.
+    pub(super) fn certify(&mut self, certificates: Certificates) {
+        if certificates.end() > self.certified_until() {
+            self.base.certificates = certificates;
+        }
+    }
+
     /// The last checkpoint as an anchor keeps it.
     pub(super) fn anchored(&self) -> Option<AnchoredCheckpoint> {
         let epoch = self.epoch();

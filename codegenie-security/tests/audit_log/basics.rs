@@ -37,13 +37,14 @@ fn events_come_back_in_order_over_several_openings() {
 #[test]
 fn a_symbolic_link_is_not_followed() {
     let fixture = Fixture::new(&[1]);
-    for name in ["log", "checkpoint", "segments/0000000000", "lock"] {
+    for name in ["log", "checkpoint", "segments", "segments/0000000000", "lock"] {
         let file = fixture.path.join(name);
         let moved = fixture.path.with_file_name("moved");
         std::fs::rename(&file, &moved).unwrap();
         std::os::unix::fs::symlink(&moved, &file).unwrap();
         let error = AuditLog::open(&fixture.path, &key()).unwrap_err();
         assert!(error.to_string().contains("is a symbolic link, which is refused"), "{name}: {error}");
+        std::fs::remove_file(&file).unwrap();
         std::fs::rename(&moved, &file).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use codegenie_security::{
-    AuditLog, AuditLogError, AuditLogOptions, AuditReader, AuditSink, FaultKind, RetentionPolicy,
+    AuditLog, AuditLogError, AuditLogOptions, AuditReader, AuditSink, FaultKind, RetentionPolicy, SealingKey,
 };
 
 use super::{Fixture, event, files, key, numbers, put, resources};
@@ -83,6 +83,34 @@ fn segments_older_than_the_policy_keeps_are_removed_at_the_next_opening() {
     let verification = AuditLog::verify(&fixture.path, &key()).unwrap();
     assert!(verification.is_intact(), "{verification}");
     assert!(verification.first_record() >= 2, "{verification}");
+}
+
+/// A log that is written for long certifies more, and forgets the identity again.
+#[test]
+fn more_epochs_are_certified_without_opening_again() {
+    let fixture = Fixture::new(&[]);
+    let log = AuditLogOptions::new().certify_ahead(2).open(&fixture.path, &key()).unwrap();
+    for number in 0..6 {
+        let (epoch, end) = log.epochs();
+        assert_eq!(end - epoch, 2);
+        log.record(&event(number)).unwrap();
+        log.rotate().unwrap();
+        assert_eq!(log.epochs(), (epoch + 1, end));
+        assert!(log.certify(&SealingKey::from_bytes([1; 32])).is_err());
+        assert_eq!(log.epochs(), (epoch + 1, end));
+        log.certify(&key()).unwrap();
+    }
+    drop(log);
+    assert!(AuditLog::verify(&fixture.path, &key()).unwrap().is_intact());
+
+    // The identity of another log certifies nothing here.
+    let other = Fixture::new(&[]);
+    drop(AuditLog::open(&other.path, &key()).unwrap());
+    let log = AuditLog::open(&fixture.path, &key()).unwrap();
+    let identity = |of: &Fixture| of.path.with_extension("keys").join("identity");
+    std::fs::copy(identity(&other), identity(&fixture)).unwrap();
+    let error = log.certify(&key()).unwrap_err();
+    assert!(matches!(error, AuditLogError::BadKeys { .. }), "{error}");
 }
 
 /// When the identity has certified no more epochs, the log stops rather than going on in the old one.
