@@ -4,6 +4,7 @@
 
 mod awk;
 pub(super) mod find;
+mod jq;
 mod sed;
 
 use super::class::Class;
@@ -31,12 +32,21 @@ impl Script {
 /// Judges the operands of a program that takes a script first. Scripts in options are judged there.
 pub(super) fn read(language: Language, operands: &[&Word], context: &Context<'_>) -> Script {
     let script = match language {
-        // It neither writes nor runs anything.
-        Language::Jq => return Script::default(),
         // Read from its words, elsewhere.
         Language::Find => return Script::default(),
-        Language::Awk | Language::Sed => operands.first(),
+        Language::Awk | Language::Jq | Language::Sed => operands.first(),
+        // One file is as good as an expression, and the other way round.
+        Language::Yq => {
+            let read = operands.iter().map(|word| jq::read_yq(word.as_written()));
+            return read.fold(Script::default(), |mut all, one| {
+                all.found.extend(one.found);
+                all
+            });
+        }
     };
+    if language == Language::Jq {
+        return script.map_or_else(Script::default, |script| jq::read(script.as_written()));
+    }
     let Some(script) = script else { return Script::default() };
     let Some(text) = script.literal() else {
         // What stands in a variable that nobody set is nothing; in one that was set, anything.
@@ -54,7 +64,9 @@ pub(super) fn literal(language: Language, text: &str, context: &Context<'_>) -> 
     match language {
         Language::Awk => awk::read(text, context),
         Language::Sed => sed::read(text, context),
-        Language::Find | Language::Jq => Script::default(),
+        Language::Jq => jq::read(text),
+        Language::Yq => jq::read_yq(text),
+        Language::Find => Script::default(),
     }
 }
 
