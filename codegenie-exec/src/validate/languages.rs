@@ -36,16 +36,10 @@ pub(super) fn read(language: Language, operands: &[&Word], context: &Context<'_>
         Language::Find => return Script::default(),
         Language::Awk | Language::Jq | Language::Sed => operands.first(),
         // One file is as good as an expression, and the other way round.
-        Language::Yq => {
-            let read = operands.iter().map(|word| jq::read_yq(word.as_written()));
-            return read.fold(Script::default(), |mut all, one| {
-                all.found.extend(one.found);
-                all
-            });
-        }
+        Language::Yq => return filters(language, operands, context),
     };
     if language == Language::Jq {
-        return script.map_or_else(Script::default, |script| jq::read(script.as_written()));
+        return filters(language, script.map(std::slice::from_ref).unwrap_or_default(), context);
     }
     let Some(script) = script else { return Script::default() };
     let Some(text) = script.literal() else {
@@ -58,6 +52,18 @@ pub(super) fn read(language: Language, operands: &[&Word], context: &Context<'_>
         };
     };
     literal(language, text, context)
+}
+
+/// Filters of jq or yq, as they are written, and as the variables in them make them.
+fn filters(language: Language, words: &[&Word], context: &Context<'_>) -> Script {
+    let mut all = Script::default();
+    for word in words {
+        let made = word.literal().is_none().then(|| context.known_texts(word)).flatten().unwrap_or_default();
+        for text in std::iter::once(word.as_written()).chain(made.iter().map(String::as_str)) {
+            all.found.extend(literal(language, text, context).found);
+        }
+    }
+    all
 }
 
 pub(super) fn literal(language: Language, text: &str, context: &Context<'_>) -> Script {

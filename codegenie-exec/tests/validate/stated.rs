@@ -125,6 +125,11 @@ fn a_file_of_options_asks() {
         "nm -- @x",
         "nm @$x",
         "nm @*",
+        "nm -- \"@$x\"",
+        "f=@x; nm $f",
+        "for f in @x; do nm $f; done",
+        "find @x -exec nm {} +",
+        "env nm @x",
         "readelf -a @x",
         "size @x",
         "objdump -M @x a",
@@ -152,6 +157,8 @@ fn a_file_of_options_asks() {
         "jq -r @csv a",
         "mkdir @types",
         "c++filt @x",
+        "find . -name '@*' -exec nm {} +",
+        "for f in *.o; do nm \"./$f\"; done",
     ]);
 }
 
@@ -190,6 +197,8 @@ fn what_the_environment_holds_is_asked_about() {
         "jq -n --arg x y env",
         "jq -n --arg -r x env",
         "jq -n \"env|$x\"",
+        "x=env; jq -n \"$x\"",
+        "x=env; yq -n \"$x\"",
         "gojq -n env",
         "yq 'env(HOME)' a.yml",
         "yq '.a = strenv(HOME)' a.yml",
