@@ -351,7 +351,7 @@ impl<'a> Reader<'a, '_> {
     /// Some programs read further options from a file that is named so.
     fn may_list_options(&mut self, word: &Word) {
         let literal = |program: &Program| program.any || program.literal || program.language.is_some();
-        if self.context.begins_with_at(word) && !self.chain.iter().any(|program| literal(program)) {
+        if !self.chain.iter().any(|program| literal(program)) && self.context.begins_with_at(word) {
             self.found(Class::Unknown, format!("{}: it may be a file of options", word.as_written()));
         }
     }

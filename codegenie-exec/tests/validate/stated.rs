@@ -200,6 +200,8 @@ fn what_the_environment_holds_is_asked_about() {
         "x=env; jq -n \"$x\"",
         "x=env; yq -n \"$x\"",
         "gojq -n env",
+        "gh pr list --json title --jq env",
+        "gh pr list -q '$ENV.HOME'",
         "yq 'env(HOME)' a.yml",
         "yq '.a = strenv(HOME)' a.yml",
         "yq e '.a = load(\"b\")' a.yml",
@@ -212,6 +214,7 @@ fn what_the_environment_holds_is_asked_about() {
     ]);
     assert_allowed(&[
         "jq .env a",
+        "gh pr list --json title --jq '.[].title'",
         "jq '.environment' env.json",
         "jq '{env: .x}' a",
         "jq --arg x y '.[$x]' a",

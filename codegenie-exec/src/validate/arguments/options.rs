@@ -4,7 +4,7 @@ use super::derived::keeps_apart;
 use super::{Reader, Run};
 use crate::command::Word;
 use crate::validate::class::Class;
-use crate::validate::knowledge::Role;
+use crate::validate::knowledge::{Language, Role};
 use crate::validate::languages;
 use crate::validate::place::{self, Place};
 
@@ -172,6 +172,11 @@ impl<'a> Reader<'a, '_> {
                 };
                 self.told(text.unwrap_or_default());
                 self.read_by_option(name, text.unwrap_or_default());
+                if matches!(name, "-q" | "--jq") && matches!(self.name.split(' ').next(), Some("gh" | "glab"))
+                {
+                    let filter = languages::literal(Language::Jq, text.unwrap_or_default(), self.context);
+                    self.scripted(filter);
+                }
                 // `openssl x509 -in http://…` reads it from there, and `aws … --filters file://…` sends what is there.
                 let reads = self.name.starts_with("openssl")
                     || (self.name.starts_with("aws") && !matches!(name, "--queue-url" | "--source"));
