@@ -61,6 +61,8 @@ fn a_long_option_with_one_dash_is_no_cluster() {
         "ffprobe -frobnicate x a.mp4",
         "javap -frobnicate x A",
         "duf -frobnicate",
+        "nomad status -ca-path=./x",
+        "nomad job status -address http://x y",
     ]);
     assert_allowed(&[
         "gofmt -l .",
@@ -69,6 +71,7 @@ fn a_long_option_with_one_dash_is_no_cluster() {
         "ffprobe -hide_banner -v error -show_entries format=duration a.mp4",
         "javap -c -p A",
         "duf -json",
+        "nomad job status -json x",
     ]);
 }
 
@@ -92,6 +95,8 @@ fn an_operand_that_is_not_stated_asks() {
         "jacksum -u /etc/x a",
         "cramfsck -x d a",
         "diff a b c",
+        "zdiff a b c",
+        "gdiff -l a b",
         "h5stat a b",
         "gh config get a b c d",
         "git check-ref-format a b",
