@@ -118,6 +118,7 @@ fn an_operand_that_is_not_stated_asks() {
         "docker inspect a b",
         "git diff a b -- c d",
         "systemctl status a b",
+        "aws ec2 describe-instances --instance-ids i-1 i-2 i-3",
     ]);
 }
 
