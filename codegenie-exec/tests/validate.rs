@@ -37,6 +37,8 @@ mod parsed;
 mod ruled;
 #[path = "validate/secrets.rs"]
 mod secrets;
+#[path = "validate/stated.rs"]
+mod stated;
 #[path = "validate/told.rs"]
 mod told;
 #[path = "validate/within.rs"]

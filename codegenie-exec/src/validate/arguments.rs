@@ -8,7 +8,6 @@ mod operands;
 mod options;
 pub(super) mod secrets;
 mod settings;
-mod suspicious;
 mod within;
 mod wrapper;
 
@@ -87,6 +86,8 @@ struct Reader<'a, 'c> {
     secret: Option<String>,
     /// An option that the table does not list.
     unlisted: Option<String>,
+    /// The second value of an option follows.
+    pair: bool,
     /// An option's value may be no word, or several.
     shifted: bool,
     operands: Vec<&'a Word>,
@@ -122,6 +123,7 @@ pub(super) fn examine<'a>(
         directory: None,
         secret: None,
         unlisted: None,
+        pair: false,
         shifted: false,
         operands: Vec::new(),
         runs: Vec::new(),
@@ -250,6 +252,14 @@ impl<'a> Reader<'a, '_> {
                     if self.option(text, value) {
                         at += 1;
                     }
+                    if std::mem::take(&mut self.pair) {
+                        if let Some(second) = arguments.get(at) {
+                            self.value(second);
+                            self.told(second.as_written());
+                            self.read_by_option(text, second.as_written());
+                        }
+                        at += 1;
+                    }
                 }
                 Word::Literal(text) => {
                     if !self.subcommand(text) {
@@ -293,7 +303,7 @@ impl<'a> Reader<'a, '_> {
         if more && !self.any() {
             self.found(Class::Unknown, "arguments are added that are not known before it runs");
         }
-        let bounded = self.current().most != usize::MAX;
+        let bounded = self.current().most() != usize::MAX;
         if more && (bounded || self.current().operands.or(self.current().last).is_some()) {
             self.found(Class::Unknown, "the files it is given are not known before it runs");
         }
@@ -312,7 +322,7 @@ impl<'a> Reader<'a, '_> {
             program.operands.is_some()
                 || program.last.is_some()
                 || !program.nth.is_empty()
-                || program.most != usize::MAX
+                || program.most() != usize::MAX
                 || program.least > 0
                 || program.language.is_some()
         };
@@ -322,6 +332,7 @@ impl<'a> Reader<'a, '_> {
     /// An option's value of which the shell may make no word or several: then another word is the value, or
     /// what it becomes are options and operands.
     fn value(&mut self, word: &Word) {
+        self.may_list_options(word);
         let count = self.context.count(word);
         if count == Count::One {
             return;
@@ -334,6 +345,14 @@ impl<'a> Reader<'a, '_> {
             let why =
                 format!("{}: it may become none or several arguments of {}", word.as_written(), self.name);
             self.found(Class::Unknown, why);
+        }
+    }
+
+    /// Some programs read further options from a file that is named so.
+    fn may_list_options(&mut self, word: &Word) {
+        let literal = |program: &Program| program.any || program.literal || program.language.is_some();
+        if !self.chain.iter().any(|program| literal(program)) && self.context.begins_with_at(word) {
+            self.found(Class::Unknown, format!("{}: it may be a file of options", word.as_written()));
         }
     }
 
@@ -403,6 +422,13 @@ impl<'a> Reader<'a, '_> {
         }
         if let Some(what) = place::sensitive(text).filter(|_| a_path) {
             self.found(Class::Escalates, format!("{text}: {what}"));
+        }
+    }
+
+    /// What such a program opens: `tcp:HOST`, `concat:FILE|http:…`, where a file's name has no colon before its first slash.
+    fn address(&mut self, text: &str) {
+        if text.split('/').next().unwrap_or_default().contains(':') {
+            self.found(Class::Network, format!("{text}: an address of another machine"));
         }
     }
 

@@ -61,6 +61,16 @@ impl Context<'_> {
         if remains { Count::One } else { Count::AtMostOne }
     }
 
+    /// Whether a word begins with `@`: to some programs it names a file of further options.
+    pub(super) fn begins_with_at(&self, word: &Word) -> bool {
+        match word {
+            Word::Literal(text) => text.starts_with('@'),
+            Word::Dynamic(_) => {
+                self.reach.texts(word).iter().any(|text| text.first() == Some(&Piece::Char('@')))
+            }
+        }
+    }
+
     /// Whether reading what a word may name, or looking for it, tells secrets.
     pub(super) fn sensitive(&self, word: &Word) -> Option<&'static str> {
         let told = place::sensitive(word.as_written());

@@ -28,14 +28,13 @@ pub(super) struct Program {
     pub(super) effect: Effect,
     /// Every option and operand is harmless.
     pub(super) any: bool,
-    /// An option that is not listed is asked about.
-    pub(super) strict: bool,
     /// Long options have one dash.
     pub(super) single: bool,
     /// It tells about the machine, its users or its network rather than about the project.
     pub(super) discovery: bool,
     pub(super) options: Vec<(&'static str, Role)>,
-    pub(super) most: usize,
+    /// How many operands it takes, where its line says so.
+    pub(super) most: Option<usize>,
     pub(super) least: usize,
     /// Its first operand may be a cluster of options without its dash.
     pub(super) bundled: bool,
@@ -53,6 +52,8 @@ pub(super) struct Program {
     pub(super) here: bool,
     /// It connects to other machines, whatever else it does.
     pub(super) connects: bool,
+    /// A word that begins with `@` names no file of further options.
+    pub(super) literal: bool,
     pub(super) operands: Option<Role>,
     pub(super) last: Option<Role>,
     pub(super) nth: Vec<(usize, Role)>,
@@ -131,6 +132,12 @@ pub(super) enum Role {
     Merges,
     /// It shows what its operands hold, not only that they are there.
     Shows,
+    /// It may be an address of another machine, with or without `//` in it.
+    Address,
+    /// Two words follow it: a name and its value.
+    Pair,
+    /// Its value is a format of git's, some of which call for a program that checks signatures.
+    Format,
     /// It takes variables away: that of its name.
     Unset,
     /// It takes all variables away.
@@ -146,6 +153,7 @@ pub(super) enum Language {
     Find,
     Jq,
     Sed,
+    Yq,
 }
 
 impl Program {
@@ -153,26 +161,44 @@ impl Program {
         Self {
             effect,
             any: false,
-            strict: false,
             single: false,
             discovery: false,
             bundled: false,
             project: false,
             ordered: false,
             options: Vec::new(),
-            most: usize::MAX,
+            most: None,
             least: 0,
             skip: 0,
             command: None,
             lines: None,
             here: false,
             connects: false,
+            literal: false,
             operands: None,
             last: None,
             nth: Vec::new(),
             language: None,
             subcommands: Vec::new(),
         }
+    }
+
+    /// How many operands it takes. Where its line says nothing of them, one: many programs write their second.
+    pub(super) fn most(&self) -> usize {
+        let named = self.nth.iter().map(|(number, _)| *number).max();
+        let all = self.any || self.operands.or(self.last).is_some() || self.language.is_some();
+        self.most.unwrap_or(if all { usize::MAX } else { named.unwrap_or(1) })
+    }
+
+    /// What it does with an option, as its line says: `-NUM` stands for numbers.
+    pub(super) fn role(&self, option: &str) -> Option<Role> {
+        let listed =
+            |name: &str| self.options.iter().find(|(listed, _)| *listed == name).map(|(_, role)| *role);
+        let number = || {
+            let digits = option.strip_prefix('-').filter(|rest| !rest.is_empty())?;
+            digits.bytes().all(|b| b.is_ascii_digit()).then(|| listed("-NUM"))?
+        };
+        listed(option).or_else(number)
     }
 
     /// The subcommand of this name, the most exact pattern first.
@@ -284,7 +310,6 @@ fn entry(line: &'static str) -> Result<(&'static str, Program), &'static str> {
     for word in words {
         match word {
             "any" => program.any = true,
-            "strict" => program.strict = true,
             "single" => program.single = true,
             "discovery" => program.discovery = true,
             "bundled" => program.bundled = true,
@@ -292,21 +317,34 @@ fn entry(line: &'static str) -> Result<(&'static str, Program), &'static str> {
             "ordered" => program.ordered = true,
             "here" => program.here = true,
             "connects" => program.connects = true,
+            "literal" => program.literal = true,
+            "many" => counted(&mut program, usize::MAX)?,
             "lang:awk" => program.language = Some(Language::Awk),
             "lang:find" => program.language = Some(Language::Find),
             "lang:jq" => program.language = Some(Language::Jq),
+            "lang:yq" => program.language = Some(Language::Yq),
             "lang:sed" => program.language = Some(Language::Sed),
             _ => attribute(&mut program, word)?,
         }
     }
+    let harmless = |(_, role): &(_, Role)| matches!(role, Role::Flag | Role::Value);
+    if program.any && (program.most.is_some() || program.options.iter().any(harmless)) {
+        return Err("all of it is harmless, and some of it is said to be");
+    }
     Ok((names, program))
+}
+
+fn counted(program: &mut Program, most: usize) -> Result<(), &'static str> {
+    match program.most.replace(most) {
+        Some(_) => Err("how many operands it takes is said twice"),
+        None => Ok(()),
+    }
 }
 
 fn attribute(program: &mut Program, word: &'static str) -> Result<(), &'static str> {
     let number = |text: &str| text.parse::<usize>().map_err(|_| "a number is expected");
     if let Some(most) = word.strip_prefix("ops<=") {
-        program.most = number(most)?;
-        return Ok(());
+        return counted(program, number(most)?);
     }
     if let Some(least) = word.strip_prefix("ops>=") {
         program.least = number(least)?;
@@ -395,6 +433,9 @@ fn role(name: &str) -> Option<Role> {
         "runs" => Role::Runs,
         "rest" => Role::Rest,
         "setting" => Role::Setting,
+        "address" => Role::Address,
+        "pair" => Role::Pair,
+        "format" => Role::Format,
         "unset" => Role::Unset,
         "bare" => Role::Bare,
         "merges" => Role::Merges,
@@ -405,58 +446,4 @@ fn role(name: &str) -> Option<Role> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_of_every_table_is_understood() {
-        let mut problems = Vec::new();
-        for (name, text) in TABLES {
-            read(text, &mut |problem| problems.push(format!("{name}: {problem}")));
-        }
-        assert!(problems.is_empty(), "{}", problems.join("\n"));
-    }
-
-    /// The second line about a program would be dead, and may well be the more careful one.
-    #[test]
-    fn a_program_is_described_once() {
-        let mut seen = HashMap::new();
-        let mut twice = Vec::new();
-        for (table, text) in TABLES {
-            for (name, _) in read(text, &mut |_| {}) {
-                if let Some(before) = seen.insert(name, table) {
-                    twice.push(format!("{name}: in {before} and in {table}"));
-                }
-            }
-        }
-        assert!(twice.is_empty(), "{}", twice.join("\n"));
-    }
-
-    #[test]
-    fn what_runs_others_is_known_as_such() {
-        let wrappers = "env command builtin exec eval xargs parallel nohup timeout nice ionice chrt taskset setsid stdbuf time \
-                        watch find fd sh bash dash zsh ksh busybox toybox su sudo doas pkexec chroot unshare nsenter script strace \
-                        flock setpriv ltrace gdb perf ssh proot firejail systemd-run chpst catchsegv some-unknown-program";
-        let missing: Vec<&str> = wrappers.split_whitespace().filter(|name| !may_run_others(name)).collect();
-        assert!(missing.is_empty(), "{missing:?}");
-        for name in ["ls", "cat", "grep", "cp", "rm", "wc", "head"] {
-            assert!(!may_run_others(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn the_tables_are_broad() {
-        let names: std::collections::HashSet<_> =
-            TABLES.iter().flat_map(|(_, text)| read(text, &mut |_| {})).map(|(name, _)| name).collect();
-        assert!(names.len() >= 400, "{}", names.len());
-    }
-
-    #[test]
-    fn a_line_that_is_not_understood_hides_its_program() {
-        let mut problems = 0;
-        let programs =
-            read("a reads\nb what\n  c reads\nd reads -x\n   e reads\nf reads", &mut |_| problems += 1);
-        assert_eq!(programs.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["a", "f"]);
-        assert_eq!(problems, 3);
-    }
-}
+mod tests;

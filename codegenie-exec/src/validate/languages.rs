@@ -4,6 +4,7 @@
 
 mod awk;
 pub(super) mod find;
+mod jq;
 mod sed;
 
 use super::class::Class;
@@ -31,12 +32,15 @@ impl Script {
 /// Judges the operands of a program that takes a script first. Scripts in options are judged there.
 pub(super) fn read(language: Language, operands: &[&Word], context: &Context<'_>) -> Script {
     let script = match language {
-        // It neither writes nor runs anything.
-        Language::Jq => return Script::default(),
         // Read from its words, elsewhere.
         Language::Find => return Script::default(),
-        Language::Awk | Language::Sed => operands.first(),
+        Language::Awk | Language::Jq | Language::Sed => operands.first(),
+        // One file is as good as an expression, and the other way round.
+        Language::Yq => return filters(language, operands, context),
     };
+    if language == Language::Jq {
+        return filters(language, script.map(std::slice::from_ref).unwrap_or_default(), context);
+    }
     let Some(script) = script else { return Script::default() };
     let Some(text) = script.literal() else {
         // What stands in a variable that nobody set is nothing; in one that was set, anything.
@@ -50,11 +54,25 @@ pub(super) fn read(language: Language, operands: &[&Word], context: &Context<'_>
     literal(language, text, context)
 }
 
+/// Filters of jq or yq, as they are written, and as the variables in them make them.
+fn filters(language: Language, words: &[&Word], context: &Context<'_>) -> Script {
+    let mut all = Script::default();
+    for word in words {
+        let made = word.literal().is_none().then(|| context.known_texts(word)).flatten().unwrap_or_default();
+        for text in std::iter::once(word.as_written()).chain(made.iter().map(String::as_str)) {
+            all.found.extend(literal(language, text, context).found);
+        }
+    }
+    all
+}
+
 pub(super) fn literal(language: Language, text: &str, context: &Context<'_>) -> Script {
     match language {
         Language::Awk => awk::read(text, context),
         Language::Sed => sed::read(text, context),
-        Language::Find | Language::Jq => Script::default(),
+        Language::Jq => jq::read(text),
+        Language::Yq => jq::read_yq(text),
+        Language::Find => Script::default(),
     }
 }
 

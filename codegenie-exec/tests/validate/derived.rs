@@ -118,7 +118,7 @@ fn what_a_program_works_on_lies_within_the_workspace() {
     ]);
     assert_allowed(&[
         "terraform fmt modules",
-        "codespell -w src",
+        "codespell src",
         "git add .",
         "git add src/x",
         "git -C sub status",

@@ -88,7 +88,6 @@ fn machines_of_the_callers_choosing() {
         "imdl torrent announce -i x.torrent",
     ]);
     assert_allowed(&[
-        "go list ./...",
         "gh repo view owner/repo",
         "gh pr list -R owner/repo",
         "aws s3 ls s3://bucket/x",

@@ -34,6 +34,16 @@ impl<'a> Reader<'a, '_> {
             _ => return,
         };
         let targets = self.context.reach.texts(target);
+        // The sandbox's own folder ends with the command.
+        let own = shape::literal("/tmp/");
+        let ends = |target: &Shape| target.starts_with(&own);
+        if moves
+            && targets.iter().any(ends)
+            && !sources.iter().all(|word| self.context.reach.texts(word).iter().all(ends))
+        {
+            let why = format!("{}: what is moved there is lost with the command", target.as_written());
+            self.found(Class::Destroys, why);
+        }
         for word in sources.iter().copied() {
             for source in self.context.reach.texts(word) {
                 let last = last_segment(&source);

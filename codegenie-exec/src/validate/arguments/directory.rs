@@ -37,7 +37,7 @@ impl<'a> Reader<'a, '_> {
             return self.found(Class::WritesOutside, why);
         }
         // What is handed to version control stays as it is.
-        let kept = matches!(self.name.as_str(), "git add" | "git stage" | "hg add" | "svn add");
+        let kept = matches!(self.name.as_str(), "git add" | "git stage" | "svn add");
         if !kept && word.literal().is_some_and(place::is_protected) {
             self.found(Class::ExecutesCode, format!("{}: {TRUSTED}", word.as_written()));
         }

@@ -21,11 +21,14 @@ impl<'a> Reader<'a, '_> {
             | Role::Runs
             | Role::Rest
             | Role::Setting
+            | Role::Format
+            | Role::Pair
             | Role::Unset
             | Role::Bare
             | Role::Shows
             | Role::Merges
             | Role::InPlace => {}
+            Role::Address => self.address(word.as_written()),
             Role::Directory => self.works_in(Some(word), None),
             Role::Mode => self.mode(word.literal()),
             Role::Prefix => self.prefix(Some(word), None),
@@ -139,15 +142,23 @@ impl<'a> Reader<'a, '_> {
                 format!("{}: it may be an option of {}", word.as_written(), self.name),
             );
         }
-        // Some read further options from a file that is named so.
-        let listed_in = |word: &&&Word| word.as_written().starts_with('@');
-        let alone = self.chain.len() == 1 && program.strict && !program.any;
-        if let Some(word) = operands.iter().find(listed_in).filter(|_| alone) {
-            self.found(Class::Unknown, format!("{}: it may be a file of options", word.as_written()));
-        }
-        let many = program.most != usize::MAX && operands.iter().copied().any(is_a_pattern);
-        if !self.lists && (many || operands.len() > program.most) {
-            self.found(Class::Unknown, format!("more than {} operands", program.most));
+        operands.iter().for_each(|word| self.may_list_options(word));
+        // What reaches further than its words is asked about in any case, unless its line counts them.
+        let reaches = matches!(
+            program.effect,
+            Effect::Is(
+                Class::Network
+                    | Class::WritesOutside
+                    | Class::ExecutesCode
+                    | Class::Destroys
+                    | Class::Escalates
+            )
+        );
+        let most = if reaches && !self.reads { program.most.unwrap_or(usize::MAX) } else { program.most() };
+        let many = most != usize::MAX && operands.iter().copied().any(is_a_pattern);
+        if !self.lists && (many || operands.len() > most) {
+            let why = format!("what {} does with more than {most} operands is not known", self.name);
+            self.found(Class::Unknown, why);
         }
         let certain = operands.iter().filter(|word| self.context.count(word) != Count::AtMostOne).count();
         if certain + usize::from(self.scripted) < program.least && !self.reads {
@@ -168,16 +179,10 @@ impl<'a> Reader<'a, '_> {
             let script = languages::read(language, &operands, self.context);
             self.scripted(script);
         }
-        let mut remote = self.remote || (!self.reads && self.chain.iter().any(|program| program.connects));
+        let network = program.effect == Effect::Is(Class::Network) && !self.reads;
+        let mut remote =
+            self.remote || network || (!self.reads && self.chain.iter().any(|program| program.connects));
         let discovery = self.chain.iter().any(|program| program.discovery);
-        let harmless = matches!(
-            program.effect,
-            Effect::Is(Class::ReadOnly | Class::WritesWorkspace) | Effect::Remote | Effect::Writes
-        );
-        // An option makes a powerful program harmless only together with options that are known.
-        if let Some(option) = self.unlisted.take().filter(|_| self.reads && !harmless) {
-            self.found(Class::Unknown, format!("{option}: what it does to {} is not known", self.name));
-        }
         if self.runs.iter().any(|run| matches!(run, Run::Text(_))) && !operands.is_empty() && self.reads {
             self.found(Class::Unknown, "parameters of a command line");
         }

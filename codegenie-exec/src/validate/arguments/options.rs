@@ -1,11 +1,10 @@
 //! What an option does, by the table.
 
 use super::derived::keeps_apart;
-use super::suspicious::suspicious;
 use super::{Reader, Run};
 use crate::command::Word;
 use crate::validate::class::Class;
-use crate::validate::knowledge::Role;
+use crate::validate::knowledge::{Language, Role};
 use crate::validate::languages;
 use crate::validate::place::{self, Place};
 
@@ -106,9 +105,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     pub(super) fn exact_role(&self, name: &str) -> Option<Role> {
-        self.chain.iter().rev().find_map(|program| {
-            program.options.iter().find(|(option, _)| *option == name).map(|(_, role)| *role)
-        })
+        self.chain.iter().rev().find_map(|program| program.role(name))
     }
 
     /// Long options may be abbreviated: what the name may stand for counts, the worst first.
@@ -156,15 +153,7 @@ impl<'a> Reader<'a, '_> {
                     return false;
                 }
                 self.unlisted.get_or_insert_with(|| name.to_owned());
-                let strict = self.chain.iter().any(|program| program.strict);
-                if strict {
-                    self.found(Class::Unknown, format!("{name}: what it does to {} is not known", self.name));
-                } else if name.len() > 2 && suspicious(&name.to_ascii_lowercase()) {
-                    self.found(
-                        Class::Unknown,
-                        format!("{name}: by its name it may do more than {} does", self.name),
-                    );
-                }
+                self.found(Class::Unknown, format!("{name}: what it does to {} is not known", self.name));
                 false
             }
             Some(Role::Flag) => false,
@@ -183,8 +172,15 @@ impl<'a> Reader<'a, '_> {
                 };
                 self.told(text.unwrap_or_default());
                 self.read_by_option(name, text.unwrap_or_default());
-                // `openssl x509 -in http://…` reads it from there.
-                if self.name.starts_with("openssl") && text.is_some_and(|text| text.contains("://")) {
+                if matches!(name, "-q" | "--jq") && matches!(self.name.split(' ').next(), Some("gh" | "glab"))
+                {
+                    let filter = languages::literal(Language::Jq, text.unwrap_or_default(), self.context);
+                    self.scripted(filter);
+                }
+                // `openssl x509 -in http://…` reads it from there, and `aws … --filters file://…` sends what is there.
+                let reads = self.name.starts_with("openssl")
+                    || (self.name.starts_with("aws") && !matches!(name, "--queue-url" | "--source"));
+                if reads && text.is_some_and(|text| text.contains("://")) {
                     self.found(Class::Network, format!("{name}: an address of another machine"));
                 }
                 takes_next
@@ -197,6 +193,30 @@ impl<'a> Reader<'a, '_> {
                 takes_next
             }
             Some(Role::Plus) => false,
+            Some(Role::Address) => {
+                match (&attached, next) {
+                    (Some(Value::Attached(text)), _) => self.address(text),
+                    (None, next) => self.address(next.map_or(":", Word::as_written)),
+                }
+                takes_next
+            }
+            Some(Role::Pair) => {
+                self.pair = attached.is_none();
+                // What stands for the name would be taken for an option here.
+                if !self.pair || next.and_then(Word::literal).is_some_and(looks_like_an_option) {
+                    self.found(Class::Unknown, format!("{name}: what it is given is not understood"));
+                }
+                takes_next
+            }
+            Some(Role::Format) => {
+                let text = match (&attached, next) {
+                    (Some(Value::Attached(text)), _) => Some(*text),
+                    (None, next) => next.and_then(Word::literal),
+                };
+                self.format(name, text.unwrap_or("%G"));
+                // `--pretty` alone has one of its own.
+                takes_next && name != "--pretty"
+            }
             Some(Role::Merges) => {
                 self.merges = true;
                 false

@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "editor",
     "exec",
     "external",
+    "filter",
     "fsmonitor",
     "helper",
     "hook",
@@ -24,9 +25,12 @@ const COMMANDS: &[&str] = &[
     "process",
     "program",
     "proxy",
+    "receivepack",
     "smudge",
     "textconv",
     "tool",
+    "uploadpack",
+    "vcs",
     "wrapper",
 ];
 
@@ -50,6 +54,14 @@ impl<'a> Reader<'a, '_> {
                 }
             }
             _ => self.found(Class::ExecutesCode, format!("{name}: {TAKES}")),
+        }
+    }
+
+    /// A format in which signatures are named has a program check them: the one that the repository's settings name.
+    pub(super) fn format(&mut self, name: &str, text: &str) {
+        if text.contains("%G") || (text.contains("%(") && text.contains("signature")) {
+            let why = format!("{name}: a program checks the signatures that it shows");
+            self.found(Class::ExecutesCode, why);
         }
     }
 

@@ -15,6 +15,7 @@ pub(super) fn read(program: &str, context: &Context<'_>) -> Script {
         ("getline", Class::ExecutesCode, "awk's getline reads from files and programs that the script names"),
         // Files, and what some awks take for connections, that no operand names.
         ("ARGV", Class::Unknown, "awk's ARGV makes the script name what is read"),
+        ("ENVIRON", Class::Escalates, "awk's ENVIRON tells what the environment holds"),
         ("@", Class::ExecutesCode, "awk's @ loads code or calls what a variable names"),
     ] {
         if program.contains(word) && !(word == "@" && only_in_text(program)) {

@@ -148,6 +148,7 @@ pub(in super::super) fn read<'a>(
         shifted: false,
         lent: false,
         elsewhere: false,
+        lists: false,
         narrowed: narrows(arguments),
         secret: None,
         runs: Vec::new(),
@@ -165,6 +166,8 @@ struct Reader<'a, 'c, 'f> {
     lent: bool,
     /// It looks outside of where it runs.
     elsewhere: bool,
+    /// Where it looks begins with `@`, and the names of what it finds there do too.
+    lists: bool,
     /// What it finds has no name that other programs run or trust.
     narrowed: bool,
     /// It looks for a file with a project's secrets.
@@ -177,6 +180,7 @@ impl<'a> Reader<'a, '_, '_> {
         while let Some(word) = self.rest.next() {
             // Where to look, or what for.
             self.names(word);
+            self.lists |= self.context.begins_with_at(word);
             match word.literal() {
                 Some(text) => self.literal(text),
                 None if self.is_no_action(word) => {
@@ -185,6 +189,10 @@ impl<'a> Reader<'a, '_, '_> {
                 }
                 None => self.may_act(word),
             }
+        }
+        if self.lists && !self.runs.is_empty() {
+            let why = "what begins with @ may be a file of options to what it runs".to_owned();
+            (self.found)(Class::Unknown, why);
         }
         let shows = |run: &Run<'_>| match run {
             Run::Made(words) => !words
