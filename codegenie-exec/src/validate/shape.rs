@@ -68,15 +68,20 @@ pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
     if word.len().saturating_mul(rule.len()) > MAX_STEPS {
         return true;
     }
+    // Most do not even begin or end alike.
+    let differ = |ends: (Option<&Piece>, Option<&Piece>)| matches!(ends, (Some(Piece::Char(a)), Some(Piece::Char(b))) if a != b);
+    if differ((word.first(), rule.first())) || differ((word.last(), rule.last())) {
+        return false;
+    }
     let begins = |shape: &[Piece], at: usize| {
         at.checked_sub(1).is_none_or(|before| shape.get(before) == Some(&Piece::Char('/')))
     };
-    let mut row = vec![false; rule.len() + 1];
+    let (mut row, mut below) = (vec![false; rule.len() + 1], vec![false; rule.len() + 1]);
     if let Some(first) = row.first_mut() {
         *first = true;
     }
     for at in 0..=word.len() {
-        let mut below = vec![false; rule.len() + 1];
+        below.fill(false);
         let piece = word.get(at).copied();
         let shows = matches!(piece, Some(Piece::Any | Piece::One)) && begins(word, at);
         for other_at in 0..=rule.len() {
@@ -119,7 +124,7 @@ pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
         if !below.contains(&true) {
             return false;
         }
-        row = below;
+        std::mem::swap(&mut row, &mut below);
     }
     false
 }
