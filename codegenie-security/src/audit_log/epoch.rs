@@ -104,3 +104,84 @@ impl Certificates {
         self.first.saturating_add(self.notes.len() as u64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::Disk;
+    use super::super::frame::{FrameBuilder, FrameKeys, RecordFrame};
+    use super::super::keys::{EpochState, KeyStore};
+    use super::super::subjects::SlotKey;
+    use super::super::tests::crash_disk::CrashDisk;
+    use super::*;
+
+    fn epochs() -> [Epoch; 3] {
+        let first = Epoch::first().unwrap();
+        let second = first.next().unwrap();
+        let third = second.next().unwrap();
+        [first, second, third]
+    }
+
+    #[test]
+    fn every_key_of_an_epoch_is_another_one_than_before() {
+        let epochs = epochs();
+        let secrets = epochs.iter().flat_map(|epoch| {
+            let (chain, read) = (*epoch.chain.expose(), *epoch.read_key().expose());
+            [chain, read, epoch.signing_key().to_seed().expose().try_into().unwrap()]
+        });
+        let different: std::collections::HashSet<[u8; 32]> = secrets.collect();
+        assert_eq!(different.len(), 9);
+        assert_eq!(epochs.map(|epoch| epoch.number), [0, 1, 2]);
+    }
+
+    #[test]
+    fn an_epoch_opens_nothing_that_another_sealed() {
+        let epochs = epochs();
+        let [log_id, salt] = [[1; 32], [2; 32]];
+        let keys = |epoch: &Epoch| FrameKeys::derive(&epoch.read_key(), log_id, 0, &salt);
+        let slot_key = |epoch: &Epoch| SlotKey::derive(&epoch.read_key(), log_id, 0);
+        for (number, sealing) in epochs.iter().enumerate() {
+            let (keys_of, mut buffer) = (keys(sealing), Vec::new());
+            let builder = FrameBuilder::new(&keys_of, &mut buffer, 0, 1, 0, std::time::Duration::ZERO);
+            let mut builder = builder.unwrap();
+            builder.push(b"an event", None);
+            let (frame, _) = builder.seal(0, &crate::tlog::Hash::EMPTY).unwrap();
+            let (slot, _) = slot_key(sealing).create(0, [3; 16]).unwrap();
+            let note = Note::sign("signed\n", &sealing.signer("log").unwrap()).unwrap();
+            for (other, opening) in epochs.iter().enumerate() {
+                let opened = [
+                    RecordFrame::parse(frame).unwrap().open(&keys(opening)).is_some(),
+                    slot_key(opening).open(0, &slot).is_some(),
+                    note.open(&[opening.signer("log").unwrap().verifier()]).is_ok(),
+                ];
+                assert_eq!(opened, [number == other; 3], "of {number} by {other}");
+            }
+        }
+    }
+
+    /// What is in memory after the change of the epoch opens no copy of the file of the one before.
+    #[test]
+    fn the_file_of_an_epoch_is_sealed_with_a_key_that_is_gone_in_the_next() {
+        let (disk, host) = (CrashDisk::default(), SealingKey::from_bytes([9; 32]));
+        let store = KeyStore::new(Box::new(disk.clone()), std::path::Path::new("keys"), &host);
+        let file = "epoch";
+        let files = epochs().map(|epoch| {
+            let number = epoch.number;
+            store.store_epoch(&EpochState { epoch, signed: true, closing: Vec::new() }).unwrap();
+            assert_eq!(store.epoch().unwrap().unwrap().epoch.number, number);
+            disk.read(file).unwrap().unwrap()
+        });
+        for older in &files[..2] {
+            disk.replace(file, older).unwrap();
+            assert!(store.epoch().is_err());
+        }
+        // The keys that the files need, each made from the one before.
+        let mut key = host.derive("codegenie audit epoch file v1");
+        for number in 0..3_u64 {
+            for (other, bytes) in (0_u64..).zip(&files) {
+                let aad = [file.as_bytes(), &other.to_le_bytes()].concat();
+                assert_eq!(key.open(&aad, &bytes[16 + 8..]).is_ok(), number == other);
+            }
+            key = key.derive("codegenie audit next epoch file v1");
+        }
+    }
+}

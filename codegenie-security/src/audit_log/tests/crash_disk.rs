@@ -50,6 +50,36 @@ impl Op {
     }
 }
 
+/// One step of what happens to a disk.
+#[derive(Clone)]
+enum Change {
+    Make,
+    Write { inode: usize, op: Op },
+    Name { name: String, inode: Option<usize> },
+    Sync { inode: usize },
+    SyncDir { dir: String },
+}
+
+/// What happened to several disks, in its order.
+#[derive(Clone, Default)]
+pub(super) struct Journal(Arc<Mutex<Vec<(usize, Change)>>>);
+
+/// A time within a journal: after so many changes, and so many bytes of the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    pub(super) changes: usize,
+    bytes: usize,
+}
+
+/// What is found after a crash of that which was not synced.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unsynced {
+    All,
+    Nothing,
+    /// All but what one file got; the number is among those that got something.
+    AllBut(usize),
+}
+
 #[derive(Clone, Default)]
 struct Inode {
     durable: Vec<u8>,
@@ -72,11 +102,137 @@ struct State {
     /// Which operation fails once, and how.
     fault: Option<(&'static str, u64, io::ErrorKind)>,
     operations: u64,
+    /// Where the changes are written down, and which disk this is there.
+    journal: Option<(Journal, usize)>,
+}
+
+impl State {
+    fn apply(&mut self, change: Change) {
+        if let Some((journal, disk)) = &self.journal {
+            journal.0.lock().unwrap().push((*disk, change.clone()));
+        }
+        match change {
+            Change::Make => self.inodes.push(Inode::default()),
+            Change::Write { inode, op } => {
+                let inode = &mut self.inodes[inode];
+                op.apply(&mut inode.current);
+                inode.pending.push(op);
+            }
+            Change::Name { name, inode } => {
+                match inode {
+                    Some(inode) => self.names.insert(name.clone(), inode),
+                    None => self.names.remove(&name),
+                };
+                self.pending_names.push((name, inode));
+            }
+            Change::Sync { .. } | Change::SyncDir { .. } if self.lies => {}
+            Change::Sync { inode } => {
+                let inode = &mut self.inodes[inode];
+                inode.durable = inode.current.clone();
+                inode.pending.clear();
+            }
+            Change::SyncDir { dir } => {
+                for (name, inode) in std::mem::take(&mut self.pending_names) {
+                    if parent(&name) != dir {
+                        self.pending_names.push((name, inode));
+                        continue;
+                    }
+                    match inode {
+                        Some(inode) => self.durable_names.insert(name, inode),
+                        None => self.durable_names.remove(&name),
+                    };
+                }
+            }
+        }
+    }
+
+    /// As the next start of the machine finds it, having kept the first so many of the names, and of each file what is
+    /// told of it.
+    fn restarted(&self, kept_names: usize, mut found: impl FnMut(&Inode) -> Vec<u8>) -> CrashDisk {
+        let mut names = self.durable_names.clone();
+        for (name, inode) in &self.pending_names[..kept_names] {
+            match inode {
+                Some(inode) => names.insert(name.clone(), *inode),
+                None => names.remove(name),
+            };
+        }
+        let inodes = self.inodes.iter().map(|inode| {
+            let found = found(inode);
+            Inode { durable: found.clone(), current: found, pending: Vec::new() }
+        });
+        let inodes = inodes.collect();
+        let state = State { inodes, durable_names: names.clone(), names, ..State::default() };
+        CrashDisk(Arc::new(Mutex::new(state)))
+    }
+}
+
+impl Journal {
+    /// A new disk that is written down here under a number.
+    pub(super) fn disk(&self, number: usize) -> CrashDisk {
+        let state = State { journal: Some((self.clone(), number)), ..State::default() };
+        CrashDisk(Arc::new(Mutex::new(state)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// Before and after each change, and at each border of a sector within a write.
+    pub(super) fn cuts(&self) -> Vec<Cut> {
+        let mut cuts = Vec::new();
+        for (changes, (_, change)) in self.0.lock().unwrap().iter().enumerate() {
+            cuts.push(Cut { changes, bytes: 0 });
+            if let Change::Write { op: Op::Write { offset, bytes }, .. } = change {
+                let borders = (offset / SECTOR + 1..).map(|sector| sector * SECTOR - offset);
+                let borders = borders.take_while(|border| *border < bytes.len());
+                cuts.extend(borders.map(|bytes| Cut { changes, bytes }));
+            }
+        }
+        cuts.push(Cut { changes: self.len(), bytes: 0 });
+        cuts
+    }
+
+    /// Two disks as the next start of the machine finds them when the power went off at a time: each way that this may be.
+    pub(super) fn crashed_at(&self, cut: Cut) -> Vec<(Unsynced, [CrashDisk; 2])> {
+        let mut states = [State::default(), State::default()];
+        let changes = self.0.lock().unwrap();
+        for (disk, change) in &changes[..cut.changes] {
+            states[*disk].apply(change.clone());
+        }
+        if cut.bytes > 0
+            && let (disk, Change::Write { inode, op: Op::Write { offset, bytes } }) = &changes[cut.changes]
+        {
+            let op = Op::Write { offset: *offset, bytes: bytes[..cut.bytes].to_vec() };
+            states[*disk].apply(Change::Write { inode: *inode, op });
+        }
+        let unsynced =
+            states.iter().flat_map(|state| &state.inodes).filter(|inode| !inode.pending.is_empty());
+        let ways = [Unsynced::All, Unsynced::Nothing].into_iter();
+        let ways = ways.chain((0..unsynced.count()).map(Unsynced::AllBut));
+        let found = ways.map(|way| {
+            let mut number = 0;
+            let disks = states.each_ref().map(|state| {
+                let names = if matches!(way, Unsynced::Nothing) { 0 } else { state.pending_names.len() };
+                state.restarted(names, |inode| {
+                    let this = number;
+                    number += usize::from(!inode.pending.is_empty());
+                    let is_lost = match way {
+                        Unsynced::All => false,
+                        Unsynced::Nothing => true,
+                        Unsynced::AllBut(other) => this == other,
+                    };
+                    if is_lost { inode.durable.clone() } else { inode.current.clone() }
+                })
+            });
+            (way, disks)
+        });
+        found.collect()
+    }
 }
 
 /// A handle to the disk; all see the same.
 #[derive(Clone, Default)]
-pub(super) struct CrashDisk(Arc<Mutex<State>>);
+pub(in super::super) struct CrashDisk(Arc<Mutex<State>>);
 
 struct CrashFile {
     disk: CrashDisk,
@@ -115,17 +271,9 @@ impl CrashDisk {
     /// The disk as the next start of the machine finds it.
     pub(super) fn after_a_crash(&self, dice: &mut Dice) -> Self {
         let state = self.0.lock().unwrap();
-        let mut names = state.durable_names.clone();
         // The journal of a file system keeps the order of names: some first ones of them are there.
         let kept = dice.below(state.pending_names.len() as u64 + 1) as usize;
-        for (name, inode) in &state.pending_names[..kept] {
-            match inode {
-                Some(inode) => names.insert(name.clone(), *inode),
-                None => names.remove(name),
-            };
-        }
-        let mut inodes = state.inodes.clone();
-        for inode in &mut inodes {
+        state.restarted(kept, |inode| {
             let mut found = inode.durable.clone();
             // All, nothing, or any sectors of any writes.
             let mood = dice.below(4);
@@ -148,10 +296,8 @@ impl CrashDisk {
                     }
                 }
             }
-            *inode = Inode { durable: found.clone(), current: found, pending: Vec::new() };
-        }
-        let state = State { inodes, durable_names: names.clone(), names, ..State::default() };
-        Self(Arc::new(Mutex::new(state)))
+            found
+        })
     }
 
     /// Begins an operation that changes something. False when the power goes off during it.
@@ -187,29 +333,28 @@ impl CrashDisk {
         Box::new(CrashFile { disk: self.clone(), inode, end, zeros: 0 })
     }
 
-    fn sync_inode(&self, inode: usize) {
-        let mut state = self.0.lock().unwrap();
-        if state.lies {
-            return;
-        }
-        let inode = &mut state.inodes[inode];
-        inode.durable = inode.current.clone();
-        inode.pending.clear();
+    fn apply(&self, change: Change) {
+        self.0.lock().unwrap().apply(change);
     }
 
     fn name(&self, name: &str, inode: Option<usize>) {
-        let mut state = self.0.lock().unwrap();
-        match inode {
-            Some(inode) => state.names.insert(name.to_owned(), inode),
-            None => state.names.remove(name),
-        };
-        state.pending_names.push((name.to_owned(), inode));
+        self.apply(Change::Name { name: name.to_owned(), inode });
     }
 
     fn new_inode(&self) -> usize {
         let mut state = self.0.lock().unwrap();
-        state.inodes.push(Inode::default());
+        state.apply(Change::Make);
         state.inodes.len() - 1
+    }
+
+    /// Whatever somebody puts into a file without the log.
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) {
+        let mut state = self.0.lock().unwrap();
+        let found = Inode { durable: bytes.to_vec(), current: bytes.to_vec(), pending: Vec::new() };
+        state.inodes.push(found);
+        let inode = state.inodes.len() - 1;
+        state.names.insert(name.to_owned(), inode);
+        state.durable_names.insert(name.to_owned(), inode);
     }
 }
 
@@ -278,21 +423,7 @@ impl Disk for CrashDisk {
         if !self.begin("sync dir")? {
             return Err(dead());
         }
-        let mut state = self.0.lock().unwrap();
-        if state.lies {
-            return Ok(());
-        }
-        let pending = std::mem::take(&mut state.pending_names);
-        for (name, inode) in pending {
-            if parent(&name) != dir {
-                state.pending_names.push((name, inode));
-                continue;
-            }
-            match inode {
-                Some(inode) => state.durable_names.insert(name, inode),
-                None => state.durable_names.remove(&name),
-            };
-        }
+        self.apply(Change::SyncDir { dir: dir.to_owned() });
         Ok(())
     }
 }
@@ -300,10 +431,7 @@ impl Disk for CrashDisk {
 impl CrashFile {
     fn write(&self, operation: &'static str, op: Op) -> io::Result<()> {
         let alive = self.disk.begin(operation)?;
-        let mut state = self.disk.0.lock().unwrap();
-        let inode = &mut state.inodes[self.inode];
-        op.apply(&mut inode.current);
-        inode.pending.push(op);
+        self.disk.apply(Change::Write { inode: self.inode, op });
         if alive { Ok(()) } else { Err(dead()) }
     }
 }
@@ -312,12 +440,7 @@ impl DiskFile for CrashFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let offset = self.end;
         let fault = self.disk.0.lock().unwrap().fault;
-        let put = |op: Op| {
-            let mut state = self.disk.0.lock().unwrap();
-            let inode = &mut state.inodes[self.inode];
-            op.apply(&mut inode.current);
-            inode.pending.push(op);
-        };
+        let put = |op: Op| self.disk.apply(Change::Write { inode: self.inode, op });
         let len = self.disk.0.lock().unwrap().inodes[self.inode].current.len();
         if self.zeros > 0 && offset + bytes.len() > len && self.disk.alive().is_ok() {
             put(Op::Write { offset: offset + bytes.len(), bytes: vec![0; self.zeros] });
@@ -354,7 +477,7 @@ impl DiskFile for CrashFile {
         if !self.disk.begin("sync")? {
             return Err(dead());
         }
-        self.disk.sync_inode(self.inode);
+        self.disk.apply(Change::Sync { inode: self.inode });
         Ok(())
     }
 }
