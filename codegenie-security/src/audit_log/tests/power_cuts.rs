@@ -137,6 +137,7 @@ fn for_each_seed(seeds: u64, run: impl Fn(u64) + Sync) {
             }
             if let Err(panicked) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
                 eprintln!("it was seed {seed}");
+                next.store(seeds, Ordering::Relaxed);
                 std::panic::resume_unwind(panicked);
             }
         }
