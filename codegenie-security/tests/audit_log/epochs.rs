@@ -132,21 +132,21 @@ fn without_a_certified_epoch_the_log_stops() {
     assert_eq!(resources(&fixture.path), numbers(0..3));
 }
 
-/// A thief of the process has the keys of epoch 3 and whatever is on the disk. He writes the past anew with them: each header,
-/// frame and signature is in order but for the epoch.
+/// A segment of epoch 3 in the place of an earlier one, as it is: its header has another number. Who signs it anew needs the
+/// keys, and the tests of the module refuse him as well.
 #[test]
-fn records_sealed_under_too_new_an_epoch_are_refused() {
+fn a_later_segment_in_the_place_of_an_earlier_one_is_refused() {
     let fixture = Fixture::new(&[2, 2, 2]);
     let identity = AuditLog::verify(&fixture.path, &key()).unwrap().identity().unwrap().clone();
-    // His segment: of the next epoch, made by the real writer.
+    // Of the next epoch, made by the real writer.
     let log = AuditLog::open(&fixture.path, &key()).unwrap();
     log.record(&event(66)).unwrap();
     drop(log);
     let newest = files(&fixture.path);
-    let thief = &newest[std::path::Path::new("segments/0000000003")];
+    let later = &newest[std::path::Path::new("segments/0000000003")];
     for victim in 0..3 {
         put(&fixture.path, &newest);
-        std::fs::write(fixture.path.join(format!("segments/000000000{victim}")), thief).unwrap();
+        std::fs::write(fixture.path.join(format!("segments/000000000{victim}")), later).unwrap();
         let verification = AuditLog::verify_public(&fixture.path, Some(&identity), &[]).unwrap();
         let fault = verification.fault().unwrap();
         assert_eq!(fault.kind(), FaultKind::HeaderAltered, "{fault}");

@@ -273,3 +273,29 @@ fn an_older_log_does_not_fit_its_keys() {
     let Err(AuditLogError::Tampered { fault, .. }) = opened else { panic!("{opened:?}") };
     assert_eq!(fault.kind(), FaultKind::SegmentMissing);
 }
+
+/// All of the segment after a rotation taken away, and the checkpoint put back that ended the one before: as a crash would leave
+/// it in the middle of the rotation, but that the keys know the new epoch to be signed.
+#[test]
+fn a_log_that_was_cut_back_to_before_a_rotation_does_not_fit_its_keys() {
+    for records_after in [0, 1] {
+        let fixture = Fixture::new(&[]);
+        let log = AuditLog::open(&fixture.path, &key()).unwrap();
+        log.record(&event(0)).unwrap();
+        let closing = std::fs::read(fixture.path.join("checkpoint")).unwrap();
+        log.rotate().unwrap();
+        (0..records_after).for_each(|number| log.record(&event(1 + number)).unwrap());
+        drop(log);
+        for name in files(&fixture.path).keys().filter(|name| name.to_str().unwrap().contains("/0000000001"))
+        {
+            std::fs::remove_file(fixture.path.join(name)).unwrap();
+        }
+        std::fs::write(fixture.path.join("checkpoint"), closing).unwrap();
+        assert!(AuditLog::verify_public(&fixture.path, None, &[]).unwrap().is_intact());
+        let verification = AuditLog::verify(&fixture.path, &key()).unwrap();
+        assert_eq!(verification.fault().map(|fault| fault.kind()), Some(FaultKind::RolledBack));
+        let opened = AuditLog::open(&fixture.path, &key());
+        let Err(AuditLogError::Tampered { fault, .. }) = opened else { panic!("{opened:?}") };
+        assert_eq!(fault.kind(), FaultKind::SegmentMissing);
+    }
+}
