@@ -115,6 +115,29 @@ fn a_log_that_is_closed_in_the_middle_of_a_rotation_is_opened_again() {
     }
 }
 
+/// What fails while the key of a new actor is written ends the log as well, unless the disk is full.
+#[test]
+fn a_write_that_fails_when_an_actor_is_new_ends_the_log() {
+    let new = |number: u64| {
+        AuditEvent::new(EventClass::Command, "execute", number.to_string()).actor(format!("actor {number}"))
+    };
+    for operation in ["append", "sync"] {
+        let (disk, keys, log, mut dice) = started();
+        disk.fail(operation, 0, ErrorKind::Other);
+        log.record(&new(20)).unwrap_err();
+        let before = disk.operations();
+        log.record(&event(21, &mut dice)).unwrap_err();
+        log.record(&new(22)).unwrap_err();
+        assert_eq!(disk.operations(), before, "{operation}");
+        drop(log);
+        let log = open(&disk, &keys, options()).unwrap();
+        log.record(&new(23)).unwrap();
+        drop(log);
+        assert_eq!(resources(&disk).unwrap(), numbers((0..20).chain([23])), "{operation}");
+        assert!(reader(&disk).verify(&[]).unwrap().is_intact(), "{operation}");
+    }
+}
+
 /// The key of a new actor does not fit.
 #[test]
 fn a_disk_that_is_full_when_an_actor_is_new_loses_nothing() {
