@@ -3,5 +3,6 @@
 
 mod crash_disk;
 mod faults;
+mod interrupted;
 mod lying_index;
 mod power_cuts;

@@ -15,7 +15,7 @@ fn auditor() -> &'static Identity {
     AUDITOR.get_or_init(|| Identity::generate(RecipientKind::X25519).unwrap())
 }
 
-fn host() -> SealingKey {
+pub(super) fn host() -> SealingKey {
     SealingKey::from_bytes([9; 32])
 }
 
