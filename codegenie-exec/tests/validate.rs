@@ -26,11 +26,14 @@ mod environment;
 mod exercise;
 #[path = "validate/expansions.rs"]
 mod expansions;
+#[path = "validate/folders.rs"]
+mod folders;
 #[path = "validate/functions.rs"]
 mod functions;
 #[path = "validate/hostile.rs"]
 mod hostile;
-
+#[path = "validate/least.rs"]
+mod least;
 #[path = "validate/parsed.rs"]
 mod parsed;
 #[path = "validate/ruled.rs"]

@@ -212,6 +212,29 @@ impl SandboxPolicy {
         self
     }
 
+    /// A resolved policy with one more folder to work in, protected as a workspace is; where nothing is writable, to read.
+    /// `None`: the folder cannot be given.
+    #[cfg(feature = "executor")]
+    pub(crate) fn with_folder(&self, folder: &Path) -> Option<Self> {
+        let folder = canonical(folder, true).ok()?;
+        if self.hide.iter().any(|hidden| folder.starts_with(hidden)) {
+            return None;
+        }
+        let mut policy = self.clone();
+        if self.writable().next().is_none() {
+            policy.read.push(folder);
+            return Some(policy);
+        }
+        if !self.write.iter().any(|writable| folder.starts_with(writable)) {
+            let top = defaults::HOST_EXECUTED.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+            policy.read.extend(top.chain(defaults::nested_repositories(&folder)));
+            policy.write.push(folder);
+            policy.check_overlays().ok()?;
+            policy.check_protected_links().ok()?;
+        }
+        Some(policy)
+    }
+
     /// What a command can write to: on the host or in a layer.
     pub(crate) fn writable(&self) -> impl Iterator<Item = &PathBuf> {
         let overlays = self.overlays.iter().filter(|overlay| !overlay.read_only);

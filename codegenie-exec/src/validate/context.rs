@@ -1,5 +1,6 @@
 //! What surrounds the words that are judged, and what is known of the words that the shell makes.
 
+use super::additional::Additional;
 use super::place;
 use super::policy::CommandPolicy;
 use super::project_secrets;
@@ -28,6 +29,8 @@ pub(super) struct Context<'c> {
     pub(super) moved: bool,
     /// Where its words lead.
     pub(super) reach: Reach,
+    /// The folders beside the workspace that it may work in.
+    pub(super) additional: Additional,
     /// The command that they stand in.
     parsed: &'c ParsedCommand,
     /// Whether it prints the name of a file with secrets, once that was asked.
@@ -189,8 +192,11 @@ impl<'c> Context<'c> {
         if parsed.commands.iter().any(names_the_directory) {
             variables.extend(["PWD", "OLDPWD"].map(|name| (name, VariableValue::Unknown)));
         }
-        let moved = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
-        Self { policy, variables, moved, reach: outside.of(parsed), parsed, prints: OnceCell::new() }
+        let leaves = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
+        let reach = outside.of(parsed);
+        let additional = Additional::new(policy, &reach);
+        let moved = leaves && !reach.stays(|directory| additional.may_work_in(directory, &reach));
+        Self { policy, variables, moved, reach, additional, parsed, prints: OnceCell::new() }
     }
 }
 

@@ -44,8 +44,17 @@ pub(super) fn of(path: &str, context: &Context<'_>) -> Place {
     }
     // `host:path` is a file of another machine to programs that know such.
     let remote = path.split('/').next().is_some_and(|first| first.contains(':'));
-    if path.is_empty() || remote || path.starts_with('~') || path.split('/').any(|part| part == "..") {
+    if path.is_empty() || remote {
         return Place::Outside;
+    }
+    if let Some(protected) = context.additional.holds(path, &context.reach) {
+        return if protected { Place::Protected } else { Place::Inside };
+    }
+    if path.starts_with('~') || path.split('/').any(|part| part == "..") {
+        return Place::Outside;
+    }
+    if let Some(path) = context.reach.below_workspace(path) {
+        return if is_protected(path) { Place::Protected } else { Place::Inside };
     }
     if path.starts_with('/') {
         return match path.starts_with("/tmp/") {

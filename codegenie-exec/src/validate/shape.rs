@@ -23,6 +23,8 @@ pub(super) enum Part {
     Piece(Piece),
     /// The value of a variable stands there.
     Variable(String),
+    /// What is made of a variable's value, by what stands behind its name.
+    Expansion(String, String),
 }
 
 /// A text that is known.
@@ -301,10 +303,17 @@ impl Writing<'_> {
                 let (inside, rest) = self.rest.split_once('}').unwrap_or((self.rest, ""));
                 let inside = inside.get(1..).unwrap_or_default();
                 self.rest = rest;
-                if !inside.is_empty() && inside.chars().all(|c| name(&c)) {
-                    self.parts.push(Part::Variable(inside.to_owned()));
-                } else {
-                    self.piece(Piece::Unknown);
+                let end = inside.find(|c| !name(&c)).unwrap_or(inside.len());
+                let end = if end == 0 && inside.starts_with(['@', '*']) { 1 } else { end };
+                let (variable, behind) = inside.split_at(end);
+                let behind = ["[@]", "[*]"].iter().find_map(|all| behind.strip_prefix(all)).unwrap_or(behind);
+                let variable = variable.to_owned();
+                match behind {
+                    _ if variable.is_empty() => self.piece(Piece::Unknown),
+                    "" => self.parts.push(Part::Variable(variable)),
+                    // Some of the parameters.
+                    _ if matches!(variable.as_str(), "@" | "*") => self.parts.push(Part::Variable(variable)),
+                    behind => self.parts.push(Part::Expansion(variable, behind.to_owned())),
                 }
             }
             Some('\'') if !double => {
@@ -313,7 +322,11 @@ impl Writing<'_> {
             }
             // The quotes begin as others do.
             Some('"') if !double => {}
-            Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => {
+            Some(c) if c.is_ascii_digit() || "@*".contains(c) => {
+                self.next();
+                self.parts.push(Part::Variable(c.to_string()));
+            }
+            Some(c) if "#?-$!".contains(c) => {
                 self.next();
                 self.piece(Piece::Unknown);
             }
@@ -326,26 +339,58 @@ impl Writing<'_> {
         }
     }
 
-    /// `$'…'`, in which an escape stands for any character.
+    /// `$'…'`, in which escapes stand for characters.
     fn escaped(&mut self) {
         while let Some(c) = self.next() {
-            let most = match c {
+            match c {
                 '\'' => return,
-                '\\' => match self.next() {
-                    Some('x') => 2,
-                    Some('u') => 4,
-                    Some('U') => 8,
-                    Some(c) if c.is_ascii_digit() => 2,
-                    _ => 0,
-                },
-                c => {
-                    self.piece(Piece::Char(c));
-                    continue;
+                '\\' => {
+                    let piece = self.escape().map_or(Piece::Unknown, Piece::Char);
+                    self.piece(piece);
                 }
-            };
-            let digits = self.rest.bytes().take(most).take_while(u8::is_ascii_hexdigit).count();
-            self.rest = self.rest.get(digits..).unwrap_or_default();
-            self.piece(Piece::Unknown);
+                c => self.piece(Piece::Char(c)),
+            }
         }
+    }
+
+    /// Behind the backslash. `None`: a part of a character, or none at all.
+    fn escape(&mut self) -> Option<char> {
+        let number = |reader: &mut Self, radix: u32, most: usize| {
+            let digits = reader.rest.chars().take(most).take_while(|c| c.is_digit(radix)).count();
+            let (number, rest) = reader.rest.split_at(digits);
+            reader.rest = rest;
+            u32::from_str_radix(number, radix).ok().filter(|number| *number > 0)
+        };
+        let byte = |number: Option<u32>| number.filter(|number| *number < 128).and_then(char::from_u32);
+        Some(match self.next()? {
+            'x' => return byte(number(self, 16, 2)),
+            'u' => return number(self, 16, 4).and_then(char::from_u32),
+            'U' => return number(self, 16, 8).and_then(char::from_u32),
+            c @ '0'..='7' => {
+                // Up to three digits.
+                let mut value = c.to_digit(8)?;
+                for _ in 0..2 {
+                    let Some(digit) = self.rest.chars().next().and_then(|c| c.to_digit(8)) else { break };
+                    self.next();
+                    value = value * 8 + digit;
+                }
+                return byte(Some(value).filter(|value| *value > 0));
+            }
+            'a' => '\u{7}',
+            'b' => '\u{8}',
+            'e' | 'E' => '\u{1b}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\u{b}',
+            'c' => {
+                self.next();
+                return None;
+            }
+            c @ ('\\' | '\'' | '"' | '?') => c,
+            // The backslash stays.
+            _ => return None,
+        })
     }
 }

@@ -7,7 +7,7 @@ mod inputs;
 mod words;
 
 use self::ambiguous::Ambiguous;
-use self::words::{unknown_value, value_of};
+use self::words::{parameters, unknown_value, value_of};
 use super::{arithmetic, limits};
 use crate::command::{CommandLine, InputText, ParsedCommand, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
@@ -69,6 +69,7 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
     if tree.computed.iter().any(unknown) {
         tree.opaque("an arithmetic expression over text");
     }
+    tree.gives_parameters();
     if tree.commands.iter().any(hides_functions) {
         tree.commands.iter_mut().for_each(|command| command.function = false);
     }
@@ -188,6 +189,9 @@ fn hides_functions(command: &SimpleCommand) -> bool {
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+/// Names of what a function or a script is given.
+const PARAMETERS: [&str; 11] = ["@", "*", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// Substitutions within substitutions.
 const MAX_SUBSTITUTION_DEPTH: usize = 6;
@@ -370,7 +374,7 @@ impl Tree {
         } else {
             self.opaque("a function of an unusual name");
         }
-        for parameter in ["@", "*", "#", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+        for parameter in PARAMETERS.into_iter().chain(["#", "0"]) {
             self.sets(parameter, VariableValue::Unknown);
         }
         // Its body runs when it is called, which is after this.
@@ -379,6 +383,23 @@ impl Tree {
         self.redirects(function.body.1.as_ref(), first);
         self.defined.truncate(defined);
         self.ran = ran;
+    }
+
+    /// What the functions are called with are their parameters, each of which may become any by `shift`.
+    fn gives_parameters(&mut self) {
+        let calls = |command: &&SimpleCommand| {
+            let name = command.words.first().and_then(Word::literal);
+            name.is_some_and(|name| self.functions.iter().any(|function| function == name))
+        };
+        let called = self.commands.iter().filter(calls);
+        let given: Vec<Word> = called.flat_map(|command| command.words.iter().skip(1)).cloned().collect();
+        self.parameters_are(&given);
+    }
+
+    fn parameters_are(&mut self, given: &[Word]) {
+        for parameter in PARAMETERS.into_iter().filter(|_| !given.is_empty()) {
+            self.values.entry(parameter.to_owned()).or_default().extend_from_slice(given);
+        }
     }
 
     fn compound_command(&mut self, compound: &ast::CompoundCommand) {
@@ -411,7 +432,7 @@ impl Tree {
                     words.push(word);
                 }
                 if clause.values.is_none() {
-                    words.push(unknown_value());
+                    words.extend([unknown_value(), parameters()]);
                 }
                 self.bound.insert(clause.variable_name.clone());
                 self.assigns(&clause.variable_name, known);

@@ -56,7 +56,8 @@ impl Tree {
                             self.opaque("a list that may be no array's");
                         }
                         for (subscript, value) in values {
-                            self.word(value);
+                            let element = self.word(value);
+                            self.values.entry(name.clone()).or_default().push(element);
                             if subscript.is_some() {
                                 self.opaque("an array with subscripts");
                             }
@@ -68,7 +69,11 @@ impl Tree {
                 let known = if assignment.append { VariableValue::Unknown } else { value_of(&value) };
                 self.assigns(&name, known);
                 let array = matches!(assignment.value, ast::AssignmentValue::Array(_));
-                let given = if assignment.append || array { unknown_value() } else { value.clone() };
+                let given = match &value {
+                    _ if array => unknown_value(),
+                    value if assignment.append => appended(&name, value),
+                    value => value.clone(),
+                };
                 self.values.entry(name.clone()).or_default().push(given);
                 command.assignments.push((name, value));
             }
@@ -104,6 +109,9 @@ impl Tree {
         match redirect {
             ast::IoRedirect::File(_, kind, Target::Filename(word)) => {
                 let target = self.word(word);
+                if matches!(kind, Kind::ReadAndWrite) {
+                    command.redirects.push(Redirect { target: target.clone(), writes: false });
+                }
                 command.redirects.push(Redirect { target, writes: !matches!(kind, Kind::Read) });
             }
             ast::IoRedirect::File(_, Kind::DuplicateInput | Kind::DuplicateOutput, Target::Fd(_)) => {
@@ -233,6 +241,24 @@ fn is_a_plain_name(written: &str) -> bool {
 /// Stands for a value of which nothing is known.
 pub(super) fn unknown_value() -> Word {
     Word::Dynamic(DynamicWord { computed: true, ..DynamicWord::default() })
+}
+
+/// What a variable holds after a word is put behind its value.
+fn appended(name: &str, value: &Word) -> Word {
+    let behind = match value {
+        Word::Literal(text) if text.contains('\'') => return unknown_value(),
+        Word::Literal(text) => format!("'{text}'"),
+        Word::Dynamic(word) => word.written.clone(),
+    };
+    let variables = vec![name.to_owned()];
+    let written = format!("${{{name}}}{behind}");
+    Word::Dynamic(DynamicWord { written, variables, computed: true, ..DynamicWord::default() })
+}
+
+/// Stands for the parameters of a function or a script.
+pub(super) fn parameters() -> Word {
+    let (written, variables) = ("\"$@\"".to_owned(), vec!["@".to_owned()]);
+    Word::Dynamic(DynamicWord { written, variables, computed: true, ..DynamicWord::default() })
 }
 
 /// What is known of a variable that is given this word.
