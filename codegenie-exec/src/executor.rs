@@ -418,10 +418,8 @@ fn sandbox_request(
             (OsString::from(words.next().unwrap_or_default()), words.collect())
         }
     };
-    let mut to_run = SandboxRequest::new(program, confinement)
-        .args(args)
-        .cwd(cwd)
-        .stdin(request.stdin.clone());
+    let mut to_run =
+        SandboxRequest::new(program, confinement).args(args).cwd(cwd).stdin(request.stdin.clone());
     to_run.env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
     to_run
 }

@@ -93,7 +93,10 @@ fn what_allows_speaks_of_words() {
 fn settings_that_cannot_be_kept_are_refused() {
     for (settings, expected) in [
         (r#"{"permissions": {"allow": ["Bash(x"]}}"#, "not of the form"),
-        (r#"{"permissions": {"denny": ["Bash(rm *)"]}}"#, "unknown field `denny` in permissions, did you mean deny?"),
+        (
+            r#"{"permissions": {"denny": ["Bash(rm *)"]}}"#,
+            "unknown field `denny` in permissions, did you mean deny?",
+        ),
         (r#"{"permissions": {"Ask": []}}"#, "did you mean ask?"),
         (r#"{"permissions": {"edny": []}}"#, "did you mean deny?"),
         (r#"{"permissions": {"denied": []}}"#, "did you mean deny?"),

@@ -28,6 +28,8 @@ mod exercise;
 mod expansions;
 #[path = "validate/folders.rs"]
 mod folders;
+#[path = "validate/followed.rs"]
+mod followed;
 #[path = "validate/functions.rs"]
 mod functions;
 #[path = "validate/hostile.rs"]
@@ -201,7 +203,7 @@ fn what_the_shell_puts_into_arguments() {
         "find $(cat x)",
         "read x; find $x",
         "find \"$(cat x)\"",
-        "sort {-o,x}",
+        "sort {-o,/x}",
     ]);
     assert_asked(&[
         "find . $IFS-delete",

@@ -254,7 +254,9 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             let edited = self.editor.as_ref().is_some_and(|editor| real(path).starts_with(editor.root()));
             #[cfg(not(feature = "edit"))]
             let edited = false;
-            if edited || [real(path).as_path(), path.as_path()].iter().any(|path| confinement.lets_replace(path)) {
+            if edited
+                || [real(path).as_path(), path.as_path()].iter().any(|path| confinement.lets_replace(path))
+            {
                 return Err(BuildError::WritableByCommands { what: *what, path: path.clone() });
             }
         }

@@ -175,8 +175,8 @@ impl SandboxPolicy {
     /// directory keeps it for what is inside.
     pub fn workspace_write(workspace: impl Into<PathBuf>) -> Self {
         let workspace = workspace.into();
-        let top = defaults::HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists());
-        let read = top.chain(defaults::nested_repositories(&workspace)).collect();
+        let mut read = defaults::host_executed_in(&workspace);
+        read.extend(defaults::nested_repositories(&workspace));
         Self { read, write: vec![workspace], loopback: true, ..Self::default() }
     }
 
@@ -226,8 +226,8 @@ impl SandboxPolicy {
             return Some(policy);
         }
         if !self.write.iter().any(|writable| folder.starts_with(writable)) {
-            let top = defaults::HOST_EXECUTED.iter().map(|name| folder.join(name)).filter(|path| path.exists());
-            policy.read.extend(top.chain(defaults::nested_repositories(&folder)));
+            policy.read.extend(defaults::host_executed_in(&folder));
+            policy.read.extend(defaults::nested_repositories(&folder));
             policy.write.push(folder);
             policy.check_overlays().ok()?;
             policy.check_protected_links().ok()?;

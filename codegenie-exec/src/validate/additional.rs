@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// What a host's own programs lie in, and its settings.
 const OF_THE_SYSTEM: &[&str] = &[
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin", "/sys",
-    "/usr", "/var",
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin",
+    "/sys", "/usr", "/var",
 ];
 
 /// The folders of a policy, by the paths that words may lead to.
@@ -47,7 +47,7 @@ impl Additional {
             return false;
         }
         let named = || reach.from_root(directory).map(|path| normalized(&path));
-        is_own(&path) || path.starts_with("/tmp/") || named().is_some_and(|path| self.holds_all_of(&path))
+        is_own(&path) || named().is_some_and(|path| self.holds_all_of(&path))
     }
 
     fn holds_all_of(&self, path: &str) -> bool {
@@ -61,7 +61,8 @@ impl Additional {
 /// Why a folder is none to work in.
 pub(super) fn problem(folder: &str) -> Option<&'static str> {
     let path = normalized(folder);
-    let system = |dir: &&str| path.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let system =
+        |dir: &&str| path.strip_prefix(*dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let absolute = folder.starts_with('/');
     let of_another = folder.starts_with('~') && folder != "~" && !folder.starts_with("~/");
     if folder.trim().is_empty() || of_another || folder.contains(['\0', '\n']) {
@@ -105,7 +106,10 @@ fn at_home(folder: &str) -> Option<String> {
 fn shown(path: &str) -> String {
     let home = std::env::home_dir();
     let below = home.as_deref().and_then(Path::to_str).filter(|home| home.len() > 1);
-    match below.and_then(|home| path.strip_prefix(home)).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+    match below
+        .and_then(|home| path.strip_prefix(home))
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    {
         Some(rest) => format!("~{rest}"),
         None => path.to_owned(),
     }

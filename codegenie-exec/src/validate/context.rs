@@ -164,6 +164,38 @@ impl Context<'_> {
             .collect()
     }
 
+    /// The files that a word may name which is written, where that is known: `"$f.txt"`, `~/a`, `"$PWD/a"`. A number stands
+    /// for any.
+    pub(super) fn written_texts(&self, word: &Word) -> Option<Vec<String>> {
+        let Word::Dynamic(dynamic) = word else { return self.known_texts(word) };
+        if dynamic.computed || dynamic.pattern {
+            return None;
+        }
+        let of_the_shell = |name: &str| matches!(name, "PWD" | "HOME");
+        let set = |name: &str| self.variables.contains_key(name);
+        let known = |name: &str| match of_the_shell(name) {
+            true => !set(name),
+            false => self.variables.get(name) == Some(&VariableValue::Number) || self.reach.knows(name),
+        };
+        if !dynamic.variables.iter().all(|name| known(name)) {
+            return None;
+        }
+        let digit = |piece: &Piece| if *piece == Piece::Unknown { Piece::Char('0') } else { *piece };
+        let here = dynamic.variables.iter().any(|name| of_the_shell(name));
+        let mut texts = Vec::new();
+        for text in self.reach.texts(word) {
+            let text = shape::text(&text.iter().map(digit).collect::<Vec<_>>())?;
+            // `${PWD}x` lies beside the directory.
+            let apart = text.get(1..).is_none_or(|rest| rest.is_empty() || rest.starts_with('/'));
+            let several = dynamic.splits && text.contains(char::is_whitespace);
+            if several || (text.starts_with(['.', '~']) && here && !apart) {
+                return None;
+            }
+            texts.push(text);
+        }
+        Some(texts)
+    }
+
     fn harmless(&self, name: &str) -> bool {
         // What the shell itself puts there comes from text, from input, or separates words.
         const OF_THE_SHELL: &[&str] = &[

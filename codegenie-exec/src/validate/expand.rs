@@ -68,11 +68,15 @@ fn computed(value: &str, operation: &str) -> Option<String> {
         ',' if doubled(',') == Some("") => Some(value.to_lowercase()),
         sign @ ('^' | ',') if operation.len() == 1 => {
             let first = chars.first()?;
-            let first = if sign == '^' { first.to_uppercase().to_string() } else { first.to_lowercase().to_string() };
+            let first =
+                if sign == '^' { first.to_uppercase().to_string() } else { first.to_lowercase().to_string() };
             Some(first + &text(end(1)))
         }
         ':' => {
-            let (from, length) = operation.get(1..)?.split_once(':').map_or((operation.get(1..)?, None), |(a, b)| (a, Some(b)));
+            let (from, length) = operation
+                .get(1..)?
+                .split_once(':')
+                .map_or((operation.get(1..)?, None), |(a, b)| (a, Some(b)));
             // A negative number counts from the end.
             let place = |text: &str| -> Option<usize> {
                 let number: i64 = text.trim().parse().ok()?;

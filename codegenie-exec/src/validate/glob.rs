@@ -272,7 +272,9 @@ fn pieces(part: &str) -> Shape {
         Sign::One | Sign::Set(..) => Piece::One,
         Sign::Is(c) => Piece::Char(c),
     };
-    let read = |name: &str| signs(name).map_or_else(|| shape::pattern(name), |signs| signs.into_iter().map(piece).collect());
+    let read = |name: &str| {
+        signs(name).map_or_else(|| shape::pattern(name), |signs| signs.into_iter().map(piece).collect())
+    };
     let names: Vec<Shape> = part.split('/').map(read).collect();
     names.join(&Piece::Char('/'))
 }

@@ -1,5 +1,6 @@
 //! The decision about a parsed command: each simple command is judged, the strictest wins.
 
+mod builtins;
 mod files;
 mod ruled;
 
@@ -12,7 +13,7 @@ use super::inputs::Inputs;
 use super::knowledge;
 use super::place::{self, Place};
 use super::policy::CommandPolicy;
-use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
+use super::programs::{REFUSED, TAKE_FEW_VARIABLES, assignment_is_harmless, export_is_harmless};
 use super::reach::Reach;
 use super::shell;
 use super::verdict::{Decision, Judgement, Verdict};
@@ -53,24 +54,27 @@ pub(crate) fn judge(
             judge.add(name, policy.asked(), Class::ExecutesCode, "assignment", reason, 0);
         }
     }
-    let whole = |rule: &str, reason: String| Judgement {
+    let whole = |rule: &str, class: Class, reason: String| Judgement {
         part: line.clone(),
         decision: policy.asked(),
-        class: Class::Unknown,
+        class,
         rule: rule.to_owned(),
         reason,
         depth: 0,
         pure: false,
     };
     for construct in &parsed.opaque {
-        judge
-            .parts
-            .push(whole("not followed", format!("{construct}: what it does is not known before it runs")));
+        let (class, reason) = not_followed(construct);
+        judge.parts.push(whole("not followed", class, reason));
     }
     let shown =
         [line.as_str()].into_iter().chain(request.env.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
     if let Some(name) = shown.into_iter().find_map(deceptive_character) {
-        judge.parts.push(whole("deceptive text", format!("{name}: what is shown may not be what runs")));
+        judge.parts.push(whole(
+            "deceptive text",
+            Class::Unknown,
+            format!("{name}: what is shown may not be what runs"),
+        ));
     }
     judge.verdict()
 }
@@ -193,6 +197,9 @@ impl Judge<'_> {
             }
             match command.words.is_empty() {
                 true => self.assignment(name, value.as_written(), depth),
+                false if value.literal().is_some() && reads_few_variables(command) => {
+                    self.assignment(name, value.as_written(), depth);
+                }
                 false => self.exported(name, value.as_written(), value.literal().is_some(), depth),
             }
         }
@@ -313,10 +320,23 @@ impl Judge<'_> {
             let reason = format!("{program} is a path, and only names of system programs are known");
             return self.add(&part, unknown, Class::ExecutesCode, "default", reason, depth);
         }
+        let plain = builtins::is_plain(name, words).filter(|_| !more && !self.tells(words));
+        if let Some(reason) = plain {
+            return self.add(
+                &part,
+                Decision::Allow,
+                Class::ReadOnly,
+                format!("known: {name}"),
+                reason,
+                depth,
+            );
+        }
         let Some(known) = knowledge::program(name) else {
             let reason = format!("{name} is not known");
             return self.add(&part, unknown, Class::Unknown, "default", reason, depth);
         };
+        let without = builtins::without_shell_options(name, words).filter(|_| !more);
+        let words = without.as_deref().unwrap_or(words);
         let used = arguments::examine(known, name, words, more, &self.context);
         let rule = format!("known: {}", used.name);
         self.remote |= used.remote;
@@ -325,6 +345,12 @@ impl Judge<'_> {
             judged.pure = judged.decision == Decision::Allow && !more && is_pure(words);
         }
         self.follows(&part, used, depth);
+    }
+
+    /// Whether one of the words tells what is secret.
+    fn tells(&self, words: &[Word]) -> bool {
+        let told = |word| self.context.tells_variable(word, false).or_else(|| self.context.sensitive(word));
+        words.iter().any(|word| told(word).is_some())
     }
 
     /// What a use comes to beside its own class.
@@ -389,8 +415,8 @@ impl Judge<'_> {
         inner.commands(parsed, depth);
         inner.set_variables(parsed, depth);
         for construct in &parsed.opaque {
-            let reason = format!("{construct}: what it does is not known before it runs");
-            inner.add(text, unknown, Class::Unknown, "not followed", reason, depth);
+            let (class, reason) = not_followed(construct);
+            inner.add(text, unknown, class, "not followed", reason, depth);
         }
         if here && !parsed.keeps_to_itself() {
             let reason = "what it changes of the shell that goes on is not followed";
@@ -399,6 +425,20 @@ impl Judge<'_> {
         self.remote |= inner.remote;
         self.reads_lines = self.reads_lines.max(inner.reads_lines);
         self.parts.append(&mut inner.parts);
+    }
+}
+
+/// Whether a program takes from its environment only what every program does, and what is known to change how things look.
+fn reads_few_variables(command: &SimpleCommand) -> bool {
+    let program = command.words.first().and_then(Word::literal);
+    !command.function && program.is_some_and(|name| TAKE_FEW_VARIABLES.contains(&name))
+}
+
+/// What a construct that is not followed may do, and why that is so.
+fn not_followed(construct: &str) -> (Class, String) {
+    match construct {
+        shell::MULTIPLIES => (Class::Destroys, format!("{construct}: it fills the machine with processes")),
+        _ => (Class::Unknown, format!("{construct}: what it does is not known before it runs")),
     }
 }
 

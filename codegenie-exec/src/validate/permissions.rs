@@ -193,8 +193,10 @@ impl Rule<'_> {
         }
         // A name alone is one at any depth.
         let anchored = |pattern: &str| pattern.trim_start_matches("./").contains('/');
-        let comparable =
-            !theirs.contains("**") && !theirs.contains(['[', '\\']) && (!anchored(pattern) || anchored(theirs)) && !theirs.contains('?');
+        let comparable = !theirs.contains("**")
+            && !theirs.contains(['[', '\\'])
+            && (!anchored(pattern) || anchored(theirs))
+            && !theirs.contains('?');
         pattern == theirs || (comparable && path_matches(pattern, &theirs.replace('*', ANY), false))
     }
 }
@@ -269,7 +271,8 @@ pub(super) fn read(rule: &str) -> Option<Rule<'_>> {
 fn unknown_problem(key: &str, value: &serde_json::Value) -> Option<String> {
     let name = key.to_ascii_lowercase();
     let meant = ["deny", "ask"].into_iter().find(|known| {
-        let begins = name.len() > 2 && known.get(..name.len().min(3)).is_some_and(|begin| name.starts_with(begin));
+        let begins =
+            name.len() > 2 && known.get(..name.len().min(3)).is_some_and(|begin| name.starts_with(begin));
         begins || one_edit_apart(&name, known)
     });
     if let Some(meant) = meant {
@@ -282,8 +285,9 @@ fn unknown_problem(key: &str, value: &serde_json::Value) -> Option<String> {
         rules.iter().any(known)
     });
     let allows = name.starts_with("al") || one_edit_apart(&name, "allow");
-    (rules && !allows)
-        .then(|| format!("unknown field `{key}` in permissions: its rules would not be kept; use allow, ask or deny"))
+    (rules && !allows).then(|| {
+        format!("unknown field `{key}` in permissions: its rules would not be kept; use allow, ask or deny")
+    })
 }
 
 /// Whether one letter more, less or another makes one of the other, or two that are swapped.

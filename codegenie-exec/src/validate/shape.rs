@@ -67,6 +67,9 @@ pub(super) fn pattern(text: &str) -> Shape {
 /// Whether some text is meant by both: by a word, of which a pattern leaves hidden files out, and by a rule.
 pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
     const MAX_STEPS: usize = 4_000_000;
+    if begin_or_end_apart(word, rule) {
+        return false;
+    }
     if word.len().saturating_mul(rule.len()) > MAX_STEPS {
         return true;
     }
@@ -124,6 +127,20 @@ pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
         row = below;
     }
     false
+}
+
+/// Whether their first or last signs tell already that no text is meant by both: most of what is compared has little in
+/// common.
+fn begin_or_end_apart(word: &[Piece], rule: &[Piece]) -> bool {
+    let differ = |one: Option<&Piece>, other: Option<&Piece>| match (one, other) {
+        (Some(Piece::Char(one)), Some(Piece::Char(other))) => one != other,
+        _ => false,
+    };
+    // A pattern at the beginning is no hidden name.
+    let shown = word.first() == Some(&Piece::Any)
+        && rule.first() == Some(&Piece::Char('.'))
+        && matches!(word.get(1), None | Some(Piece::Char(_)));
+    shown || differ(word.first(), rule.first()) || differ(word.last(), rule.last())
 }
 
 /// Whether the word's piece takes the rule's and stays, and whether both are done with.
@@ -195,7 +212,7 @@ pub(super) fn braced(word: &Word) -> Option<Vec<String>> {
     let mut rest = word.written.as_str();
     while let Some((before, after)) = rest.split_once('{') {
         let (inside, behind) = after.split_once('}')?;
-        let choices: Vec<&str> = inside.split(',').collect();
+        let choices = choices(inside, MOST)?;
         if inside.contains('{') || choices.len() < 2 || made.len() * choices.len() > MOST {
             return None;
         }
@@ -207,6 +224,24 @@ pub(super) fn braced(word: &Word) -> Option<Vec<String>> {
     }
     made.iter_mut().for_each(|begun| begun.push_str(rest));
     Some(made)
+}
+
+/// What stands between braces: `a,b` or `1..3`.
+fn choices(inside: &str, most: usize) -> Option<Vec<String>> {
+    let Some((first, last)) = inside.split_once("..").filter(|_| !inside.contains(',')) else {
+        return Some(inside.split(',').map(str::to_owned).collect());
+    };
+    // Zeros in front make the numbers as long.
+    let plain = |text: &str| !text.is_empty() && !text.starts_with('0') && text.len() < 6;
+    let (first, last): (u32, u32) =
+        if plain(first) && plain(last) { (first.parse().ok()?, last.parse().ok()?) } else { return None };
+    let up = first <= last;
+    let numbers = if up { first..=last } else { last..=first };
+    let mut made: Vec<String> = numbers.take(most + 1).map(|number| number.to_string()).collect();
+    if !up {
+        made.reverse();
+    }
+    (made.len() <= most).then_some(made)
 }
 
 /// The parts of a word.

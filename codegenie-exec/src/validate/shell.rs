@@ -2,11 +2,14 @@
 //! opaque, which is never allowed.
 
 mod ambiguous;
+mod calls;
 mod expressions;
 mod inputs;
 mod words;
 
 use self::ambiguous::Ambiguous;
+use self::calls::Calls;
+pub(super) use self::calls::MULTIPLIES;
 use self::words::{parameters, unknown_value, value_of};
 use super::{arithmetic, limits};
 use crate::command::{CommandLine, InputText, ParsedCommand, SimpleCommand, VariableValue, Word};
@@ -70,6 +73,15 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
         tree.opaque("an arithmetic expression over text");
     }
     tree.gives_parameters();
+    for name in &tree.unsure {
+        // There it may hold nothing.
+        if let Some(values) = tree.values.get_mut(name) {
+            values.push(Word::Literal(String::new()));
+        }
+    }
+    if tree.calls.multiply(&tree.functions) {
+        tree.opaque(MULTIPLIES);
+    }
     if tree.commands.iter().any(hides_functions) {
         tree.commands.iter_mut().for_each(|command| command.function = false);
     }
@@ -196,10 +208,11 @@ const PARAMETERS: [&str; 11] = ["@", "*", "1", "2", "3", "4", "5", "6", "7", "8"
 /// Substitutions within substitutions.
 const MAX_SUBSTITUTION_DEPTH: usize = 6;
 
-/// A function that is defined wherever the text goes on.
+/// A function that is defined, or a variable that is set, wherever the text goes on.
 #[derive(Clone)]
 struct Defined {
     name: String,
+    variable: bool,
     /// Nothing ran before it in its line. An error in an expansion makes bash go on with the next line.
     lasts: bool,
 }
@@ -207,7 +220,7 @@ struct Defined {
 struct Tree {
     commands: Vec<SimpleCommand>,
     functions: Vec<String>,
-    /// The functions that are certain to be defined here.
+    /// The functions and variables that are certain to be there.
     defined: Vec<Defined>,
     /// Something ran since the line began.
     ran: bool,
@@ -228,6 +241,10 @@ struct Tree {
     /// How many substitutions it stands in.
     depth: usize,
     ambiguous: Ambiguous,
+    /// Which functions call which.
+    calls: Calls,
+    /// Variables that stand somewhere where it is not certain that they are set.
+    unsure: BTreeSet<String>,
 }
 
 impl Tree {
@@ -247,6 +264,8 @@ impl Tree {
             compound: false,
             depth,
             ambiguous: Ambiguous::default(),
+            calls: Calls::default(),
+            unsure: BTreeSet::new(),
         }
     }
 
@@ -273,6 +292,8 @@ impl Tree {
             // It ends with the sandbox at the latest.
             self.compound |= matches!(separator, ast::SeparatorOperator::Async);
             let outside = self.defined.len();
+            let beside = matches!(separator, ast::SeparatorOperator::Async);
+            self.calls.forks += usize::from(beside);
             for (at, (_, pipeline)) in and_or.iter().enumerate() {
                 let before = self.defined.len();
                 self.pipeline(pipeline);
@@ -281,7 +302,8 @@ impl Tree {
                     self.defined.truncate(before);
                 }
             }
-            if matches!(separator, ast::SeparatorOperator::Async) {
+            self.calls.forks -= usize::from(beside);
+            if beside {
                 self.defined.truncate(outside);
             }
             self.compound |= !and_or.additional.is_empty();
@@ -298,12 +320,16 @@ impl Tree {
             self.opaque("a pipeline without a command");
         }
         let mut printed = Vec::new();
+        let piped = usize::from(pipeline.seq.len() > 1);
+        self.calls.forks += piped;
         for command in &pipeline.seq {
             let (before, first) = (self.defined.len(), self.commands.len());
-            self.ran |= !matches!(
-                command,
-                ast::Command::Function(_) | ast::Command::Compound(ast::CompoundCommand::BraceGroup(_), None)
-            );
+            self.ran |= match command {
+                ast::Command::Function(_)
+                | ast::Command::Compound(ast::CompoundCommand::BraceGroup(_), None) => false,
+                ast::Command::Simple(simple) => !words::only_sets(simple),
+                _ => true,
+            };
             self.command(command);
             if pipeline.seq.len() > 1 {
                 // Each runs in a shell of its own.
@@ -312,6 +338,7 @@ impl Tree {
                 printed = self.printed(first);
             }
         }
+        self.calls.forks -= piped;
     }
 
     fn command(&mut self, command: &ast::Command) {
@@ -369,7 +396,7 @@ impl Tree {
         self.compound = true;
         let name = function.fname.value.clone();
         if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
-            self.defined.push(Defined { name: name.clone(), lasts: !self.ran });
+            self.defined.push(Defined { name: name.clone(), lasts: !self.ran, variable: false });
             self.functions.push(name);
         } else {
             self.opaque("a function of an unusual name");
@@ -379,8 +406,10 @@ impl Tree {
         }
         // Its body runs when it is called, which is after this.
         let (ran, defined, first) = (self.ran, self.defined.len(), self.commands.len());
+        let outer = self.calls.enter(&function.fname.value);
         self.compound_command(&function.body.0);
         self.redirects(function.body.1.as_ref(), first);
+        self.calls.leave(outer);
         self.defined.truncate(defined);
         self.ran = ran;
     }
@@ -419,7 +448,9 @@ impl Tree {
                 if self.ambiguous.doubled && begins_with_a_group(&subshell.list) {
                     self.opaque("a group that may be an arithmetic expression");
                 }
+                self.calls.forks += 1;
                 self.apart(&subshell.list);
+                self.calls.forks -= 1;
             }
             Compound::ForClause(clause) => {
                 let values = clause.values.as_deref().unwrap_or_default();
@@ -434,10 +465,14 @@ impl Tree {
                 if clause.values.is_none() {
                     words.extend([unknown_value(), parameters()]);
                 }
-                self.bound.insert(clause.variable_name.clone());
-                self.assigns(&clause.variable_name, known);
-                self.values.entry(clause.variable_name.clone()).or_default().append(&mut words);
+                let name = &clause.variable_name;
+                self.bound.insert(name.clone());
+                self.assigns(name, known);
+                self.values.entry(name.clone()).or_default().append(&mut words);
+                let before = self.defined.len();
+                self.defined.push(Defined { name: name.clone(), lasts: false, variable: true });
                 self.apart(&clause.body.list);
+                self.defined.truncate(before);
             }
             Compound::WhileClause(clause) | Compound::UntilClause(clause) => {
                 self.apart(&clause.0);

@@ -153,7 +153,8 @@ async fn a_grant_holds_for_nothing_worse_than_what_was_approved() {
     // A grant that says nothing of it covers the least.
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches("\"class\": ").count(), 2);
-    let older = text.replace("\"class\": \"writes_workspace\",", "").replace("\"class\": \"writes_outside\",", "");
+    let older =
+        text.replace("\"class\": \"writes_workspace\",", "").replace("\"class\": \"writes_outside\",", "");
     assert!(!older.contains("class"));
     std::fs::write(&path, older).unwrap();
     assert_eq!(run(&by_rule).await, 3);

@@ -21,12 +21,10 @@ fn what_is_written_in_a_further_folder_is_written_inside() {
         "touch /data/sets/a",
         "cp a /data/sets",
         "touch ~/notes/a",
-        "cd src && touch ../../docs/a ../docs/a",
         "cd ../docs && touch a",
-        "cd /data/sets/b; tee a ../c",
+        "cd /data/sets/b; tee a c",
         "touch /p/ws/a",
     ] {
-        // From `src`, `../docs` lies within the workspace.
         assert_eq!(judge(text).decision, Decision::Allow, "{text}: {:#?}", judge(text));
     }
     for text in [

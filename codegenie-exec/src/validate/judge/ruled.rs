@@ -23,7 +23,14 @@ impl Judge<'_> {
 
     /// A program that a rule of the host's decides about. Its class is the one that the tables know, so that by a rule it
     /// gets no more of the sandbox than without.
-    pub(super) fn by_rule(&mut self, ruled: Matched, program: &str, words: &[Word], more: bool, depth: usize) {
+    pub(super) fn by_rule(
+        &mut self,
+        ruled: Matched,
+        program: &str,
+        words: &[Word],
+        more: bool,
+        depth: usize,
+    ) {
         let (decision, rule, reason, pure) = ruled;
         let (part, name, at) = (shown(words), base_name(program), self.parts.len());
         let known = knowledge::program(name).filter(|_| is_of_the_system(program));
@@ -39,7 +46,9 @@ impl Judge<'_> {
             judged.pure = pure && !more;
         }
         let Some((known, used)) = known.zip(used) else {
-            return if decision == Decision::Allow { self.words_within(words, &[], class, depth) };
+            return if decision == Decision::Allow {
+                self.words_within(words, &[], class, depth)
+            };
         };
         self.remote |= used.remote;
         match decision {
@@ -51,20 +60,14 @@ impl Judge<'_> {
     }
 
     /// What the host's other rules say of a program that one of them allows: it may run what they speak about.
-    fn allowed_by_rule(
-        &mut self,
-        at: usize,
-        known: &Program,
-        used: Use<'_>,
-        words: &[Word],
-        depth: usize,
-    ) {
+    fn allowed_by_rule(&mut self, at: usize, known: &Program, used: Use<'_>, words: &[Word], depth: usize) {
         self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
         self.named(&shown(words), &used.files, depth);
         let runs = matches!(used.class, Class::ExecutesCode | Class::Escalates | Class::Unknown)
             || !used.runs.is_empty();
         // Most of what git is told are messages and names, and its ways to run something are followed one by one.
-        let may_run = runs && words.first().and_then(Word::literal).is_none_or(|name| base_name(name) != "git");
+        let may_run =
+            runs && words.first().and_then(Word::literal).is_none_or(|name| base_name(name) != "git");
         let gravest = self.runs(used.runs, used.here, Counts::Rules, depth + 1);
         self.includes(at, gravest);
         if may_run {
