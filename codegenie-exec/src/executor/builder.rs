@@ -257,7 +257,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             if edited
                 || [real(path).as_path(), path.as_path()].iter().any(|path| confinement.lets_replace(path))
             {
-                return Err(BuildError::WritableByCommands { what: *what, path: path.clone() });
+                return Err(BuildError::WritableByCommands { what, path: path.clone() });
             }
         }
         let kept = kept.into_iter().flat_map(|(_, path)| [real(&path), path]);

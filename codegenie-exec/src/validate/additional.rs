@@ -22,7 +22,7 @@ impl Additional {
     pub(super) fn new(policy: &CommandPolicy, reach: &Reach) -> Self {
         let folders = policy.permissions.additional_directories.iter();
         let folders = folders.filter(|folder| problem(folder).is_none()).flat_map(|folder| {
-            let named = reach.from_root(folder).map(|path| normalized(&path));
+            let named = reach.rooted(folder).map(|path| normalized(&path));
             named.into_iter().chain(at_home(folder))
         });
         Self { folders: folders.filter(|folder| !folder.is_empty()).collect() }
@@ -34,7 +34,7 @@ impl Additional {
         if self.folders.is_empty() {
             return None;
         }
-        let paths: Vec<String> = reach.from_everywhere(path)?.iter().map(|path| normalized(path)).collect();
+        let paths: Vec<String> = reach.led_to(path)?.iter().map(|path| normalized(path)).collect();
         let inside = paths.iter().all(|path| is_own(path) || self.holds_all_of(path));
         let beside = paths.iter().any(|path| !is_own(path));
         (inside && beside).then(|| paths.iter().any(|path| defaults::is_protected(path)))
@@ -46,7 +46,7 @@ impl Additional {
         if place::sensitive(&path).is_some() || defaults::is_protected(&path) {
             return false;
         }
-        let named = || reach.from_root(directory).map(|path| normalized(&path));
+        let named = || reach.rooted(directory).map(|path| normalized(&path));
         is_own(&path) || named().is_some_and(|path| self.holds_all_of(&path))
     }
 

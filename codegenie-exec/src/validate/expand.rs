@@ -102,6 +102,10 @@ fn replaced(chars: &[char], operation: &str) -> Option<String> {
     let (at_begin, at_end) = (pattern.starts_with('#'), pattern.starts_with('%'));
     let anchored = !all && (at_begin || at_end);
     let pattern = if anchored { pattern.get(1..)? } else { pattern };
+    // To newer shells it stands for what is replaced.
+    if by.contains('&') {
+        return None;
+    }
     if pattern.is_empty() {
         return (!anchored).then(|| chars.iter().collect());
     }

@@ -100,7 +100,7 @@ impl Reach {
     }
 
     /// A path from the root of the file system, or of the workspace where that is not known.
-    pub(super) fn from_root(&self, path: &str) -> Option<String> {
+    pub(super) fn rooted(&self, path: &str) -> Option<String> {
         match &self.root {
             Some(root) if !path.starts_with(['/', '~']) => {
                 let joined = shape::normalized(&shape::literal(&format!("{root}/{path}")))?;
@@ -111,13 +111,13 @@ impl Reach {
     }
 
     /// A path from wherever the command may run. `None`: not all of these places are known.
-    pub(super) fn from_everywhere(&self, path: &str) -> Option<Vec<String>> {
+    pub(super) fn led_to(&self, path: &str) -> Option<Vec<String>> {
         let directories = self.directories.iter();
         directories
             .map(|directory| match directory.as_deref() {
-                _ if path.starts_with(['/', '~']) => self.from_root(path),
-                Some("") => self.from_root(path),
-                Some(directory) => self.from_root(&format!("{directory}/{path}")),
+                _ if path.starts_with(['/', '~']) => self.rooted(path),
+                Some("") => self.rooted(path),
+                Some(directory) => self.rooted(&format!("{directory}/{path}")),
                 None => None,
             })
             .collect()

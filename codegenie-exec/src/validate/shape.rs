@@ -342,7 +342,8 @@ impl Writing<'_> {
                 let end = if end == 0 && inside.starts_with(['@', '*']) { 1 } else { end };
                 let (variable, behind) = inside.split_at(end);
                 let behind = ["[@]", "[*]"].iter().find_map(|all| behind.strip_prefix(all)).unwrap_or(behind);
-                let variable = variable.to_owned();
+                let later = variable.len() > 1 && variable.starts_with(|c: char| c.is_ascii_digit());
+                let variable = if later { "@" } else { variable }.to_owned();
                 match behind {
                     _ if variable.is_empty() => self.piece(Piece::Unknown),
                     "" => self.parts.push(Part::Variable(variable)),

@@ -46,7 +46,9 @@ impl Tree {
                 let word = self.word(word);
                 match shape::braced(&word) {
                     Some(made) => {
-                        command.words.extend(made.iter().map(|text| self.scanned(word::scan(text))))
+                        // Nothing is left of what is empty.
+                        let made = made.iter().filter(|text| !text.is_empty());
+                        command.words.extend(made.map(|text| self.scanned(word::scan(text))));
                     }
                     None => command.words.push(word),
                 }
