@@ -111,12 +111,12 @@ fn a_function_that_fills_the_machine_destroys() {
     ]);
     // A chain that is no circle, and a long circle.
     let chain = |last: &str| {
-        let mut text: String = (0..40).map(|n| format!("f{n}() {{ f{} | cat; }}; ", n + 1)).collect();
-        text.push_str(&format!("f40() {{ {last}; }}; f0"));
-        text
+        let called = (0..40).rev().map(|n| format!("step{n}() {{ step{} | cat; }}; ", n + 1));
+        format!("step40() {{ {last}; }}; {}step0", called.collect::<String>())
     };
     assert_allowed(&[&chain("ls")]);
-    assert_asked(&[&chain("f0")]);
+    let circle = judge(&CommandPolicy::default(), &chain("step0")).unwrap();
+    assert_eq!((circle.decision, circle.class), (Decision::Ask, Class::Destroys));
 }
 
 #[test]
