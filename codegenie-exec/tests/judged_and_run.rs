@@ -80,7 +80,7 @@ const TRIED: [&str; 34] = [
     "--dump=new.txt",
 ];
 
-const OPERANDS: [&str; 16] = [
+const OPERANDS: [&str; 24] = [
     "a.txt",
     "b.csv",
     "data.json",
@@ -97,6 +97,14 @@ const OPERANDS: [&str; 16] = [
     "+%s",
     "*.txt",
     "a.txt b.csv new.txt",
+    ".env",
+    "server.key",
+    "*.key",
+    "src/.env*",
+    "credentials.json",
+    "http://192.0.2.1/a",
+    "192.0.2.1",
+    "192.0.2.1:a.txt",
 ];
 
 /// What stands around a command: directories, variables, loops, input and output, other shells.
