@@ -15,8 +15,8 @@
 )]
 
 use codegenie_exec::{
-    Class, CommandPolicy, CommandRequest, CowErrorKind, CowLimits, CowWorkspace, Decision, Layer, NativeSandbox,
-    Sandbox, SandboxPolicy, SandboxRequest,
+    Class, CommandPolicy, CommandRequest, CowErrorKind, CowLimits, CowWorkspace, Decision, Layer,
+    NativeSandbox, Sandbox, SandboxPolicy, SandboxRequest,
 };
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -168,7 +168,8 @@ const PLANTED: &str = "planted-5ec2e7";
 
 /// Runs a command line in a shell of its own, and says how often the kernel found no route to what was wanted: the sandbox's
 /// network has nothing but a loopback, and counts for itself.
-const COUNTED: &str = r#"bash -c "$1"; printf '\nCOUNTED\n' >&2; exec cat /proc/net/snmp /proc/net/snmp6 >&2"#;
+const COUNTED: &str =
+    r#"bash -c "$1"; printf '\nCOUNTED\n' >&2; exec cat /proc/net/snmp /proc/net/snmp6 >&2"#;
 
 /// What a command did.
 struct Did {
@@ -454,7 +455,9 @@ fn what_exceeds_its_class_is_seen() {
     assert!(exceeds(Class::WritesWorkspace, &run("./configure")).is_some());
     assert!(exceeds(Class::WritesWorkspace, &run("cd src; ./ls")).is_some());
     assert!(run("cat .env").told && run("cat server.key >&2").told && !run("cat a.txt").told);
-    assert!(run("exec 3<> /dev/tcp/192.0.2.1/80").connected && run("echo x > /dev/udp/2001:db8::1/53").connected);
+    assert!(
+        run("exec 3<> /dev/tcp/192.0.2.1/80").connected && run("echo x > /dev/udp/2001:db8::1/53").connected
+    );
     assert!(!run("cat a.txt < /dev/null").connected);
     if run("cd src; GIT_CONFIG_COUNT=0 git status").changed.is_empty() {
         println!("no git here, or one that takes no folder for a repository");

@@ -6,11 +6,34 @@ use super::reach::Reach;
 use crate::sandbox::defaults;
 use std::path::{Path, PathBuf};
 
-/// What a host's own programs lie in, and its settings.
+/// What a host's own programs and their data lie in, with all that is below.
 const OF_THE_SYSTEM: &[&str] = &[
-    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin",
-    "/sys", "/usr", "/var",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix",
+    "/proc",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/cache",
+    "/var/db",
+    "/var/lib",
+    "/var/log",
+    "/var/mail",
+    "/var/run",
+    "/var/spool",
 ];
+
+/// What folders of many lie in.
+const OF_MANY: &[&str] =
+    &["/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var", "/var/tmp"];
 
 /// The folders of a policy, by the paths that words may lead to.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +91,10 @@ pub(super) fn problem(folder: &str) -> Option<&'static str> {
     if folder.trim().is_empty() || of_another || folder.contains(['\0', '\n']) {
         return Some("is no folder that can be named here, and is not given");
     }
-    if absolute && (path == "/" || OF_THE_SYSTEM.iter().any(system)) && !shown(&path).starts_with('~') {
+    if absolute
+        && (OF_MANY.contains(&path.as_str()) || OF_THE_SYSTEM.iter().any(system))
+        && !shown(&path).starts_with('~')
+    {
         return Some("belongs to the system, and is not given");
     }
     if defaults::is_protected(&path) {

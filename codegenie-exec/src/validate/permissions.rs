@@ -33,7 +33,7 @@ pub struct Permissions {
     pub disable_bypass_permissions_mode: Option<String>,
     /// What else stands there. It has no effect here, and the linter names it.
     #[serde(flatten)]
-    pub unknown: BTreeMap<String, serde_json::Value>,
+    pub(super) unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// One rule, read.

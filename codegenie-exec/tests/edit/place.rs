@@ -83,7 +83,8 @@ pub(crate) fn seen(root: &Path) -> BTreeMap<PathBuf, Seen> {
             };
             let mtime = if meta.is_dir() { (0, 0) } else { (meta.mtime(), meta.mtime_nsec()) };
             let note = Some(&path).filter(|_| meta.is_file()).and_then(note);
-            let seen = Seen { kind, content, mode: meta.mode(), owner: (meta.uid(), meta.gid()), mtime, note };
+            let seen =
+                Seen { kind, content, mode: meta.mode(), owner: (meta.uid(), meta.gid()), mtime, note };
             all.insert(path.strip_prefix(root).unwrap().to_path_buf(), seen);
         }
     }
