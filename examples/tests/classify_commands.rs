@@ -87,7 +87,10 @@ fn lines_and_objects_are_classified_in_order() {
 /// A line that begins with a brace is an object, or a command.
 #[test]
 fn braces_are_objects_or_groups() {
-    let rows = rows(&[], "{ ls; }\n{ }\n{\"command\": 1}\n{\"a\": \"ls\"}\n{ls,-l}\n{\"command\": \"ls\"}\n[1]\nls\n");
+    let rows = rows(
+        &[],
+        "{ ls; }\n{ }\n{\"command\": 1}\n{\"a\": \"ls\"}\n{ls,-l}\n{\"command\": \"ls\"}\n[1]\nls\n",
+    );
     let told = |row: &Value| (row["command"].clone(), row["decision"].clone());
     assert_eq!(
         rows.iter().map(told).collect::<Vec<_>>(),
@@ -102,9 +105,9 @@ fn braces_are_objects_or_groups() {
             (json!("ls"), json!("allow")),
         ]
     );
-    for at in 1..4 {
-        assert_eq!(rows[at]["rule"], "not parsed");
-        assert_eq!(rows[at]["reason"], "the object has no text named \"command\"");
+    for row in &rows[1..4] {
+        assert_eq!(row["rule"], "not parsed");
+        assert_eq!(row["reason"], "the object has no text named \"command\"");
     }
 }
 
