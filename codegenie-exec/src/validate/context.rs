@@ -146,9 +146,13 @@ impl Context<'_> {
         if dynamic.computed || dynamic.pattern || dynamic.variables.is_empty() {
             return None;
         }
+        if self.reach.has_too_many(&dynamic.variables) {
+            return None;
+        }
         // Whatever a number is, it names no device and no process of its own.
         let number = |name: &str| self.variables.get(name) == Some(&VariableValue::Number);
-        if dynamic.variables.iter().any(|name| !number(name) && !self.reach.knows(name)) {
+        let known = |name: &str| !is_of_the_shell(name) && (number(name) || self.reach.knows(name));
+        if !dynamic.variables.iter().all(|name| known(name)) {
             return None;
         }
         let texts = self.reach.texts(word);
@@ -168,20 +172,21 @@ impl Context<'_> {
     /// for any.
     pub(super) fn written_texts(&self, word: &Word) -> Option<Vec<String>> {
         let Word::Dynamic(dynamic) = word else { return self.known_texts(word) };
-        if dynamic.computed || dynamic.pattern {
+        if dynamic.computed || dynamic.pattern || self.reach.has_too_many(&dynamic.variables) {
             return None;
         }
-        let of_the_shell = |name: &str| matches!(name, "PWD" | "HOME");
+        let where_it_is = |name: &str| matches!(name, "PWD" | "HOME");
         let set = |name: &str| self.variables.contains_key(name);
-        let known = |name: &str| match of_the_shell(name) {
+        let known = |name: &str| match where_it_is(name) {
             true => !set(name),
+            false if is_of_the_shell(name) => false,
             false => self.variables.get(name) == Some(&VariableValue::Number) || self.reach.knows(name),
         };
         if !dynamic.variables.iter().all(|name| known(name)) {
             return None;
         }
         let digit = |piece: &Piece| if *piece == Piece::Unknown { Piece::Char('0') } else { *piece };
-        let here = dynamic.variables.iter().any(|name| of_the_shell(name));
+        let here = dynamic.variables.iter().any(|name| where_it_is(name));
         let mut texts = Vec::new();
         for text in self.reach.texts(word) {
             let text = shape::text(&text.iter().map(digit).collect::<Vec<_>>())?;
@@ -197,24 +202,27 @@ impl Context<'_> {
     }
 
     fn harmless(&self, name: &str) -> bool {
-        // What the shell itself puts there comes from text, from input, or separates words.
-        const OF_THE_SHELL: &[&str] = &[
-            "_",
-            "IFS",
-            "REPLY",
-            "MAPFILE",
-            "OPTARG",
-            "DIRSTACK",
-            "COPROC",
-            "FUNCNAME",
-            "READLINE_LINE",
-            "PS4",
-        ];
-        if OF_THE_SHELL.contains(&name) || name.starts_with("BASH") {
-            return false;
-        }
-        !matches!(self.variables.get(name), Some(VariableValue::Unknown))
+        !is_of_the_shell(name) && !matches!(self.variables.get(name), Some(VariableValue::Unknown))
     }
+}
+
+/// Whether the shell itself puts something there: from text, from input, or what separates words.
+fn is_of_the_shell(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "_",
+        "IFS",
+        "REPLY",
+        "MAPFILE",
+        "OPTARG",
+        "DIRSTACK",
+        "COPROC",
+        "FUNCNAME",
+        "OLDPWD",
+        "PS4",
+        "READLINE_LINE",
+        "READLINE_POINT",
+    ];
+    NAMES.contains(&name) || name.starts_with("BASH") || name.starts_with("COMP_")
 }
 
 impl<'c> Context<'c> {

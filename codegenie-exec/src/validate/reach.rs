@@ -147,6 +147,12 @@ impl Reach {
         })
     }
 
+    /// Whether these variables have together more values than a word is followed to.
+    pub(super) fn has_too_many(&self, variables: &[String]) -> bool {
+        let values = variables.iter().map(|name| self.values.get(name).map_or(1, Vec::len));
+        values.fold(1usize, usize::saturating_mul) > MAX_TEXTS
+    }
+
     /// What a word may become.
     pub(super) fn texts(&self, word: &Word) -> Vec<Shape> {
         if let Some(made) = shape::braced(word) {

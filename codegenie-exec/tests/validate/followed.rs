@@ -130,6 +130,60 @@ fn what_is_not_certain_or_lies_elsewhere_is_asked() {
 }
 
 const NOT_CERTAIN: &[&str] = &[
+    "x=a; env x=/etc/y bash -c 'echo z > $x'",
+    "x=a; x=/etc/y bash -c 'echo z > $x'",
+    "x=a; bash -c 'x=/etc/y; echo z > $x'",
+    "bash -c 'echo z > $x'",
+    "x=a; y='x=/etc/b'; export $y; echo z > $x",
+    "x=a; export x; x=b; echo y > $x",
+    "x=a; read x; echo y > $x",
+    "x=a; printf -v x /etc/b; echo y > $x",
+    "x=a; mapfile x; echo y > $x",
+    "x=a; unset x; echo > $x/etc",
+    "x=a; f() { x=/etc/y; }; f; echo y > $x",
+    "x=a; getopts o x; echo y > $x",
+    "x=a; select x in b; do echo y > $x; done",
+    "x=a; ((x=1)); echo y > /$x",
+    "x=a; let x=1; echo y > $x",
+    "x=a; wait -p x; echo y > $x",
+    "x=a; declare -n r=x; r=/etc/y; echo z > $x",
+    "x=a; declare -n r=x; read r; echo z > $x",
+    "x=a; coproc x { ls; }; echo y > $x",
+    "x=a; exec {x}> b; echo y > $x",
+    "x=a; : ${x:=b}; echo y > $x",
+    "x=a; : \"${y:=/etc/x}\"; echo z > $y",
+    "x[0]=/etc/y; echo z > $x",
+    "x=a; x[0]=/etc/y; echo z > $x",
+    "x=(/etc/y); echo z > $x",
+    "x=a; x+=(b); echo z > $x",
+    "x=/etc; x=${x}/y; echo z > $x",
+    "typeset -n x=y; y=a; echo z > $x",
+    "x=a; local x=/etc/y; echo z > $x",
+    "x=a; readonly x=/etc/y; echo z > $x",
+    "x=a; declare -g x=/etc/y; echo z > $x",
+    "x=a; export x=/etc/y; echo z > $x",
+    "for x in a; do :; done; for x in /etc/y; do :; done; echo z > $x",
+    "x=$'\\057etc/y'; echo z > $x",
+    "x=~/y; echo z > $x",
+    "x=~; echo z > $x/y",
+    "HOME=/etc; echo z > ~/y",
+    "HOME=/etc; echo z > $HOME/y",
+    "echo y > $RANDOM",
+    "echo y > x$SECONDS",
+    "echo y > $BASH_COMMAND",
+    "_=/etc/x; echo y > $_",
+    "ls /etc/x; echo y > $_",
+    "REPLY=a; read < f; echo y > $REPLY",
+    "OPTARG=a; echo y > $OPTARG",
+    "PWD=a; echo y > $PWD",
+    "OLDPWD=a; cd x; cd y; echo z > $OLDPWD",
+    "DIRSTACK=a; echo y > $DIRSTACK",
+    "BASH_REMATCH=a; [[ x =~ (.*) ]]; echo y > $BASH_REMATCH",
+    "MAPFILE=a; mapfile; echo y > $MAPFILE",
+    "COLUMNS=/etc/y; echo z > $COLUMNS",
+    "IFS=a; x=bac; echo z > $x",
+    "MAPFILE=a; mapfile -t <<< .env; cat $MAPFILE",
+    "MAPFILE=a; mapfile -t <<< .env; cat < $MAPFILE",
     "f() { cat $@; }; f $(echo .env)",
     "f() { cat \"$1\"; }; x=.env; f $x",
     "f() { cat \"$1\"; }; f \".en\"\"v\"",
@@ -383,4 +437,21 @@ fn what_only_looks_grave_needs_no_question() {
         "cat config.example.env",
         "cat prod.env.example",
     ]);
+}
+
+/// More values than are followed are not known, whatever most of them are.
+#[test]
+fn of_many_values_none_is_passed_over() {
+    let loops = |last: &str, use_of: &str| {
+        format!(
+            "for a in 1x 2x 3x 4x 5x 6x 7x 8x .; do for b in 1x 2x 3x 4x 5x 6x 7x {last}; do {use_of}; done; done"
+        )
+    };
+    let decide = |text: &str| judge(&CommandPolicy::default(), text).unwrap().decision;
+    assert_eq!(decide(&loops("./etc/x", "echo y > \"$a$b\"")), Decision::Ask);
+    assert_eq!(decide(&loops("env", "cat < \"$a$b\"")), Decision::Ask);
+    assert_eq!(
+        decide("for a in 1x 2x; do for b in 1x 2x; do echo y > \"$a$b\"; done; done"),
+        Decision::Allow
+    );
 }

@@ -139,6 +139,8 @@ impl Tree {
                 self.parameters_are(&operands);
             }
             "read" => self.sets("REPLY", VariableValue::Unknown),
+            "mapfile" | "readarray" => self.sets("MAPFILE", VariableValue::Unknown),
+            "getopts" => self.sets("OPTARG", VariableValue::Unknown),
             _ => {}
         }
         let declares = matches!(program, "export" | "declare" | "typeset" | "local" | "readonly");
