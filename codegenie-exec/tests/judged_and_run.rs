@@ -309,9 +309,6 @@ impl Home {
             std::fs::write(project.join(name), text.replace("RAN", &ran)).unwrap();
             std::fs::set_permissions(project.join(name), PermissionsExt::from_mode(0o755)).unwrap();
         }
-        for name in SECRETS {
-            std::fs::write(project.join(name), format!("KEY={PLANTED}\n")).unwrap();
-        }
         // A folder that git could take for a repository.
         for folder in ["objects", "refs"] {
             std::fs::create_dir(project.join("src").join(folder)).unwrap();
@@ -325,6 +322,10 @@ impl Home {
             "gzip -c a.txt > packed.gz",
         ] {
             let _ = Command::new("sh").args(["-c", line]).current_dir(&project).output();
+        }
+        // Not committed: what version control has of them is shown without their names.
+        for name in SECRETS {
+            std::fs::write(project.join(name), format!("KEY={PLANTED}\n")).unwrap();
         }
         Self { root }
     }
@@ -351,7 +352,10 @@ impl Home {
             let by_message = output.denials(&policy, &request.cwd);
             connected = without_route(counters) > 0
                 || by_message.iter().any(|denial| denial.layer == Layer::NetworkNamespace);
-            told = String::from_utf8_lossy(&output.stdout).contains(PLANTED) || said.contains(PLANTED);
+            // What reads whatever a folder holds comes across secrets as well, and is not asked about.
+            let folder = line.split([' ', ';', ')', '}', '\'']).any(|word| matches!(word, "." | "src"));
+            told = !folder
+                && (String::from_utf8_lossy(&output.stdout).contains(PLANTED) || said.contains(PLANTED));
         }
         let changed = match cow.diff() {
             Ok(diff) => diff.changes.into_iter().map(|change| change.path).collect(),
