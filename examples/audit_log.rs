@@ -240,7 +240,7 @@ fn query(arguments: &Arguments) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if arguments.json {
         for stored in &page.events {
-            writeln!(out, "{}", shown_json(&json_of(stored)))?;
+            writeln!(out, "{}", shown_json(&json_of(stored).to_string()))?;
         }
     } else {
         let mut table = Table::new();
@@ -296,7 +296,7 @@ fn summary(arguments: &Arguments) -> Result<()> {
             parts.iter().map(|(name, counts)| ((*name).to_owned(), object(counts))).collect();
         all.insert("events".to_owned(), json!(summary.events()));
         all.insert("high_threat".to_owned(), summary.high_threat().map(json_of).collect());
-        say!("{}", shown_json(&Value::Object(all)));
+        say!("{}", shown_json(&Value::Object(all).to_string()));
         return Ok(());
     }
     let mut table = Table::new();
@@ -333,7 +333,7 @@ fn check(arguments: &Arguments) -> Result<()> {
             {
                 fields.insert("claimed_sequence".to_owned(), sequence);
             }
-            say!("{}", shown_json(&event));
+            say!("{}", shown_json(&event.to_string()));
         }
         None => say!(
             "not opened: leaf {} is in the log, but nothing shows what it is; the record was shredded, or its opening was cut off",
@@ -385,8 +385,8 @@ fn report(arguments: &Arguments) -> Result<ExitCode> {
         report = report.title(format!("Audit report on {}", arguments.rest.join(" ")));
     }
     match arguments.format.as_str() {
-        "json" => say!("{}", report.to_json()),
-        _ => write!(std::io::stdout(), "{}", report.to_markdown())?,
+        "json" => say!("{}", shown_json(&report.to_json())),
+        _ => write!(std::io::stdout(), "{}", shown_lines(&report.to_markdown()))?,
     }
     Ok(status(report.verification().verdict()))
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
 /// The text with what is not seen, or changes how the rest is seen, as escapes such as `\u{202e}`; a backslash is written twice.
 pub(crate) fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -29,11 +27,11 @@ pub(crate) fn shown_lines(text: &str) -> String {
 }
 
 /// JSON, with such characters as its own escapes: who parses it finds the same.
-pub(crate) fn shown_json(value: &Value) -> String {
-    let mut out = String::new();
-    // JSON has escaped the controls before the space, so what is found stands in a string.
-    for char in value.to_string().chars() {
-        if is_seen(char) {
+pub(crate) fn shown_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    // JSON has escaped the controls in its strings, so what else is found stands in one.
+    for char in json.chars() {
+        if char == '\n' || is_seen(char) {
             out.push(char);
             continue;
         }

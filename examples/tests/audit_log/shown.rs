@@ -34,10 +34,19 @@ fn what_is_not_seen_is_shown_as_an_escape() {
     for name in ["actor", "agent", "resource"] {
         ok(dir, &["append"], event(name, &format!("<{tricks}>")));
     }
-    for command in [&["query"][..], &["summary"], &["query", "--json"], &["summary", "--json"]] {
+    for command in [
+        &["query"][..],
+        &["summary"],
+        &["query", "--json"],
+        &["summary", "--json"],
+        &["report"],
+        &["report", "--format", "json"],
+    ] {
         let said = ok(dir, command, "");
         assert!(is_bare(&said), "{command:?}: {said:?}");
     }
+    let report = ok(dir, &["report", "--format", "json"], "");
+    assert!(serde_json::from_str::<Value>(&report).is_ok(), "{report}");
     let found = ok(dir, &["query", "--json"], "");
     let found: Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
     assert_eq!(found["resource"], format!("<{tricks}>"), "JSON has what was recorded");
