@@ -26,8 +26,17 @@ use serde_json::{Value, json};
 mod arguments;
 #[path = "audit_log/input.rs"]
 mod input;
+#[path = "audit_log/lines.rs"]
+mod lines;
+#[path = "audit_log/places.rs"]
+mod places;
+#[path = "audit_log/shown.rs"]
+mod shown;
+#[path = "audit_log/strict_json.rs"]
+mod strict_json;
 
 use arguments::{Arguments, USAGE};
+use shown::{shown, shown_json, shown_lines};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -56,7 +65,7 @@ fn main() -> ExitCode {
 
 /// There is nobody left to tell that standard error is closed.
 fn warn(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", shown_lines(text));
 }
 
 fn run() -> Result<ExitCode> {
@@ -135,6 +144,7 @@ fn parsed_query(arguments: &Arguments) -> Result<AuditQuery> {
 }
 
 fn append(arguments: &Arguments) -> Result<()> {
+    places::check(&arguments.dir, &arguments.keys)?;
     let log = open(arguments, true)?;
     let recovery = log.recovery();
     if !recovery.is_clean() {
@@ -198,7 +208,7 @@ fn verification(arguments: &Arguments, anchored: &[AnchoredCheckpoint]) -> Resul
 fn verify(arguments: &Arguments) -> Result<ExitCode> {
     let anchored = anchored(arguments)?;
     let verification = verification(arguments, &anchored)?;
-    say!("{verification}");
+    say!("{}", shown_lines(&verification.to_string()));
     Ok(status(verification.verdict()))
 }
 
@@ -225,17 +235,12 @@ fn json_value(value: &AuditValue) -> Value {
     }
 }
 
-/// A text that a log holds may not move the cursor of whoever looks at it.
-fn shown(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
-}
-
 fn query(arguments: &Arguments) -> Result<()> {
     let page = reader(arguments)?.query(&parsed_query(arguments)?)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         for stored in &page.events {
-            writeln!(out, "{}", json_of(stored))?;
+            writeln!(out, "{}", shown_json(&json_of(stored).to_string()))?;
         }
     } else {
         let mut table = Table::new();
@@ -291,7 +296,7 @@ fn summary(arguments: &Arguments) -> Result<()> {
             parts.iter().map(|(name, counts)| ((*name).to_owned(), object(counts))).collect();
         all.insert("events".to_owned(), json!(summary.events()));
         all.insert("high_threat".to_owned(), summary.high_threat().map(json_of).collect());
-        say!("{}", Value::Object(all));
+        say!("{}", shown_json(&Value::Object(all).to_string()));
         return Ok(());
     }
     let mut table = Table::new();
@@ -318,7 +323,7 @@ fn check(arguments: &Arguments) -> Result<()> {
     let identity = arguments.identity.as_ref().ok_or("check needs --identity, from somewhere you trust")?;
     let proof = codegenie_security::RecordProof::parse(&std::fs::read(file)?)?;
     let checkpoint = proof.verify(identity)?;
-    say!("in the log {}, of {} leaves", checkpoint.origin(), checkpoint.head().size);
+    say!("in the log {}, of {} leaves", shown(checkpoint.origin()), checkpoint.head().size);
     match proof.event() {
         Some(stored) => {
             let mut event = json_of(stored);
@@ -328,7 +333,7 @@ fn check(arguments: &Arguments) -> Result<()> {
             {
                 fields.insert("claimed_sequence".to_owned(), sequence);
             }
-            say!("{event}");
+            say!("{}", shown_json(&event.to_string()));
         }
         None => say!(
             "not opened: leaf {} is in the log, but nothing shows what it is; the record was shredded, or its opening was cut off",
@@ -380,8 +385,8 @@ fn report(arguments: &Arguments) -> Result<ExitCode> {
         report = report.title(format!("Audit report on {}", arguments.rest.join(" ")));
     }
     match arguments.format.as_str() {
-        "json" => say!("{}", report.to_json()),
-        _ => write!(std::io::stdout(), "{}", report.to_markdown())?,
+        "json" => say!("{}", shown_json(&report.to_json())),
+        _ => write!(std::io::stdout(), "{}", shown_lines(&report.to_markdown()))?,
     }
     Ok(status(report.verification().verdict()))
 }

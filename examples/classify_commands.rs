@@ -57,33 +57,33 @@ fn classify(policy: &CommandPolicy) -> Result<(), String> {
         if line.trim().is_empty() {
             continue;
         }
-        let command = command_of(&line).map_err(|problem| format!("line {}: {problem}", number + 1))?;
-        let judged = policy.judge(&CommandRequest::shell(command.as_str()));
+        let command = command_of(&line);
+        let shown = command.as_deref().unwrap_or(&line);
+        let judged = command.as_deref().map(|command| policy.judge(&CommandRequest::shell(command)));
         let (decision, class, rule, reason) = match judged {
-            Ok(verdict) => (verdict.decision, verdict.class.as_str(), verdict.rule, verdict.reason),
+            Some(Ok(verdict)) => (verdict.decision, verdict.class.as_str(), verdict.rule, verdict.reason),
             // What no shell runs is asked about like all that is not understood.
-            Err(error) => (Decision::Ask, "unknown", "not parsed".to_owned(), error.to_string()),
+            Some(Err(error)) => (Decision::Ask, "unknown", "not parsed".to_owned(), error.to_string()),
+            None => {
+                let reason = "the object has no text named \"command\"";
+                (Decision::Ask, "unknown", "not parsed".to_owned(), reason.to_owned())
+            }
         };
         let row = serde_json::json!({
-            "command": command, "decision": decision, "class": class, "rule": rule, "reason": reason,
+            "command": shown, "decision": decision, "class": class, "rule": rule, "reason": reason,
         });
         writeln!(out, "{row}").map_err(|error| error.to_string())?;
     }
     out.flush().map_err(|error| error.to_string())
 }
 
-/// A JSON object's `command`, or the line itself.
-fn command_of(line: &str) -> Result<String, String> {
-    if !line.trim_start().starts_with('{') {
-        return Ok(line.to_owned());
-    }
+/// A JSON object's `command`, or the line itself: `{ ls; }` is a command too. `None`: an object without such a text.
+fn command_of(line: &str) -> Option<String> {
     match serde_json::from_str::<serde_json::Value>(line) {
-        Ok(object) => match object.get("command").and_then(serde_json::Value::as_str) {
-            Some(command) => Ok(command.to_owned()),
-            None => Err("the object has no text named \"command\"".to_owned()),
-        },
-        // `{ ls; }` is a command too.
-        Err(_) => Ok(line.to_owned()),
+        Ok(serde_json::Value::Object(object)) => {
+            object.get("command").and_then(serde_json::Value::as_str).map(str::to_owned)
+        }
+        _ => Some(line.to_owned()),
     }
 }
 

@@ -176,7 +176,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         let cwd = request.cwd.clone().unwrap_or_else(|| self.workspace.clone());
         self.permit(&recorder, &session, &parsed, &cwd)?;
 
-        let policy = self.policy(&recorder)?;
+        let mut policy = self.policy(&recorder)?;
         let mut verdict = validate::judge(&policy, request, &parsed, Some(&self.workspace));
         recorder.verdict(&verdict);
         if verdict.decision == Decision::Deny {
@@ -214,13 +214,14 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         }
         self.permit(&recorder, &session, &parsed, &cwd)?;
         if approval.is_some() {
-            let policy = self.policy(&recorder)?;
+            policy = self.policy(&recorder)?;
             let now = validate::judge(&policy, request, &parsed, Some(&self.workspace));
             verdict = agreed_still(&mut recorder, &verdict, now)?;
         }
 
         let privileges = Privileges::needed(&verdict);
-        let mut to_run = self.sandbox_request(request, &parsed, shell.as_ref(), cwd, &privileges);
+        let confinement = self.confinements.with(validate::folders(&policy, &self.workspace)).of(&privileges);
+        let mut to_run = sandbox_request(request, &parsed, shell.as_ref(), cwd, confinement);
         let connections = match to_run.policy.network {
             Network::Domains(_) => Some(Connections::observe(&mut to_run)),
             _ => None,
@@ -250,7 +251,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
 
     /// What the sandbox enforces on this executor's commands.
     pub async fn enforcement(&self) -> Result<EnforcementReport, SandboxError> {
-        self.sandbox.enforcement(self.confinements.full()).await
+        self.sandbox.enforcement(self.confinements.own().full()).await
     }
 
     /// Forgets cached results: for hosts that change the workspace by other ways than this executor.
@@ -382,31 +383,6 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         }
         (result, false)
     }
-
-    fn sandbox_request(
-        &self,
-        request: &CommandRequest,
-        parsed: &ParsedCommand,
-        shell: Option<&Shell>,
-        cwd: PathBuf,
-        privileges: &Privileges,
-    ) -> SandboxRequest {
-        let (program, args) = match shell {
-            Some(shell) => (shell.path().into(), vec!["-c".to_owned(), request.line.display()]),
-            None => {
-                let simple = parsed.commands.first().and_then(|command| command.literal_words());
-                let mut words = simple.unwrap_or_default().into_iter().map(str::to_owned);
-                // Without words there is no program, which a sandbox refuses.
-                (OsString::from(words.next().unwrap_or_default()), words.collect())
-            }
-        };
-        let mut to_run = SandboxRequest::new(program, self.confinements.of(privileges))
-            .args(args)
-            .cwd(cwd)
-            .stdin(request.stdin.clone());
-        to_run.env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
-        to_run
-    }
 }
 
 /// What the policy says after somebody agreed, unless that is not what they agreed to.
@@ -424,4 +400,26 @@ fn agreed_still<A: AuditSink>(
         }
         Decision::Ask | Decision::Allow => Ok(now),
     }
+}
+
+fn sandbox_request(
+    request: &CommandRequest,
+    parsed: &ParsedCommand,
+    shell: Option<&Shell>,
+    cwd: PathBuf,
+    confinement: Arc<SandboxPolicy>,
+) -> SandboxRequest {
+    let (program, args) = match shell {
+        Some(shell) => (shell.path().into(), vec!["-c".to_owned(), request.line.display()]),
+        None => {
+            let simple = parsed.commands.first().and_then(|command| command.literal_words());
+            let mut words = simple.unwrap_or_default().into_iter().map(str::to_owned);
+            // Without words there is no program, which a sandbox refuses.
+            (OsString::from(words.next().unwrap_or_default()), words.collect())
+        }
+    };
+    let mut to_run =
+        SandboxRequest::new(program, confinement).args(args).cwd(cwd).stdin(request.stdin.clone());
+    to_run.env.extend(request.env.iter().map(|(name, value)| (name.into(), value.into())));
+    to_run
 }

@@ -1,13 +1,16 @@
 //! From text to a decision: parse, judge each simple command, the strictest wins.
 
+mod additional;
 mod arguments;
 mod arithmetic;
 mod class;
 mod context;
 mod deceptive;
+mod expand;
 #[cfg(feature = "edit")]
 mod file;
 mod foreign;
+mod glob;
 mod inputs;
 mod judge;
 mod knowledge;
@@ -29,6 +32,7 @@ mod uncertain;
 mod verdict;
 mod word;
 
+pub(crate) use additional::folders;
 pub use class::Class;
 
 pub use lint::PolicyLint;

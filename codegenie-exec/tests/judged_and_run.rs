@@ -1,6 +1,7 @@
 //! What the validator allows, run: commands made of the tables' own programs, options and of others that they do not
 //! list, in a copy-on-write copy of a small home with a project in it. What is judged to only read changes nothing there;
-//! what is judged to work within the workspace changes nothing beside it, and nothing that other programs trust.
+//! what is judged to work within the workspace changes nothing beside it, and nothing that other programs trust. What is
+//! judged to need no network looks for no way to another machine, and no file with secrets is shown by its name.
 //!
 //! `CODEGENIE_SEED` names another seed than the fixed one, `CODEGENIE_RUNS` how many of the allowed commands are run.
 
@@ -14,8 +15,8 @@
 )]
 
 use codegenie_exec::{
-    Class, CommandPolicy, CommandRequest, CowErrorKind, CowLimits, CowWorkspace, Decision, NativeSandbox,
-    Sandbox, SandboxPolicy, SandboxRequest,
+    Class, CommandPolicy, CommandRequest, CowErrorKind, CowLimits, CowWorkspace, Decision, Layer,
+    NativeSandbox, Sandbox, SandboxPolicy, SandboxRequest,
 };
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -79,7 +80,7 @@ const TRIED: [&str; 34] = [
     "--dump=new.txt",
 ];
 
-const OPERANDS: [&str; 16] = [
+const OPERANDS: [&str; 24] = [
     "a.txt",
     "b.csv",
     "data.json",
@@ -96,6 +97,14 @@ const OPERANDS: [&str; 16] = [
     "+%s",
     "*.txt",
     "a.txt b.csv new.txt",
+    ".env",
+    "server.key",
+    "*.key",
+    "src/.env*",
+    "credentials.json",
+    "http://192.0.2.1/a",
+    "192.0.2.1",
+    "192.0.2.1:a.txt",
 ];
 
 /// What stands around a command: directories, variables, loops, input and output, other shells.
@@ -152,6 +161,42 @@ const HOSTILE: [(&str, &str); 16] = [
     ("src/ls", "#!/bin/sh\nRAN\n"),
     ("src/HEAD", "ref: refs/heads/main\n"),
 ];
+
+/// Files with secrets, and what stands in them.
+const SECRETS: [&str; 4] = [".env", "server.key", "src/.env.local", "credentials.json"];
+const PLANTED: &str = "planted-5ec2e7";
+
+/// Runs a command line in a shell of its own, and says how often the kernel found no route to what was wanted: the sandbox's
+/// network has nothing but a loopback, and counts for itself.
+const COUNTED: &str =
+    r#"bash -c "$1"; printf '\nCOUNTED\n' >&2; exec cat /proc/net/snmp /proc/net/snmp6 >&2"#;
+
+/// What a command did.
+struct Did {
+    changed: Vec<PathBuf>,
+    /// It looked for a way to another machine.
+    connected: bool,
+    /// It showed what a file with secrets holds.
+    told: bool,
+}
+
+/// How often there was no route, by the tables of the network's counters.
+fn without_route(counters: &str) -> u64 {
+    let mut found = 0;
+    let mut names: Vec<&str> = Vec::new();
+    for line in counters.lines() {
+        if let Some(count) = line.strip_prefix("Ip6OutNoRoutes") {
+            found += count.trim().parse::<u64>().unwrap_or_default();
+        }
+        let Some(fields) = line.strip_prefix("Ip: ") else { continue };
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        match names.iter().position(|name| *name == "OutNoRoutes") {
+            Some(at) => found += fields[at].parse::<u64>().unwrap_or_default(),
+            None => names = fields,
+        }
+    }
+    found
+}
 
 /// Numbers from a seed, by xorshift.
 struct Dice(u64);
@@ -278,6 +323,10 @@ impl Home {
         ] {
             let _ = Command::new("sh").args(["-c", line]).current_dir(&project).output();
         }
+        // Not committed: what version control has of them is shown without their names.
+        for name in SECRETS {
+            std::fs::write(project.join(name), format!("KEY={PLANTED}\n")).unwrap();
+        }
         Self { root }
     }
 
@@ -285,16 +334,29 @@ impl Home {
         self.root.path().canonicalize().unwrap().join("home")
     }
 
-    /// What changed in the home by a command that may write all of it.
-    async fn changes(&self, sandbox: &NativeSandbox, line: &str) -> Vec<PathBuf> {
+    /// What a command did that may write all of the home.
+    async fn run(&self, sandbox: &NativeSandbox, line: &str) -> Did {
         let cow = CowWorkspace::begin_in(self.home(), self.root.path().join("state"), CowLimits::default())
             .unwrap();
         let policy =
             SandboxPolicy::workspace_write(self.home()).overlay(&cow).timeout(Duration::from_secs(1));
-        let request =
-            SandboxRequest::new("/bin/bash", policy).args(["-c", line]).cwd(self.home().join("project"));
+        let request = SandboxRequest::new("/bin/bash", policy.clone())
+            .args(["-c", COUNTED, "-", line])
+            .cwd(self.home().join("project"));
         // Whether it worked does not matter here.
-        let _ = sandbox.run(&request).await;
+        let output = sandbox.run(&request).await;
+        let (mut connected, mut told) = (false, false);
+        if let Ok(output) = &output {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let (said, counters) = said.rsplit_once("\nCOUNTED\n").unwrap_or((&said, ""));
+            let by_message = output.denials(&policy, &request.cwd);
+            connected = without_route(counters) > 0
+                || by_message.iter().any(|denial| denial.layer == Layer::NetworkNamespace);
+            // What reads whatever a folder holds comes across secrets as well, and is not asked about.
+            let folder = line.split([' ', ';', ')', '}', '\'']).any(|word| matches!(word, "." | "src"));
+            told = !folder
+                && (String::from_utf8_lossy(&output.stdout).contains(PLANTED) || said.contains(PLANTED));
+        }
         let changed = match cow.diff() {
             Ok(diff) => diff.changes.into_iter().map(|change| change.path).collect(),
             // A FIFO, say, which is a change too.
@@ -302,12 +364,19 @@ impl Home {
             Err(error) => panic!("{line}: {error}"),
         };
         cow.rollback().unwrap();
-        changed
+        Did { changed, connected, told }
     }
 }
 
-/// Why what changed is more than the class says.
-fn exceeds(class: Class, changed: &[PathBuf]) -> Option<String> {
+/// Why what a command did is more than its class says, and than it needs of a network.
+fn exceeds(class: Class, network: bool, did: &Did) -> Option<String> {
+    if did.connected && !network {
+        return Some("needs no network, and looked for a way to another machine".to_owned());
+    }
+    if did.told {
+        return Some("shows what a file with secrets holds".to_owned());
+    }
+    let changed = &did.changed;
     // Directories are told as changed where something in them is.
     let outside = changed.iter().find(|path| {
         !path.starts_with("project")
@@ -338,7 +407,7 @@ fn what_is_allowed_does_no_more_than_its_class() {
             let line = command(one, &mut dice);
             let Ok(verdict) = policy.judge(&CommandRequest::shell(&line)) else { continue };
             if verdict.decision == Decision::Allow && lines.insert(line.clone()) {
-                allowed.push((line, verdict.class));
+                allowed.push((line, verdict.class, verdict.network));
             }
         }
         if allowed.len() as u64 >= runs {
@@ -351,7 +420,7 @@ fn what_is_allowed_does_no_more_than_its_class() {
         allowed.swap_remove(which);
     }
     // Two at a time: most of them wait for the kernel.
-    let halves: Vec<Vec<(String, Class)>> =
+    let halves: Vec<Vec<(String, Class, bool)>> =
         (0..2).map(|half| allowed.iter().skip(half).step_by(2).cloned().collect()).collect();
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = halves
@@ -361,9 +430,9 @@ fn what_is_allowed_does_no_more_than_its_class() {
                     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                     let (home, sandbox) = (Home::new(), NativeSandbox::new().unwrap());
                     let mut wrong = Vec::new();
-                    for (line, class) in half {
-                        let changed = runtime.block_on(home.changes(&sandbox, line));
-                        wrong.extend(exceeds(*class, &changed).map(|why| format!("{line}: {why}")));
+                    for (line, class, network) in half {
+                        let did = runtime.block_on(home.run(&sandbox, line));
+                        wrong.extend(exceeds(*class, *network, &did).map(|why| format!("{line}: {why}")));
                     }
                     wrong
                 })
@@ -380,15 +449,21 @@ fn what_is_allowed_does_no_more_than_its_class() {
 fn what_exceeds_its_class_is_seen() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (home, sandbox) = (Home::new(), NativeSandbox::new().unwrap());
-    let changes = |line: &str| runtime.block_on(home.changes(&sandbox, line));
-    assert!(exceeds(Class::ReadOnly, &changes("cat a.txt")).is_none());
-    assert!(exceeds(Class::ReadOnly, &changes("touch new.txt")).is_some());
-    assert!(exceeds(Class::WritesWorkspace, &changes("touch new.txt")).is_none());
-    assert!(exceeds(Class::WritesWorkspace, &changes("touch ../new.txt")).is_some());
-    assert!(exceeds(Class::WritesWorkspace, &changes("rm ../outside.txt")).is_some());
-    assert!(exceeds(Class::WritesWorkspace, &changes("./configure")).is_some());
-    assert!(exceeds(Class::WritesWorkspace, &changes("cd src; ./ls")).is_some());
-    if changes("cd src; GIT_CONFIG_COUNT=0 git status").is_empty() {
+    let run = |line: &str| runtime.block_on(home.run(&sandbox, line));
+    let exceeds = |class, did: &Did| exceeds(class, false, did);
+    assert!(exceeds(Class::ReadOnly, &run("cat a.txt")).is_none());
+    assert!(exceeds(Class::ReadOnly, &run("touch new.txt")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &run("touch new.txt")).is_none());
+    assert!(exceeds(Class::WritesWorkspace, &run("touch ../new.txt")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &run("rm ../outside.txt")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &run("./configure")).is_some());
+    assert!(exceeds(Class::WritesWorkspace, &run("cd src; ./ls")).is_some());
+    assert!(run("cat .env").told && run("cat server.key >&2").told && !run("cat a.txt").told);
+    assert!(
+        run("exec 3<> /dev/tcp/192.0.2.1/80").connected && run("echo x > /dev/udp/2001:db8::1/53").connected
+    );
+    assert!(!run("cat a.txt < /dev/null").connected);
+    if run("cd src; GIT_CONFIG_COUNT=0 git status").changed.is_empty() {
         println!("no git here, or one that takes no folder for a repository");
     }
 }

@@ -93,18 +93,85 @@ fn what_allows_speaks_of_words() {
 fn settings_that_cannot_be_kept_are_refused() {
     for (settings, expected) in [
         (r#"{"permissions": {"allow": ["Bash(x"]}}"#, "not of the form"),
-        (r#"{"permissions": {"alow": []}}"#, "unknown field"),
+        (
+            r#"{"permissions": {"denny": ["Bash(rm *)"]}}"#,
+            "unknown field `denny` in permissions, did you mean deny?",
+        ),
+        (r#"{"permissions": {"Ask": []}}"#, "did you mean ask?"),
+        (r#"{"permissions": {"edny": []}}"#, "did you mean deny?"),
+        (r#"{"permissions": {"denied": []}}"#, "did you mean deny?"),
+        (r#"{"permissions": {"forbid": ["Bash(rm *)"]}}"#, "its rules would not be kept"),
         (r#"{"permissions": {"defaultMode": "bypassPermissions"}}"#, "would check nothing"),
         (r#"{"permissions": {"defaultMode": "yolo"}}"#, "defaultMode \"yolo\" is not known"),
         (r#"{"permissions": {"deny": ["*"]}}"#, "no tool is called \"*\""),
         (r#"{"permissions": {"deny": ["bash(rm *)"]}}"#, "did you mean Bash?"),
         (r#"{"permissions": {"ask": ["read(.env)"]}}"#, "did you mean Read?"),
         (r#"{"permissions": {"ask": ["Shell(rm *)"]}}"#, "no tool is called \"Shell\""),
-        (r#"{"permissions": {"deny": ["Read(.en[v])"]}}"#, "sets in brackets are not kept"),
+        (r#"{"permissions": {"deny": ["Read(.en[v)"]}}"#, "a bracket is opened and not closed"),
+        (r#"{"permissions": {"ask": ["Edit(src/[[:letters:]]x)"]}}"#, "a bracket is opened and not closed"),
         ("{}", "missing field"),
     ] {
         let error = CommandPolicy::from_claude_settings(settings).unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_known_in_settings_is_named_and_does_no_harm() {
+    let policy = CommandPolicy::from_claude_settings(
+        r#"{"permissions": {"alow": ["Bash(tool)"], "theme": {"a": 1}, "hooks": ["x"], "deny": ["Bash(curl *)"],
+            "allow": ["Read(a[b)"], "additionalDirectories": ["/", "~/.ssh", "/etc/x", "docs/.git", "../docs"]}}"#,
+    )
+    .unwrap();
+    assert_eq!(decide(&policy, "tool"), Decision::Ask);
+    assert_eq!(decide(&policy, "curl x"), Decision::Deny);
+    let lints: Vec<String> = policy.lint().iter().map(ToString::to_string).collect();
+    for (rule, problem) in [
+        ("permissions.alow", "is not known here"),
+        ("permissions.theme", "is not known here"),
+        ("permissions.hooks", "is not known here"),
+        ("permissions.allow: Read(a[b)", "can never match"),
+        ("permissions.additionalDirectories: /", "belongs to the system"),
+        ("permissions.additionalDirectories: ~/.ssh", "trusted by other programs"),
+        ("permissions.additionalDirectories: /etc/x", "belongs to the system"),
+        ("permissions.additionalDirectories: docs/.git", "trusted by other programs"),
+    ] {
+        let named = |lint: &&String| lint.starts_with(&format!("{rule}: ")) && lint.contains(problem);
+        assert_eq!(lints.iter().filter(named).count(), 1, "{rule}: {lints:#?}");
+    }
+    assert_eq!(lints.len(), 8, "{lints:#?}");
+    let toml = "[permissions]\ndeny = ['Bash(curl *)']\nlater = 1\nnow = 2026-01-01\n";
+    assert_eq!(CommandPolicy::from_toml(toml).unwrap().lint().len(), 2);
+}
+
+#[test]
+fn paths_are_named_as_version_control_names_ignored_ones() {
+    let policy = with_denied(
+        r#""Read(.en[v])", "Read(key[0-9a-f].txt)", "Read([!x]secret)", "Read(a{b,c})", "Edit(src/[[:upper:]]*.rs)",
+           "Read(\\[draft])", "Read(x[]-]y)", "Read(k[^a]z/**)""#,
+    );
+    for (text, expected) in [
+        ("cat .env", Decision::Deny),
+        ("head .en?", Decision::Ask),
+        ("cat key7.txt", Decision::Deny),
+        ("cat keyf.txt", Decision::Deny),
+        ("cat keyg.txt", Decision::Allow),
+        ("cat key.txt", Decision::Allow),
+        ("cat ysecret", Decision::Deny),
+        ("cat xsecret", Decision::Allow),
+        ("cat 'a{b,c}'", Decision::Deny),
+        ("cat ab", Decision::Allow),
+        ("touch src/Main.rs", Decision::Deny),
+        ("touch src/main.rs", Decision::Allow),
+        ("cat '[draft]'", Decision::Deny),
+        ("cat d", Decision::Allow),
+        ("cat 'x]y'", Decision::Deny),
+        ("cat x-y", Decision::Deny),
+        ("cat xay", Decision::Allow),
+        ("cat kbz/a/b", Decision::Deny),
+        ("cat kaz/a/b", Decision::Allow),
+    ] {
+        assert_eq!(decide(&policy, text), expected, "{text}");
     }
 }
 

@@ -26,11 +26,16 @@ mod environment;
 mod exercise;
 #[path = "validate/expansions.rs"]
 mod expansions;
+#[path = "validate/folders.rs"]
+mod folders;
+#[path = "validate/followed.rs"]
+mod followed;
 #[path = "validate/functions.rs"]
 mod functions;
 #[path = "validate/hostile.rs"]
 mod hostile;
-
+#[path = "validate/least.rs"]
+mod least;
 #[path = "validate/parsed.rs"]
 mod parsed;
 #[path = "validate/ruled.rs"]
@@ -200,7 +205,7 @@ fn what_the_shell_puts_into_arguments() {
         "find $(cat x)",
         "read x; find $x",
         "find \"$(cat x)\"",
-        "sort {-o,x}",
+        "sort {-o,/x}",
     ]);
     assert_asked(&[
         "find . $IFS-delete",

@@ -434,8 +434,14 @@ impl AuditLog {
             self.shared.told.committed(committed, events, writer);
         };
         shred::shred(&mut writer, actor, &told).map_err(|error| {
+            let is_broken = writer.is_broken();
             drop(writer);
-            self.broken(error)
+            if is_broken {
+                return self.broken(error);
+            }
+            let message =
+                format!("{error}; nothing was shredded and nothing lost: make room, and shred again");
+            AuditError::new(AuditErrorKind::Full, message).with_source(error)
         })
     }
 }

@@ -20,6 +20,7 @@
 
 mod activity;
 mod cef;
+mod finding;
 mod ocsf;
 mod octets;
 mod origin;

@@ -19,5 +19,7 @@ mod otlp;
 mod parsers;
 #[path = "export/read_back.rs"]
 mod read_back;
+#[path = "export/schema.rs"]
+mod schema;
 #[path = "export/tcp.rs"]
 mod tcp;

@@ -9,7 +9,10 @@ use codegenie_security::tlog::NoteVerifier;
 
 pub(crate) const USAGE: &str = "usage: audit_log COMMAND --dir DIR [--keys DIR] [options]
   append [--anchor FILE]                 records JSON lines from standard input: actor, agent, session, action,
-                                         resource, result, threat, details; all but action optional
+                                         resource, result, threat, details; all but action optional; what has
+                                         arrived is durable as soon as the input pauses. A line may have 8 MiB,
+                                         and no name twice. In details, an integer that 64 bits with a sign
+                                         cannot hold is kept as a text, digit by digit
   verify [--public-only] [--anchor FILE] [--identity KEY]
                                          one line; status 0 Anchored or Unanchored, 2 RolledBack, Forked or Corrupt
   query [QUERY] [--json]                 such as 'actor:alice threat:high since:2026-01-31 limit:20 \"rm -rf\"'
@@ -23,7 +26,7 @@ pub(crate) const USAGE: &str = "usage: audit_log COMMAND --dir DIR [--keys DIR] 
                                          who did what, approvals, controls, detections, integrity; status as of verify
   tiles                                  writes the tiles of the tree, for web servers
   identity                               prints the key that says who the log is
-  --keys DIR     the keys of the log; by default DIR.keys beside it, made on first use
+  --keys DIR     the keys of the log, outside of it; by default DIR.keys beside it, made on first use
   --dir DIR      the directory of the log; what follows -- is no option";
 
 #[derive(Default)]

@@ -1,7 +1,6 @@
 //! Events as JSON lines: read one by one, and recorded in commits.
 
 use std::error::Error;
-use std::io::{BufRead, IsTerminal};
 use std::time::{Duration, SystemTime};
 
 use codegenie_security::{
@@ -10,24 +9,32 @@ use codegenie_security::{
 use indicatif::ProgressBar;
 use serde_json::Value;
 
-/// How many events go in one commit.
+use crate::lines::{Lines, Next};
+use crate::strict_json;
+
+/// How many events go in one commit, and how many bytes of their lines.
 const BATCH: usize = 1000;
+const BATCH_BYTES: usize = 8 << 20;
 
 /// Records what standard input has, up to the first line that is no event or that the log cannot hold. What is before it is on
-/// record.
+/// record, and so is all that has arrived while the input pauses: who writes may be waiting for that.
 pub(crate) fn record_lines(log: &AuditLog, progress: &ProgressBar) -> Result<(), Box<dyn Error>> {
-    // Whoever types one line sees it recorded; a file goes in commits.
-    let most = if std::io::stdin().is_terminal() { 1 } else { BATCH };
-    let mut batch = Vec::new();
-    let mut input = std::io::stdin().lock();
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let event = match input.read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) if line.trim_ascii().is_empty() => continue,
-            Ok(_) => text_of(&line).and_then(event_of),
-            Err(error) => Err(format!("cannot be read: {error}")),
+    let mut lines = Lines::of_stdin();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    loop {
+        let (number, event) = match lines.next(batch.is_empty()) {
+            Next::Line(_, line) if line.trim_ascii().is_empty() => continue,
+            Next::Line(number, line) => {
+                bytes += line.len();
+                (number, text_of(&line).and_then(event_of))
+            }
+            Next::Bad(number, problem) => (number, Err(problem)),
+            Next::Pause => {
+                commit(log, &mut batch, progress)?;
+                bytes = 0;
+                continue;
+            }
+            Next::End => break,
         };
         match event {
             Ok(event) => batch.push((number, event)),
@@ -36,8 +43,9 @@ pub(crate) fn record_lines(log: &AuditLog, progress: &ProgressBar) -> Result<(),
                 return Err(format!("line {number}: {problem}; the lines before it are on record").into());
             }
         }
-        if batch.len() >= most {
+        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             commit(log, &mut batch, progress)?;
+            bytes = 0;
         }
     }
     commit(log, &mut batch, progress)
@@ -73,8 +81,7 @@ fn text_of(line: &[u8]) -> Result<&str, String> {
 }
 
 fn event_of(line: &str) -> Result<AuditEvent, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let Value::Object(fields) = value else { return Err("not a JSON object".to_owned()) };
+    let fields = strict_json::object(line, "details")?;
     let known =
         ["time", "class", "actor", "agent", "session", "action", "resource", "result", "threat", "details"];
     if let Some(unknown) = fields.keys().find(|name| !known.contains(&name.as_str())) {
@@ -140,6 +147,7 @@ fn value_of(value: &Value) -> AuditValue {
         Value::String(text) => AuditValue::Text(text.clone()),
         Value::Number(number) => match number.as_i64() {
             Some(number) => AuditValue::Int(number),
+            // Integers that are too large have become texts.
             None => number.as_f64().map_or(AuditValue::Text(number.to_string()), AuditValue::Float),
         },
         Value::Array(values) => match texts(values) {

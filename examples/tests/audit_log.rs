@@ -8,6 +8,13 @@
     reason = "helpers of tests fail by panicking"
 )]
 
+#[path = "audit_log/input.rs"]
+mod input;
+#[path = "audit_log/places.rs"]
+mod places;
+#[path = "audit_log/shown.rs"]
+mod shown;
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -39,7 +46,7 @@ fn run(dir: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> (i32, String,
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn ok(dir: &Path, arguments: &[&str], input: &str) -> String {
+fn ok(dir: &Path, arguments: &[&str], input: impl AsRef<[u8]>) -> String {
     let (status, out, err) = run(dir, arguments, input);
     assert_eq!((status, err.as_str()), (0, ""), "{arguments:?}");
     out

@@ -38,13 +38,15 @@ impl Protected {
                 .enumerate()
                 .any(|(at, window)| at + pattern.len() > self.above.len() && window == pattern.as_slice())
         });
-        match hit {
-            Some(pattern) => Err(EditError::refused(
+        // Below the root, a name is its own whatever lies above.
+        let obeyed = || all.iter().skip(self.above.len()).find(|name| defaults::is_obeyed(name)).cloned();
+        match hit.map(|pattern| pattern.join("/")).or_else(obeyed) {
+            Some(name) => Err(EditError::refused(
                 path,
                 Refusal::Protected,
                 format!(
                     "{} is run or trusted by programs of the host: the host must name it by dangerously_allow_protected",
-                    pattern.join("/").escape_debug()
+                    name.escape_debug()
                 ),
             )),
             None => Ok(()),

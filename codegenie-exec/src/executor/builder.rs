@@ -244,16 +244,26 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             PolicySource::File(file) => Some(("command policy", file.path())),
             PolicySource::Fixed(_) => None,
         };
-        for (what, path) in policy.into_iter().chain(self.grants.path().map(|path| ("file of grants", path)))
-        {
+        let kept: Vec<(&str, PathBuf)> = policy
+            .into_iter()
+            .chain(self.grants.path().map(|path| ("file of grants", path)))
+            .map(|(what, path)| (what, path.to_path_buf()))
+            .collect();
+        for (what, path) in &kept {
             #[cfg(feature = "edit")]
             let edited = self.editor.as_ref().is_some_and(|editor| real(path).starts_with(editor.root()));
             #[cfg(not(feature = "edit"))]
             let edited = false;
-            if edited || [real(path).as_path(), path].iter().any(|path| confinement.lets_replace(path)) {
-                return Err(BuildError::WritableByCommands { what, path: path.to_path_buf() });
+            if edited
+                || [real(path).as_path(), path.as_path()].iter().any(|path| confinement.lets_replace(path))
+            {
+                return Err(BuildError::WritableByCommands { what, path: path.clone() });
             }
         }
+        let kept = kept.into_iter().flat_map(|(_, path)| [real(&path), path]);
+        #[cfg(feature = "edit")]
+        let kept = kept.chain(self.editor.iter().map(|editor| editor.state().to_path_buf()));
+        let kept = kept.collect();
         #[cfg(feature = "edit")]
         if let Some(editor) = &self.editor {
             let root = editor.root();
@@ -273,7 +283,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> ExecutorBuilder<S, A, C> {
             results: ResultCache::new(self.cache, self.cache_ttl),
             access: self.access,
             policy: self.policy,
-            confinements: Confinements::new(confinement),
+            confinements: Confinements::new(confinement, kept),
             shell: OnceCell::new(),
             workspace,
             approver: self.approver,

@@ -2,7 +2,8 @@
 
 use crate::sandbox::{Network, SandboxPolicy};
 use crate::validate::{Class, Decision, Verdict};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a command was given of the executor's confinement, and why.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -18,7 +19,8 @@ pub struct Privileges {
 }
 
 impl Privileges {
-    /// What a command with this verdict needs. What is not known gets all that the host gives.
+    /// What a command with this verdict needs, by what it does and not by who allowed it. What is not known, and code that
+    /// the command does not show, gets all that the host gives: a build fetches as well as it writes.
     pub(super) fn needed(verdict: &Verdict) -> Self {
         let judged_by_class = verdict.parts.iter().all(|part| part.class < Class::Unknown);
         let (writes, network) = match verdict.class {
@@ -31,24 +33,72 @@ impl Privileges {
             (false, false) => "it only reads",
             (false, true) => "it only reads, also from the service that it is configured for",
             (true, false) => "it works within the workspace",
-            (true, true) if verdict.decision == Decision::Ask => "it was approved as it is",
-            (true, true) => "what it needs is not known, or a rule of the host allows it",
+            (true, true) if verdict.class == Class::WritesWorkspace => {
+                "it works within the workspace, and with the service that it is configured for"
+            }
+            (true, true) => {
+                let allowed = match verdict.decision {
+                    Decision::Ask => "approved",
+                    Decision::Allow | Decision::Deny => "allowed",
+                };
+                let reason = format!("it is {allowed} as it is, and {}", verdict.class.described());
+                return Self { writes, network, reason };
+            }
         };
         Self { writes, network, reason: reason.to_owned() }
     }
 }
 
-/// The confinement with less and less in it, made once.
+/// The confinement with less and less in it, made once for the folders that the rules add to it.
 #[derive(Debug)]
 pub(super) struct Confinements {
+    /// Without any of those folders.
+    own: Arc<Narrowed>,
+    /// Files of the host's that no command may replace.
+    kept: Vec<PathBuf>,
+    /// The folders that the rules named last.
+    widened: Mutex<(Vec<PathBuf>, Arc<Narrowed>)>,
+}
+
+impl Confinements {
+    pub(super) fn new(full: SandboxPolicy, kept: Vec<PathBuf>) -> Self {
+        let own = Arc::new(Narrowed::new(full));
+        Self { widened: Mutex::new((Vec::new(), Arc::clone(&own))), own, kept }
+    }
+
+    /// Without the folders that rules add.
+    pub(super) fn own(&self) -> &Narrowed {
+        &self.own
+    }
+
+    /// With these folders, but for those that cannot be given, and those in which the host's own files lie.
+    pub(super) fn with(&self, folders: Vec<PathBuf>) -> Arc<Narrowed> {
+        if folders.is_empty() {
+            return Arc::clone(&self.own);
+        }
+        let mut widened = self.widened.lock().unwrap_or_else(PoisonError::into_inner);
+        if widened.0 != folders {
+            let keeps = |policy: &SandboxPolicy| !self.kept.iter().any(|path| policy.lets_replace(path));
+            let full = folders.iter().fold(SandboxPolicy::clone(&self.own.full), |policy, folder| {
+                policy.with_folder(folder).filter(keeps).unwrap_or(policy)
+            });
+            *widened = (folders, Arc::new(Narrowed::new(full)));
+        }
+        Arc::clone(&widened.1)
+    }
+}
+
+/// One confinement with less and less in it.
+#[derive(Debug)]
+pub(super) struct Narrowed {
     full: Arc<SandboxPolicy>,
     offline: Arc<SandboxPolicy>,
     read_only: Arc<SandboxPolicy>,
     reads_remote: Arc<SandboxPolicy>,
 }
 
-impl Confinements {
-    pub(super) fn new(full: SandboxPolicy) -> Self {
+impl Narrowed {
+    fn new(full: SandboxPolicy) -> Self {
         let offline = |policy: &SandboxPolicy| {
             if policy.network == Network::None { None } else { Some(policy.without_network()) }
         };

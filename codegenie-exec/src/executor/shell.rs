@@ -40,11 +40,12 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
         Err(recorder.refuse_without_shell(problem))
     }
 
-    /// The sandbox's shell, asked for once. One that commands could replace is none.
+    /// The sandbox's shell, asked for once. One that commands could replace is none; folders that rules add hold no program
+    /// of the system.
     async fn shell(&self) -> Result<&Option<Shell>, SandboxError> {
         let ask = async || {
-            let shell = self.sandbox.shell(self.confinements.least()).await?;
-            Ok(shell.filter(|shell| !self.confinements.full().lets_replace(shell.path())))
+            let shell = self.sandbox.shell(self.confinements.own().least()).await?;
+            Ok(shell.filter(|shell| !self.confinements.own().full().lets_replace(shell.path())))
         };
         self.shell.get_or_try_init(ask).await
     }

@@ -4,6 +4,7 @@ use super::SandboxPolicy;
 use std::collections::BTreeSet;
 #[cfg(feature = "executor")]
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 #[cfg(feature = "executor")]
 use std::sync::LazyLock;
@@ -36,6 +37,20 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".zed",
     ".fleet",
     ".devcontainer",
+    ".devcontainer.json",
+    ".gitpod.yml",
+    ".gitpod.yaml",
+    ".helix",
+    ".nova",
+    ".theia",
+    ".vs",
+    ".run",
+    ".project",
+    ".cproject",
+    ".externalToolBuilders",
+    ".settings",
+    ".kak",
+    ".openhands",
     ".envrc",
     ".direnv",
     ".mise.toml",
@@ -43,11 +58,20 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     "mise.toml",
     "mise.local.toml",
     ".mise",
+    ".rtx.toml",
+    ".tool-versions",
+    ".autoenv",
+    ".autoenv.zsh",
     ".exrc",
     ".vimrc",
     ".gvimrc",
     ".nvimrc",
     ".nvim.lua",
+    ".exrc.lua",
+    ".local.vimrc",
+    ".ideavimrc",
+    ".kakrc",
+    ".nanorc",
     ".lvimrc",
     ".vim",
     ".emacs",
@@ -60,12 +84,39 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".gdbearlyinit",
     ".pdbrc",
     ".perldb",
+    ".byebugrc",
+    ".rdebugrc",
+    ".radare2rc",
+    ".rizinrc",
+    ".proverc",
+    ".valgrindrc",
+    ".latexmkrc",
+    "latexmkrc",
     ".irbrc",
     ".pryrc",
     ".ghci",
     ".ocamlinit",
     ".octaverc",
     ".iex.exs",
+    ".erlang",
+    ".sbclrc",
+    ".eclrc",
+    ".clisprc",
+    ".racketrc",
+    ".guile",
+    ".tclshrc",
+    ".wishrc",
+    ".utoprc",
+    ".gnuplot",
+    ".jshellrc",
+    ".mongorc.js",
+    ".mongoshrc.js",
+    ".duckdbrc",
+    ".pythonrc",
+    ".pythonrc.py",
+    ".ipython",
+    ".jupyter",
+    ".julia",
     ".Renviron",
     ".Rprofile",
     ".sqliterc",
@@ -99,6 +150,10 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     // Start-up files, where a workspace is somebody's home directory.
     ".bashrc",
     ".bash_aliases",
+    ".bashrc.d",
+    ".zshrc.d",
+    ".profile.d",
+    ".oh-my-zsh",
     ".bash_profile",
     ".bash_login",
     ".bash_logout",
@@ -123,25 +178,62 @@ pub(crate) const HOST_EXECUTED: &[&str] = &[
     ".pam_environment",
     ".inputrc",
     ".tmux.conf",
+    ".tmuxinator.yml",
+    ".tmuxp.yaml",
+    ".tmuxp.yml",
     ".screenrc",
     ".curlrc",
     ".wgetrc",
     ".ackrc",
     ".mailcap",
+    ".lessfilter",
+    ".lesskey",
+    ".mailrc",
+    ".muttrc",
+    ".procmailrc",
+    ".forward",
+    ".rhosts",
+    ".shosts",
+    ".k5login",
+    ".xbindkeysrc",
     ".gitconfig",
     ".hgrc",
     "authorized_keys",
     ".config/autostart",
     ".config/environment.d",
     ".config/fish",
+    ".config/direnv",
     ".config/git",
+    ".config/helix",
     ".config/mise",
     ".config/nvim",
+    ".config/nushell",
+    ".config/powershell",
     ".config/systemd",
+    ".config/zsh",
     ".local/bin",
     ".local/share/applications",
     ".local/share/systemd",
 ];
+
+/// Endings of the names of files that editors open as a project, and obey.
+const OBEYED_ENDINGS: &[&str] = &[".code-workspace", ".sublime-project", ".sublime-workspace"];
+
+/// Whether a file's name has the ending of what editors open as a project, and obey.
+pub(crate) fn is_obeyed(name: &str) -> bool {
+    OBEYED_ENDINGS.iter().any(|ending| {
+        let at = name.len().checked_sub(ending.len());
+        at.and_then(|at| name.get(at..)).is_some_and(|last| last.eq_ignore_ascii_case(ending))
+    })
+}
+
+/// What lies right below a folder and is run or obeyed by what a host opens that folder with.
+pub(super) fn host_executed_in(folder: &Path) -> Vec<PathBuf> {
+    let named = HOST_EXECUTED.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let obeyed = entries.filter(|path| path.file_name().and_then(OsStr::to_str).is_some_and(is_obeyed));
+    named.chain(obeyed.filter(|path| path.exists())).collect()
+}
 
 /// Where settings, programs and keys of a home directory lie, under names that nobody can list. Commands write their own
 /// there, so a sandbox protects what of it is in [`HOST_EXECUTED`]; edits, and commands that name it, are not expected to.
@@ -191,7 +283,7 @@ pub(crate) fn asked_about() -> impl Iterator<Item = &'static str> {
 #[cfg(feature = "executor")]
 pub(crate) fn is_protected(path: &str) -> bool {
     static NAMES: LazyLock<ByFirst> = LazyLock::new(|| by_first(asked_about()));
-    leads_through(path, &NAMES)
+    leads_through(path, &NAMES) || path.split('/').any(is_obeyed)
 }
 
 /// Whether a name that begins with the last part of a path may be [`asked_about`].
@@ -287,6 +379,60 @@ pub(crate) const CREDENTIALS: &[&str] = &[
     ".s3cfg",
     ".databrickscfg",
     ".yarnrc.yml",
+    ".kaggle/kaggle.json",
+    ".huggingface/token",
+    ".cache/huggingface/token",
+    ".cache/huggingface/stored_tokens",
+    ".cloudflared",
+    ".fly/config.yml",
+    ".terraformrc",
+    ".pulumi/credentials.json",
+    ".snowsql/config",
+    ".snowflake",
+    ".dbt/profiles.yml",
+    ".ngrok2",
+    ".sentryclirc",
+    ".aliyun/config.json",
+    ".bluemix",
+    ".jfrog",
+    ".oci",
+    ".gem/credentials",
+    ".sbt/.credentials",
+    ".ivy2/.credentials",
+    ".composer/auth.json",
+    ".config/composer/auth.json",
+    ".m2/settings-security.xml",
+    ".nuget/NuGet/NuGet.Config",
+    ".rclone.conf",
+    ".gsutil",
+    ".config/glab-cli",
+    ".config/doctl",
+    ".config/heroku",
+    ".config/netlify",
+    ".config/stripe",
+    ".config/solana",
+    ".config/BraveSoftware",
+    ".config/vivaldi",
+    ".config/Bitwarden",
+    ".thunderbird",
+    ".bitcoin",
+    ".electrum",
+    ".ethereum/keystore",
+    ".msmtprc",
+    ".fetchmailrc",
+    ".mbsyncrc",
+    ".offlineimaprc",
+    ".mylogin.cnf",
+    ".claude.json",
+    ".gemini/oauth_creds.json",
+    ".qwen/oauth_creds.json",
+    ".Xauthority",
+    ".ICEauthority",
+    ".node_repl_history",
+    ".irb_history",
+    ".sqlite_history",
+    ".rediscli_history",
+    ".local/share/fish/fish_history",
     ".bash_history",
     ".zsh_history",
     ".python_history",

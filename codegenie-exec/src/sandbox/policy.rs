@@ -175,8 +175,8 @@ impl SandboxPolicy {
     /// directory keeps it for what is inside.
     pub fn workspace_write(workspace: impl Into<PathBuf>) -> Self {
         let workspace = workspace.into();
-        let top = defaults::HOST_EXECUTED.iter().map(|name| workspace.join(name)).filter(|p| p.exists());
-        let read = top.chain(defaults::nested_repositories(&workspace)).collect();
+        let mut read = defaults::host_executed_in(&workspace);
+        read.extend(defaults::nested_repositories(&workspace));
         Self { read, write: vec![workspace], loopback: true, ..Self::default() }
     }
 
@@ -210,6 +210,29 @@ impl SandboxPolicy {
         self.overlays.retain(|known| known.workspace != overlay.workspace);
         self.overlays.push(overlay);
         self
+    }
+
+    /// A resolved policy with one more folder to work in, protected as a workspace is; where nothing is writable, to read.
+    /// `None`: the folder cannot be given.
+    #[cfg(feature = "executor")]
+    pub(crate) fn with_folder(&self, folder: &Path) -> Option<Self> {
+        let folder = canonical(folder, true).ok()?;
+        if self.hide.iter().any(|hidden| folder.starts_with(hidden)) {
+            return None;
+        }
+        let mut policy = self.clone();
+        if self.writable().next().is_none() {
+            policy.read.push(folder);
+            return Some(policy);
+        }
+        if !self.write.iter().any(|writable| folder.starts_with(writable)) {
+            policy.read.extend(defaults::host_executed_in(&folder));
+            policy.read.extend(defaults::nested_repositories(&folder));
+            policy.write.push(folder);
+            policy.check_overlays().ok()?;
+            policy.check_protected_links().ok()?;
+        }
+        Some(policy)
     }
 
     /// What a command can write to: on the host or in a layer.

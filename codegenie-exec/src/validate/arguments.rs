@@ -68,6 +68,8 @@ struct Reader<'a, 'c> {
     remote: bool,
     /// An option gave the script.
     scripted: bool,
+    /// What its options say of a search.
+    search: secrets::Search,
     /// Its operands are changed where they are.
     in_place: bool,
     /// What it copies has the permissions that it had.
@@ -114,6 +116,7 @@ pub(super) fn examine<'a>(
         ended: false,
         remote: false,
         scripted: false,
+        search: secrets::Search::by(words.get(1..).unwrap_or_default()),
         in_place: false,
         keeps: false,
         shows: false,

@@ -41,7 +41,7 @@ impl Class {
         }
     }
 
-    pub(super) const fn described(self) -> &'static str {
+    pub(crate) const fn described(self) -> &'static str {
         match self {
             Self::ReadOnly => "only reads",
             Self::WritesWorkspace => "works within the workspace",

@@ -1,5 +1,6 @@
 //! What surrounds the words that are judged, and what is known of the words that the shell makes.
 
+use super::additional::Additional;
 use super::place;
 use super::policy::CommandPolicy;
 use super::project_secrets;
@@ -28,6 +29,8 @@ pub(super) struct Context<'c> {
     pub(super) moved: bool,
     /// Where its words lead.
     pub(super) reach: Reach,
+    /// The folders beside the workspace that it may work in.
+    pub(super) additional: Additional,
     /// The command that they stand in.
     parsed: &'c ParsedCommand,
     /// Whether it prints the name of a file with secrets, once that was asked.
@@ -153,9 +156,13 @@ impl Context<'_> {
         if dynamic.computed || dynamic.pattern || dynamic.variables.is_empty() {
             return None;
         }
+        if self.reach.has_too_many(&dynamic.variables) {
+            return None;
+        }
         // Whatever a number is, it names no device and no process of its own.
         let number = |name: &str| self.variables.get(name) == Some(&VariableValue::Number);
-        if dynamic.variables.iter().any(|name| !number(name) && !self.reach.knows(name)) {
+        let known = |name: &str| !is_of_the_shell(name) && (number(name) || self.reach.knows(name));
+        if !dynamic.variables.iter().all(|name| known(name)) {
             return None;
         }
         let texts = self.reach.texts(word);
@@ -171,25 +178,61 @@ impl Context<'_> {
             .collect()
     }
 
-    fn harmless(&self, name: &str) -> bool {
-        // What the shell itself puts there comes from text, from input, or separates words.
-        const OF_THE_SHELL: &[&str] = &[
-            "_",
-            "IFS",
-            "REPLY",
-            "MAPFILE",
-            "OPTARG",
-            "DIRSTACK",
-            "COPROC",
-            "FUNCNAME",
-            "READLINE_LINE",
-            "PS4",
-        ];
-        if OF_THE_SHELL.contains(&name) || name.starts_with("BASH") {
-            return false;
+    /// The files that a word may name which is written, where that is known: `"$f.txt"`, `~/a`, `"$PWD/a"`. A number stands
+    /// for any.
+    pub(super) fn written_texts(&self, word: &Word) -> Option<Vec<String>> {
+        let Word::Dynamic(dynamic) = word else { return self.known_texts(word) };
+        if dynamic.computed || dynamic.pattern || self.reach.has_too_many(&dynamic.variables) {
+            return None;
         }
-        !matches!(self.variables.get(name), Some(VariableValue::Unknown))
+        let where_it_is = |name: &str| matches!(name, "PWD" | "HOME");
+        let set = |name: &str| self.variables.contains_key(name);
+        let known = |name: &str| match where_it_is(name) {
+            true => !set(name),
+            false if is_of_the_shell(name) => false,
+            false => self.variables.get(name) == Some(&VariableValue::Number) || self.reach.knows(name),
+        };
+        if !dynamic.variables.iter().all(|name| known(name)) {
+            return None;
+        }
+        let digit = |piece: &Piece| if *piece == Piece::Unknown { Piece::Char('0') } else { *piece };
+        let here = dynamic.variables.iter().any(|name| where_it_is(name));
+        let mut texts = Vec::new();
+        for text in self.reach.texts(word) {
+            let text = shape::text(&text.iter().map(digit).collect::<Vec<_>>())?;
+            // `${PWD}x` lies beside the directory.
+            let apart = text.get(1..).is_none_or(|rest| rest.is_empty() || rest.starts_with('/'));
+            let several = dynamic.splits && text.contains(char::is_whitespace);
+            if several || (text.starts_with(['.', '~']) && here && !apart) {
+                return None;
+            }
+            texts.push(text);
+        }
+        Some(texts)
     }
+
+    fn harmless(&self, name: &str) -> bool {
+        !is_of_the_shell(name) && !matches!(self.variables.get(name), Some(VariableValue::Unknown))
+    }
+}
+
+/// Whether the shell itself puts something there: from text, from input, or what separates words.
+fn is_of_the_shell(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "_",
+        "IFS",
+        "REPLY",
+        "MAPFILE",
+        "OPTARG",
+        "DIRSTACK",
+        "COPROC",
+        "FUNCNAME",
+        "OLDPWD",
+        "PS4",
+        "READLINE_LINE",
+        "READLINE_POINT",
+    ];
+    NAMES.contains(&name) || name.starts_with("BASH") || name.starts_with("COMP_")
 }
 
 impl<'c> Context<'c> {
@@ -199,8 +242,11 @@ impl<'c> Context<'c> {
         if parsed.commands.iter().any(names_the_directory) {
             variables.extend(["PWD", "OLDPWD"].map(|name| (name, VariableValue::Unknown)));
         }
-        let moved = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
-        Self { policy, variables, moved, reach: outside.of(parsed), parsed, prints: OnceCell::new() }
+        let leaves = outside.begins_elsewhere || parsed.commands.iter().any(leaves_the_workspace);
+        let reach = outside.of(parsed);
+        let additional = Additional::new(policy, &reach);
+        let moved = leaves && !reach.stays(|directory| additional.may_work_in(directory, &reach));
+        Self { policy, variables, moved, reach, additional, parsed, prints: OnceCell::new() }
     }
 }
 

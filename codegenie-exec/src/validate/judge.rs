@@ -1,27 +1,26 @@
 //! The decision about a parsed command: each simple command is judged, the strictest wins.
 
+mod builtins;
 mod files;
+mod ruled;
 
-use super::arguments::{self, Run};
+use self::ruled::is_by_rule;
+use super::arguments::{self, Run, Use};
 use super::class::Class;
 use super::context::Context;
 use super::deceptive::deceptive_character;
 use super::inputs::Inputs;
-use super::knowledge::{self, Role};
+use super::knowledge;
 use super::place::{self, Place};
 use super::policy::CommandPolicy;
-use super::programs::{REFUSED, assignment_is_harmless, export_is_harmless};
+use super::programs::{REFUSED, TAKE_FEW_VARIABLES, assignment_is_harmless, export_is_harmless};
 use super::reach::Reach;
 use super::shell;
-use super::uncertain;
 use super::verdict::{Decision, Judgement, Verdict};
 use crate::command::{
     CommandLine, CommandRequest, ParsedCommand, Redirect, SimpleCommand, VariableValue, Word,
 };
 use std::path::Path;
-
-/// How many words of a program that may run others are looked at as commands.
-const MAX_WORDS: usize = 64;
 
 /// How deep commands in commands are followed.
 const MAX_DEPTH: usize = 8;
@@ -55,24 +54,27 @@ pub(crate) fn judge(
             judge.add(name, policy.asked(), Class::ExecutesCode, "assignment", reason, 0);
         }
     }
-    let whole = |rule: &str, reason: String| Judgement {
+    let whole = |rule: &str, class: Class, reason: String| Judgement {
         part: line.clone(),
         decision: policy.asked(),
-        class: Class::Unknown,
+        class,
         rule: rule.to_owned(),
         reason,
         depth: 0,
         pure: false,
     };
     for construct in &parsed.opaque {
-        judge
-            .parts
-            .push(whole("not followed", format!("{construct}: what it does is not known before it runs")));
+        let (class, reason) = not_followed(construct);
+        judge.parts.push(whole("not followed", class, reason));
     }
     let shown =
         [line.as_str()].into_iter().chain(request.env.iter().flat_map(|(k, v)| [k.as_str(), v.as_str()]));
     if let Some(name) = shown.into_iter().find_map(deceptive_character) {
-        judge.parts.push(whole("deceptive text", format!("{name}: what is shown may not be what runs")));
+        judge.parts.push(whole(
+            "deceptive text",
+            Class::Unknown,
+            format!("{name}: what is shown may not be what runs"),
+        ));
     }
     judge.verdict()
 }
@@ -164,7 +166,8 @@ impl Judge<'_> {
                 wants = wants.max(Some(counts));
             }
             for text in inputs.take(at, counts) {
-                self.runs(vec![Run::Text(text.as_line())], false, counts, depth + 1);
+                let gravest = self.runs(vec![Run::Text(text.as_line())], false, counts, depth + 1);
+                self.includes(before, gravest);
             }
         }
         self.reads_lines = wants;
@@ -194,6 +197,9 @@ impl Judge<'_> {
             }
             match command.words.is_empty() {
                 true => self.assignment(name, value.as_written(), depth),
+                false if value.literal().is_some() && reads_few_variables(command) => {
+                    self.assignment(name, value.as_written(), depth);
+                }
                 false => self.exported(name, value.as_written(), value.literal().is_some(), depth),
             }
         }
@@ -279,14 +285,6 @@ impl Judge<'_> {
         self.add(&format!("> {target}"), self.decide(class), class, "redirection", reason, depth);
     }
 
-    /// What the host's rules say of what the words may become.
-    fn may_be_ruled(&mut self, words: &[Word], more: bool, depth: usize) {
-        if let Some((decision, rule)) = uncertain::match_in(words, more, &self.context) {
-            let reason = "the host's policy, of what it may become";
-            self.add(&shown(words), decision, Class::Unknown, rule, reason, depth);
-        }
-    }
-
     /// Judges a program with its arguments, and what it runs in turn.
     fn words(&mut self, words: &[Word], more: bool, depth: usize) {
         let part = shown(words);
@@ -306,108 +304,68 @@ impl Judge<'_> {
             let (rule, reason) = ("program", "which program runs is decided by the shell");
             return self.add(&part, unknown, Class::ExecutesCode, rule, reason, depth);
         };
-        let ruled = self.context.policy.strictest_match(words);
-        // A rule that allows what is refused has to name it.
-        let ruled = ruled.filter(|(decision, rule, ..)| {
-            *decision != Decision::Allow
-                || refused(base_name(program)).is_none()
-                || rule.contains(base_name(program))
-        });
-        if let Some((decision, rule, reason, pure)) = ruled {
-            self.add(&part, decision, Class::Unknown, rule, reason, depth);
-            if let Some(judged) = self.parts.last_mut() {
-                judged.pure = pure && !more;
-            }
-            if decision == Decision::Allow {
-                self.allowed_by_rule(&part, base_name(program), words, more, depth);
-            }
-            return;
-        }
         let name = base_name(program);
+        let ruled = self.context.policy.strictest_match(words);
+        // A rule that allows what is refused, or only asks about it, has to name it.
+        let ruled = ruled.filter(|(decision, rule, ..)| {
+            *decision == Decision::Deny || refused(name).is_none() || rule.contains(name)
+        });
+        if let Some(ruled) = ruled {
+            return self.by_rule(ruled, program, words, more, depth);
+        }
         if let Some(why) = refused(name) {
             return self.add(&part, Decision::Deny, Class::Escalates, format!("refused: {name}"), why, depth);
         }
-        // A path names a file, which may be anything; but where the system keeps its programs, nobody
-        // in a sandbox writes.
-        let of_the_system = ["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"]
-            .iter()
-            .any(|dir| program.strip_prefix(dir) == Some(name));
-        if program.contains('/') && !of_the_system {
+        if !is_of_the_system(program) {
             let reason = format!("{program} is a path, and only names of system programs are known");
             return self.add(&part, unknown, Class::ExecutesCode, "default", reason, depth);
+        }
+        let plain = builtins::is_plain(name, words).filter(|_| !more && !self.tells(words));
+        if let Some(reason) = plain {
+            return self.add(
+                &part,
+                Decision::Allow,
+                Class::ReadOnly,
+                format!("known: {name}"),
+                reason,
+                depth,
+            );
         }
         let Some(known) = knowledge::program(name) else {
             let reason = format!("{name} is not known");
             return self.add(&part, unknown, Class::Unknown, "default", reason, depth);
         };
+        let without = builtins::without_shell_options(name, words).filter(|_| !more);
+        let words = without.as_deref().unwrap_or(words);
         let used = arguments::examine(known, name, words, more, &self.context);
         let rule = format!("known: {}", used.name);
         self.remote |= used.remote;
-        self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Everything));
-        self.add(&part, self.decide(used.class), used.class, rule, used.reason, depth);
+        self.add(&part, self.decide(used.class), used.class, rule, used.reason.as_str(), depth);
         if let Some(judged) = self.parts.last_mut() {
             judged.pure = judged.decision == Decision::Allow && !more && is_pure(words);
         }
-        self.named(&part, &used.files, depth);
+        self.follows(&part, used, depth);
+    }
+
+    /// Whether one of the words tells what is secret.
+    fn tells(&self, words: &[Word]) -> bool {
+        let told = |word| self.context.tells_variable(word, false).or_else(|| self.context.sensitive(word));
+        words.iter().any(|word| told(word).is_some())
+    }
+
+    /// What a use comes to beside its own class.
+    fn follows(&mut self, part: &str, used: Use<'_>, depth: usize) {
+        self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Everything));
+        self.named(part, &used.files, depth);
         for (name, value) in used.assignments {
             self.exported(name, value, true, depth + 1);
         }
         self.runs(used.runs, used.here, Counts::Everything, depth + 1);
     }
 
-    /// What the host's other rules say of a program that one of them allows: it may run what they speak about.
-    fn allowed_by_rule(&mut self, part: &str, name: &str, words: &[Word], more: bool, depth: usize) {
-        let Some(known) = knowledge::program(name) else { return self.words_within(words, &[], depth) };
-        let used = arguments::examine(known, name, words, more, &self.context);
-        self.reads_lines = self.reads_lines.max(used.reads_lines.then_some(Counts::Rules));
-        self.named(part, &used.files, depth);
-        let runs = matches!(used.class, Class::ExecutesCode | Class::Escalates | Class::Unknown)
-            || !used.runs.is_empty();
-        // Most of what git is told are messages and names, and its ways to run something are followed one by one.
-        let may_run = runs && name != "git";
-        self.runs(used.runs, used.here, Counts::Rules, depth + 1);
-        if may_run {
-            let below = words.iter().skip(1).find_map(|word| known.subcommand(word.literal()?));
-            let options = known.options.iter().chain(below.into_iter().flat_map(|below| &below.options));
-            let text_only = options.filter(|(_, role)| *role == Role::Value).map(|(option, _)| *option);
-            self.words_within(words, &text_only.collect::<Vec<_>>(), depth);
-        }
-    }
-
-    /// A program that runs others, or may, takes them in ways of its own: any of its words may begin a command that a
-    /// rule speaks of, or hold one. Then somebody is asked. The values of some options are known to be none.
-    fn words_within(&mut self, words: &[Word], values_of: &[&str], depth: usize) {
-        let policy = self.context.policy;
-        let reason = "the host's policy, of what the program may run";
-        for at in 1..words.len().min(MAX_WORDS) {
-            let Some(rest @ [word, ..]) = words.get(at..) else { return };
-            let ruled = policy.strictest_match(rest).filter(|(decision, ..)| *decision > Decision::Allow);
-            if let Some((_, rule, ..)) = ruled {
-                return self.add(&shown(rest), policy.asked(), Class::Unknown, rule, reason, depth);
-            }
-            let text = word.as_written();
-            let previous = words.get(at - 1).map_or("", |word| word.as_written());
-            let (option, value) = match text.split_once('=') {
-                Some((option, value)) if option.starts_with('-') => (option, value),
-                _ => (previous, text),
-            };
-            if values_of.contains(&option) || values_of.contains(&previous) {
-                continue;
-            }
-            if !value.trim().contains(char::is_whitespace) {
-                continue;
-            }
-            let before = self.parts.len();
-            self.runs(vec![Run::Text(value)], false, Counts::Rules, depth + 1);
-            for part in self.parts.iter_mut().skip(before) {
-                part.decision = part.decision.min(policy.asked());
-            }
-        }
-    }
-
-    /// Judges what a program runs.
-    fn runs(&mut self, runs: Vec<Run<'_>>, here: bool, counts: Counts, depth: usize) {
-        let (before, remote) = (self.parts.len(), self.remote);
+    /// Judges what a program runs. The gravest class of what does not count by itself.
+    fn runs(&mut self, runs: Vec<Run<'_>>, here: bool, counts: Counts, depth: usize) -> Option<Class> {
+        let before = self.parts.len();
         for run in runs {
             match run {
                 Run::Words(words, more) => self.words(words, more, depth),
@@ -417,15 +375,15 @@ impl Judge<'_> {
                 Run::Joined(text) => self.text(&text, depth, here),
             }
         }
-        if counts == Counts::Rules {
-            self.remote = remote;
-            let within = self.parts.split_off(before);
-            let by_rule =
-                |part: &Judgement| part.rule.starts_with("rule ") || part.rule.starts_with("permissions: ");
-            let stricter = within.into_iter().filter(|part| part.decision > Decision::Allow && by_rule(part));
-            self.parts.extend(stricter);
-            self.reads_lines = self.reads_lines.map(|_| Counts::Rules);
+        if counts == Counts::Everything {
+            return None;
         }
+        let within = self.parts.split_off(before);
+        let strict = |part: &Judgement| part.decision > Decision::Allow && is_by_rule(part);
+        let (stricter, others): (Vec<_>, Vec<_>) = within.into_iter().partition(strict);
+        self.parts.extend(stricter);
+        self.reads_lines = self.reads_lines.map(|_| Counts::Rules);
+        others.iter().map(|part| part.class).max()
     }
 
     /// Judges a command line within a command, which the shell itself runs if it is run `here`.
@@ -457,8 +415,8 @@ impl Judge<'_> {
         inner.commands(parsed, depth);
         inner.set_variables(parsed, depth);
         for construct in &parsed.opaque {
-            let reason = format!("{construct}: what it does is not known before it runs");
-            inner.add(text, unknown, Class::Unknown, "not followed", reason, depth);
+            let (class, reason) = not_followed(construct);
+            inner.add(text, unknown, class, "not followed", reason, depth);
         }
         if here && !parsed.keeps_to_itself() {
             let reason = "what it changes of the shell that goes on is not followed";
@@ -467,6 +425,20 @@ impl Judge<'_> {
         self.remote |= inner.remote;
         self.reads_lines = self.reads_lines.max(inner.reads_lines);
         self.parts.append(&mut inner.parts);
+    }
+}
+
+/// Whether a program takes from its environment only what every program does, and what is known to change how things look.
+fn reads_few_variables(command: &SimpleCommand) -> bool {
+    let program = command.words.first().and_then(Word::literal);
+    !command.function && program.is_some_and(|name| TAKE_FEW_VARIABLES.contains(&name))
+}
+
+/// What a construct that is not followed may do, and why that is so.
+fn not_followed(construct: &str) -> (Class, String) {
+    match construct {
+        shell::MULTIPLIES => (Class::Destroys, format!("{construct}: it fills the machine with processes")),
+        _ => (Class::Unknown, format!("{construct}: what it does is not known before it runs")),
     }
 }
 
@@ -483,6 +455,16 @@ fn shown(words: &[Word]) -> String {
 /// A program's name, without the directory that it is in.
 fn base_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
+}
+
+/// Whether a program is named as the system finds it. A path names a file, which may be anything; but where the system
+/// keeps its programs, nobody in a sandbox writes.
+fn is_of_the_system(program: &str) -> bool {
+    let name = base_name(program);
+    !program.contains('/')
+        || ["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/"]
+            .iter()
+            .any(|dir| program.strip_prefix(dir) == Some(name))
 }
 
 /// Why a program is refused, also mkfs.ext4 and its siblings.

@@ -1,5 +1,7 @@
 //! Rules that can never decide anything, named before somebody relies on them.
 
+use super::additional;
+use super::glob;
 use super::permissions::{self, Tool};
 use super::policy::{CommandPolicy, CommandRule, without_leading_options};
 use super::verdict::Decision;
@@ -79,9 +81,26 @@ impl CommandPolicy {
                 ));
             }
         }
+        self.lint_settings(&mut found);
         self.lint_permissions(&mut found);
         self.lint_across(&mut found);
         found
+    }
+
+    /// What stands in the block beside its rules and has no effect.
+    fn lint_settings(&self, found: &mut Vec<PolicyLint>) {
+        for key in self.permissions.unknown.keys() {
+            found.push(PolicyLint {
+                rule: format!("permissions.{key}"),
+                problem: "is not known here, and has no effect".to_owned(),
+            });
+        }
+        for folder in &self.permissions.additional_directories {
+            if let Some(problem) = additional::problem(folder) {
+                let rule = format!("permissions.additionalDirectories: {folder}");
+                found.push(PolicyLint { rule, problem: problem.to_owned() });
+            }
+        }
     }
 
     fn lint_permissions(&self, found: &mut Vec<PolicyLint>) {
@@ -100,6 +119,12 @@ impl CommandPolicy {
             if *decision == Decision::Allow && self.permissions.only_reads() {
                 add("can never decide: under defaultMode plan no rule allows".to_owned());
                 continue;
+            }
+            if *decision == Decision::Allow
+                && matches!(rule.tool, Tool::Read | Tool::Edit)
+                && rule.pattern.is_some_and(|pattern| !glob::is_readable(pattern))
+            {
+                add("can never match: a bracket is opened and not closed".to_owned());
             }
             let joined = rule.pattern.filter(|pattern| rule.tool == Tool::Command && joins_commands(pattern));
             if let Some(pattern) = joined {

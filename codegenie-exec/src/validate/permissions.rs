@@ -3,13 +3,15 @@
 //! `deny` is looked at first, then `ask`, then `allow`. A rule is a tool with a pattern:
 //! `Bash(git push *)` speaks about commands, `Read(.env)` and `Edit(src/**)` about files.
 
-use super::shape::{self, Piece, Shape, meets};
+use super::glob::{command_matches, is_readable, meanings, path_matches, words_match};
+use super::shape::{Piece, meets};
 use super::verdict::Decision;
 use crate::command::Word;
+use std::collections::BTreeMap;
 
 /// Rules by tool and pattern, as Claude Code's settings have them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Permissions {
     /// Runs without a question.
@@ -18,7 +20,8 @@ pub struct Permissions {
     pub ask: Vec<String>,
     /// Does not run.
     pub deny: Vec<String>,
-    /// Further folders that the agent works in. They are for the host to hand to the sandbox.
+    /// Further folders that the agent works in: absolute, relative to the workspace, or below `~`. Commands may write there as
+    /// in the workspace, and an executor lets its sandbox do so; but not where other programs' settings or secrets lie.
     #[serde(rename = "additionalDirectories")]
     pub additional_directories: Vec<String>,
     /// Claude Code's mode. Under `plan` nothing is changed without a question, and no rule allows; `default` and `acceptEdits`
@@ -28,6 +31,9 @@ pub struct Permissions {
     /// Claude Code's switch against that mode; it changes nothing here.
     #[serde(rename = "disableBypassPermissionsMode")]
     pub disable_bypass_permissions_mode: Option<String>,
+    /// What else stands there. It has no effect here, and the linter names it.
+    #[serde(flatten)]
+    pub(super) unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// One rule, read.
@@ -63,7 +69,10 @@ impl Permissions {
 
     /// Why the block cannot be used, if it cannot.
     pub(super) fn problem(&self) -> Option<String> {
-        self.rules().find_map(|(decision, rule)| rule_problem(decision, rule)).or_else(|| self.mode_problem())
+        self.rules()
+            .find_map(|(decision, rule)| rule_problem(decision, rule))
+            .or_else(|| self.mode_problem())
+            .or_else(|| self.unknown.iter().find_map(|(key, value)| unknown_problem(key, value)))
     }
 
     fn mode_problem(&self) -> Option<String> {
@@ -184,8 +193,10 @@ impl Rule<'_> {
         }
         // A name alone is one at any depth.
         let anchored = |pattern: &str| pattern.trim_start_matches("./").contains('/');
-        let comparable =
-            !theirs.contains("**") && (!anchored(pattern) || anchored(theirs)) && !theirs.contains('?');
+        let comparable = !theirs.contains("**")
+            && !theirs.contains(['[', '\\'])
+            && (!anchored(pattern) || anchored(theirs))
+            && !theirs.contains('?');
         pattern == theirs || (comparable && path_matches(pattern, &theirs.replace('*', ANY), false))
     }
 }
@@ -216,10 +227,10 @@ fn rule_problem(decision: Decision, rule: &str) -> Option<String> {
     let Some(Rule { tool, pattern }) = read(rule) else {
         return Some(format!("permission {rule:?} is not of the form Tool or Tool(pattern)"));
     };
-    if matches!(tool, Tool::Read | Tool::Edit) && pattern.is_some_and(|pattern| pattern.contains(['[', '{']))
-    {
+    let of_files = matches!(tool, Tool::Read | Tool::Edit);
+    if of_files && decision != Decision::Allow && pattern.is_some_and(|pattern| !is_readable(pattern)) {
         return Some(format!(
-            "permission {rule:?}: sets in brackets are not kept; write a rule for each name"
+            "permission {rule:?} matches nothing: a bracket is opened and not closed; write \\[ for the sign itself"
         ));
     }
     let name = rule.split('(').next().unwrap_or(rule);
@@ -255,172 +266,39 @@ pub(super) fn read(rule: &str) -> Option<Rule<'_>> {
     Some(Rule { tool, pattern: pattern.filter(|pattern| !pattern.is_empty() && *pattern != "*") })
 }
 
-fn command_matches(pattern: &str, text: &str) -> bool {
-    let trailing = pattern.strip_suffix(":*").or_else(|| pattern.strip_suffix(" *"));
-    match trailing {
-        // The words themselves, alone or with more behind them.
-        Some(prefix) => {
-            wildcard(prefix.as_bytes(), text.as_bytes())
-                || wildcard(format!("{prefix} *").as_bytes(), text.as_bytes())
-        }
-        None => wildcard(pattern.as_bytes(), text.as_bytes()),
+/// Why an unknown key makes the block unusable: it may have been meant to refuse or to ask. What is left of the others only
+/// asks more.
+fn unknown_problem(key: &str, value: &serde_json::Value) -> Option<String> {
+    let name = key.to_ascii_lowercase();
+    let meant = ["deny", "ask"].into_iter().find(|known| {
+        let begins =
+            name.len() > 2 && known.get(..name.len().min(3)).is_some_and(|begin| name.starts_with(begin));
+        begins || one_edit_apart(&name, known)
+    });
+    if let Some(meant) = meant {
+        return Some(format!("unknown field `{key}` in permissions, did you mean {meant}?"));
     }
+    let rules = value.as_array().is_some_and(|rules| {
+        let known = |rule: &serde_json::Value| {
+            rule.as_str().and_then(read).is_some_and(|rule| rule.tool != Tool::Other)
+        };
+        rules.iter().any(known)
+    });
+    let allows = name.starts_with("al") || one_edit_apart(&name, "allow");
+    (rules && !allows).then(|| {
+        format!("unknown field `{key}` in permissions: its rules would not be kept; use allow, ask or deny")
+    })
 }
 
-/// Whether what allows speaks of these words: a space in the pattern is where one word ends, and the program is named
-/// by its path only where the pattern names it so.
-fn words_match(pattern: &str, words: &[Word]) -> bool {
-    /// Stands between words, and in none of them.
-    const BETWEEN: char = '\u{1}';
-    let by_path = pattern.split_whitespace().next().is_some_and(|program| program.contains('/'));
-    let program = words.first().and_then(Word::literal).unwrap_or_default();
-    let plain = !program.is_empty() && !program.contains(char::is_whitespace);
-    if !plain || (program.contains('/') && !by_path) {
-        return false;
-    }
-    let words: Vec<&str> = words.iter().map(Word::as_written).collect();
-    if words.iter().any(|word| word.contains(BETWEEN)) {
-        return false;
-    }
-    let text = words.join(&BETWEEN.to_string());
-    let written = pattern.replace(' ', &BETWEEN.to_string());
-    let trailing = pattern.strip_suffix(":*").or_else(|| pattern.strip_suffix(" *"));
-    match trailing.and_then(|prefix| written.get(..prefix.len())) {
-        Some(prefix) => {
-            wildcard(prefix.as_bytes(), text.as_bytes())
-                || wildcard(format!("{prefix}{BETWEEN}*").as_bytes(), text.as_bytes())
-        }
-        None => wildcard(written.as_bytes(), text.as_bytes()),
-    }
-}
-
-/// `*` stands for any text.
-fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    matches_with(pattern, text, false)
-}
-
-/// `*` stands for any text in a name, `?` for one character.
-fn name_matches(pattern: &str, name: &str) -> bool {
-    matches_with(pattern.as_bytes(), name.as_bytes(), true)
-}
-
-fn matches_with(pattern: &[u8], text: &[u8], one: bool) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(b'?') if one => {
-                p += 1;
-                t += 1;
-                // A character of several bytes is one.
-                while text.get(t).is_some_and(|byte| byte & 0xc0 == 0x80) {
-                    t += 1;
-                }
-            }
-            Some(c) if text.get(t) == Some(c) => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star.as_mut() {
-                Some((at, from)) => {
-                    *from += 1;
-                    (p, t) = (*at + 1, *from);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.get(p..).unwrap_or_default().iter().all(|c| *c == b'*')
-}
-
-/// Paths as `.gitignore` has them: without a slash at any depth, `//` from the root, `**` over folders. What is too
-/// costly to tell is `untold`: a rule that refuses or asks then matches, one that allows does not.
-fn path_matches(pattern: &str, path: &str, untold: bool) -> bool {
-    let path = path.strip_prefix("./").unwrap_or(path);
-    if let Some(absolute) = pattern.strip_prefix("//") {
-        return path.strip_prefix('/').is_some_and(|path| segments(absolute, path, untold));
-    }
-    if pattern.starts_with('~') {
-        return segments(pattern, path, untold);
-    }
-    let anchored = pattern.strip_prefix("./").or_else(|| pattern.strip_prefix('/')).unwrap_or(pattern);
-    let relative = path.trim_start_matches('/');
-    if !anchored.trim_end_matches('/').contains('/') && !anchored.contains("**") {
-        return relative.split('/').any(|part| name_matches(anchored.trim_end_matches('/'), part));
-    }
-    if !path.starts_with('/') {
-        return segments(anchored, relative, untold);
-    }
-    // Where the project lies is not known here: an absolute path may end in it.
-    const MAX_DEPTH: usize = 64;
-    if relative.len() > 4096 || relative.matches('/').count() > MAX_DEPTH {
-        return untold;
-    }
-    let ends = relative.match_indices('/').filter_map(|(at, _)| relative.get(at + 1..));
-    std::iter::once(relative).chain(ends).any(|candidate| segments(anchored, candidate, untold))
-}
-
-/// What a pattern about paths stands for: the files that it names, and what lies below.
-fn meanings(pattern: &str) -> Vec<Shape> {
-    let absolute = pattern.strip_prefix('/').filter(|rest| rest.starts_with('/'));
-    let named = absolute.or_else(|| pattern.strip_prefix("./")).unwrap_or(pattern);
-    let named =
-        if absolute.is_some() || pattern.starts_with('~') { named } else { named.trim_start_matches('/') };
-    let mut named = named.trim_end_matches('/');
-    let anywhere = !named.contains('/') || named.starts_with("**/");
-    while let Some(rest) = named.strip_prefix("**/") {
-        named = rest;
-    }
-    while let Some(rest) = named.strip_suffix("/**") {
-        named = rest;
-    }
-    let mut itself: Shape = Vec::new();
-    for (at, part) in named.split("**").enumerate() {
-        if at > 0 {
-            itself.push(Piece::Unknown);
-        }
-        // Between two folders there may be none.
-        let part = if at > 0 { part.strip_prefix('/').unwrap_or(part) } else { part };
-        itself.extend(shape::pattern(part));
-    }
-    let below = [itself.as_slice(), &[Piece::Char('/'), Piece::Unknown]].concat();
-    let mut meant = vec![itself, below];
-    if anywhere && !named.starts_with('~') {
-        let deeper: Vec<Shape> = meant
-            .iter()
-            .map(|shape| [&[Piece::Unknown, Piece::Char('/')], shape.as_slice()].concat())
-            .collect();
-        meant.extend(deeper);
-    }
-    meant
-}
-
-fn segments(pattern: &str, path: &str, untold: bool) -> bool {
-    fn matched(pattern: &[&str], path: &[&str], budget: &mut u32) -> bool {
-        *budget = budget.saturating_sub(1);
-        if *budget == 0 {
-            return false;
-        }
-        match pattern.split_first() {
-            None => path.is_empty(),
-            Some((&"**", rest)) => {
-                rest.is_empty()
-                    || (0..=path.len())
-                        .any(|skip| matched(rest, path.get(skip..).unwrap_or_default(), budget))
-            }
-            Some((first, rest)) => path.split_first().is_some_and(|(name, below)| {
-                name_matches(first, name)
-                    && (matched(rest, below, budget) || (rest.is_empty() && !below.is_empty()))
-            }),
-        }
-    }
-    let pattern: Vec<&str> = pattern.trim_end_matches('/').split('/').collect();
-    let path: Vec<&str> = path.trim_end_matches('/').split('/').collect();
-    let mut budget = 10_000;
-    let matched = matched(&pattern, &path, &mut budget);
-    if budget == 0 { untold } else { matched }
+/// Whether one letter more, less or another makes one of the other, or two that are swapped.
+fn one_edit_apart(one: &str, other: &str) -> bool {
+    let (a, b) = (one.as_bytes(), other.as_bytes());
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let rest = |text: &[u8], from: usize| text.get(same + from..).map(<[u8]>::to_vec);
+    let swapped = || {
+        let (a, b) = (rest(a, 0).unwrap_or_default(), rest(b, 0).unwrap_or_default());
+        matches!((a.as_slice(), b.as_slice()), ([a0, a1, a @ ..], [b0, b1, b @ ..]) if a0 == b1 && a1 == b0 && a == b)
+    };
+    let apart = |a_from, b_from| rest(a, a_from).zip(rest(b, b_from)).is_some_and(|(a, b)| a == b);
+    apart(1, 1) || apart(1, 0) || apart(0, 1) || swapped()
 }

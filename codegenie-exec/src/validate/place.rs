@@ -34,7 +34,18 @@ pub(super) fn of_word(word: &Word, context: &Context<'_>) -> Place {
                 place => place,
             }
         }
-        Word::Dynamic(_) => Place::Outside,
+        Word::Dynamic(_) => {
+            // The worst of what it may become, where all of that is known.
+            let texts = context.written_texts(word).filter(|texts| !texts.is_empty());
+            texts.map_or(Place::Outside, |texts| {
+                let places = texts.iter().map(|text| match text.as_str() {
+                    // What is empty names no file.
+                    "" => Place::Nowhere,
+                    text => of(text, context),
+                });
+                places.max_by_key(|place| *place as u8).unwrap_or(Place::Outside)
+            })
+        }
     }
 }
 
@@ -44,8 +55,17 @@ pub(super) fn of(path: &str, context: &Context<'_>) -> Place {
     }
     // `host:path` is a file of another machine to programs that know such.
     let remote = path.split('/').next().is_some_and(|first| first.contains(':'));
-    if path.is_empty() || remote || path.starts_with('~') || path.split('/').any(|part| part == "..") {
+    if path.is_empty() || remote {
         return Place::Outside;
+    }
+    if let Some(protected) = context.additional.holds(path, &context.reach) {
+        return if protected { Place::Protected } else { Place::Inside };
+    }
+    if path.starts_with('~') || path.split('/').any(|part| part == "..") {
+        return Place::Outside;
+    }
+    if let Some(path) = context.reach.below_workspace(path) {
+        return if is_protected(path) { Place::Protected } else { Place::Inside };
     }
     if path.starts_with('/') {
         return match path.starts_with("/tmp/") {
@@ -155,6 +175,46 @@ const PARTS: &[&str] = &[
     "~/.config",
 ];
 
+/// What tells nothing of a machine but which system it has: the same on each that has it.
+const OF_EVERYBODY: &[&str] = &[
+    "/etc/os-release",
+    "/etc/lsb-release",
+    "/etc/debian_version",
+    "/etc/redhat-release",
+    "/etc/centos-release",
+    "/etc/fedora-release",
+    "/etc/alpine-release",
+    "/etc/arch-release",
+    "/etc/gentoo-release",
+    "/etc/system-release",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/rpc",
+    "/etc/ethertypes",
+    "/etc/mime.types",
+    "/etc/magic",
+    "/etc/timezone",
+    "/etc/localtime",
+    "/etc/ssl/certs/ca-certificates.crt",
+];
+
+/// Whether a path is that of a project's text or code, by its ending: what is called like a secret there only speaks of
+/// some. Elsewhere than in a project nothing is.
+fn is_source(path: &str) -> bool {
+    const ENDINGS: &[&str] = &[
+        "adoc", "astro", "bats", "c", "cc", "clj", "cljs", "coffee", "cpp", "cs", "css", "cxx", "dart",
+        "erl", "ex", "exs", "f90", "fs", "go", "graphql", "groovy", "h", "hbs", "hpp", "hrl", "hs", "html",
+        "ipynb", "java", "jl", "js", "jsx", "kt", "kts", "less", "lua", "m", "md", "mdx", "mjs", "ml", "mli",
+        "mm", "nim", "php", "pl", "pm", "proto", "py", "pyi", "r", "rb", "rs", "rst", "sass", "scala",
+        "scss", "snap", "sol", "sql", "svelte", "svg", "swift", "tex", "ts", "tsx", "v", "vue", "zig",
+    ];
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let ending = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, ending)| ending);
+    !path.starts_with(['/', '~', '$'])
+        && !path.contains("..")
+        && ending.is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
 /// Each with the signs that it consists of.
 static SOUGHT: LazyLock<Vec<(u128, &str)>> =
     LazyLock::new(|| PARTS.iter().map(|part| (signs(part), *part)).collect());
@@ -184,7 +244,9 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
     ];
     // Most words lack a sign of each.
     let own = signs(&lower);
-    let told = |(signs, part): &(u128, &str)| signs & !own == 0 && lower.contains(part);
+    let told = |(signs, part): &(u128, &str)| {
+        signs & !own == 0 && lower.contains(part) && (part.contains('/') || !is_source(&lower))
+    };
     if SOUGHT.iter().any(told) || defaults::is_credential(path) {
         return Some("where secrets or accounts are kept");
     }
@@ -196,6 +258,9 @@ pub(super) fn sensitive(path: &str) -> Option<&'static str> {
     // Settings of a home, which hold many a key.
     if (lower.starts_with("/home/") || lower.starts_with("/users/")) && lower.contains("/.config") {
         return Some("where secrets or accounts are kept");
+    }
+    if lower.starts_with("/etc/") && OF_EVERYBODY.contains(&lower.as_str()) {
+        return None;
     }
     const OF_THE_MACHINE: &[&str] = &["/etc", "/var/log", "/var/spool", "/var/mail", "/boot", "/root"];
     let path = lower.trim_start_matches('/');

@@ -410,6 +410,12 @@ impl CommandPolicy {
         Ok(super::judge::judge(self, request, &parsed, Some(workspace)))
     }
 
+    /// Whether it has rules that refuse or ask.
+    pub(super) fn has_strict_rules(&self) -> bool {
+        let rules = self.rules.iter().map(|rule| rule.decision);
+        rules.chain(self.permissions.rules().map(|(decision, _)| decision)).any(|one| one != Decision::Allow)
+    }
+
     /// The strictest rule that matches: decision, name, reason, purity.
     pub(super) fn strictest_match(&self, words: &[Word]) -> Option<Matched> {
         let named = self.matching(words);
@@ -453,7 +459,7 @@ impl CommandPolicy {
 }
 
 /// Decision, rule, reason, and whether its result depends on the command alone.
-type Matched = (Decision, String, String, bool);
+pub(super) type Matched = (Decision, String, String, bool);
 
 fn stricter(strictest: Matched, other: Matched) -> Matched {
     if other.0 > strictest.0 { other } else { strictest }

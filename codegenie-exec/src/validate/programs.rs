@@ -17,6 +17,13 @@ pub(super) static REFUSED: &[(&str, &str)] = &[
     ("modprobe", "loads code into the kernel"),
 ];
 
+/// Programs that take nothing from their environment but what the C library does, locales and looks.
+pub(super) static TAKE_FEW_VARIABLES: &[&str] = &[
+    "basename", "cat", "cmp", "comm", "cut", "date", "dirname", "du", "echo", "expr", "false", "fold",
+    "head", "join", "ls", "mkdir", "nl", "paste", "printf", "pwd", "readlink", "realpath", "rev", "seq",
+    "sleep", "stat", "tac", "tail", "test", "touch", "tr", "true", "uniq", "wc", "[",
+];
+
 /// Variables that a program may be given: what they change is how things look, and in which language. Which others some
 /// program runs, loads or connects to is not to be known.
 pub(super) fn export_is_harmless(name: &str, value: &str) -> bool {
@@ -160,6 +167,8 @@ pub(super) fn assignment_is_harmless(name: &str) -> bool {
         "FCEDIT",
         "FPATH",
         "GCONV_PATH",
+        "GETCONF_DIR",
+        "GLIBC_TUNABLES",
         "GLOBIGNORE",
         "GOOGLE_APPLICATION_CREDENTIALS",
         "HISTFILE",
@@ -172,6 +181,8 @@ pub(super) fn assignment_is_harmless(name: &str) -> bool {
         "LIBRARY_PATH",
         "LOCPATH",
         "MAILPATH",
+        "LOCALDOMAIN",
+        "MALLOC_CHECK_",
         "MALLOC_TRACE",
         "MANOPT",
         "MANPAGER",
@@ -200,6 +211,7 @@ pub(super) fn assignment_is_harmless(name: &str) -> bool {
         "TERMCAP",
         "TERMINFO",
         "TMPDIR",
+        "TZDIR",
         "VISUAL",
         "WGETRC",
         "ZDOTDIR",

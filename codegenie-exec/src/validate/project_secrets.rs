@@ -27,18 +27,119 @@ const ENVIRONMENTS: &[&str] = &[
 ];
 
 /// Endings of private keys, and of what they are kept in.
-const KEYS: &[&str] = &["key", "p12", "pfx", "jks", "keystore", "ppk", "kdbx", "p8", "tfstate"];
+const KEYS: &[&str] = &[
+    "key",
+    "p12",
+    "pfx",
+    "jks",
+    "jceks",
+    "bcfks",
+    "keystore",
+    "ppk",
+    "kdb",
+    "kdbx",
+    "p8",
+    "pk8",
+    "privkey",
+    "agekey",
+    "tfstate",
+    "tfvars",
+    "kubeconfig",
+    "ovpn",
+    "keychain",
+    "secret",
+    "secrets",
+    "1pux",
+];
 
 /// Endings of files with values rather than code.
-const DATA: &[&str] = &["json", "yml", "yaml", "toml", "ini", "txt", "properties", "conf", "cfg", "xml"];
+const DATA: &[&str] =
+    &["json", "yml", "yaml", "toml", "ini", "txt", "properties", "conf", "cfg", "xml", "csv", "tsv", "db"];
+
+/// Whole names.
+const NAMES: &[&str] = &[
+    ".env",
+    ".envrc",
+    ".htpasswd",
+    ".dockercfg",
+    ".dockerconfigjson",
+    ".dev.vars",
+    ".prod.vars",
+    ".vault_pass",
+    ".vault-pass",
+    ".vault_password",
+    ".vault_pass.txt",
+    ".netrc",
+    "_netrc",
+    ".ftpconfig",
+    ".remote-sync.json",
+    ".pgpass",
+    ".s3cfg",
+    ".boto",
+    "auth.json",
+    "kaggle.json",
+    "sftp-config.json",
+    "rootkey.csv",
+    "accesskeys.csv",
+    "oauth_creds.json",
+    "application_default_credentials.json",
+    "wp-config.php",
+    "cookies.txt",
+    "secring.gpg",
+    "filezilla.xml",
+    "recentservers.xml",
+    "sitemanager.xml",
+    "hosts.yml.vault",
+];
+
+/// What is put behind the name of a copy that is kept, or of a file that is packed.
+const COPIES: &[&str] = &[
+    "~",
+    ".bak",
+    ".backup",
+    ".bck",
+    ".bkp",
+    ".old",
+    ".orig",
+    ".original",
+    ".save",
+    ".saved",
+    ".tmp",
+    ".copy",
+    ".prev",
+    ".previous",
+    ".swp",
+    ".swo",
+    ".swn",
+    ".dpkg-old",
+    ".dpkg-dist",
+    ".rpmsave",
+    "_bak",
+    "-bak",
+    "_old",
+    "-old",
+    "_backup",
+    "-backup",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".zst",
+    ".lz4",
+    ".1",
+    ".2",
+    ".0",
+];
 
 const WHY: &str = "what files with a project's secrets are called";
 
 /// Whether a path may be that of such a file.
 pub(super) fn kept_in(path: &[Piece]) -> Option<&'static str> {
     /// What `.e*` may become.
-    static HIDDEN: LazyLock<Vec<shape::Shape>> =
-        LazyLock::new(|| [".env", ".env.local", ".env.production", ".htpasswd"].map(shape::literal).into());
+    static HIDDEN: LazyLock<Vec<shape::Shape>> = LazyLock::new(|| {
+        [".env", ".envrc", ".env.local", ".env.production", ".htpasswd", ".dev.vars"]
+            .map(shape::literal)
+            .into()
+    });
     let name = shape::segments(path).last().unwrap_or_default();
     if name.len() < 3 {
         return None;
@@ -76,30 +177,74 @@ pub(super) fn sought_by(pattern: &str) -> Option<&'static str> {
         .then_some(WHY)
 }
 
+/// Whether a file of this name is one, or a copy of one.
 fn is_secret(name: &str) -> bool {
+    /// Copies of copies.
+    const MOST: usize = 3;
     if name.contains(char::is_whitespace) {
         return false;
     }
-    if name == ".env" || matches!(name, ".htpasswd" | ".dockercfg" | ".envrc.private") {
+    // What editors keep beside a file that is open: `.#a`, `#a#`, `.a.swp`.
+    let open = name.strip_prefix(".#").or_else(|| name.strip_prefix('#')?.strip_suffix('#'));
+    let mut name = open.unwrap_or(name);
+    for _ in 0..=MOST {
+        if is_itself_secret(name) {
+            return true;
+        }
+        let Some(shorter) = COPIES.iter().find_map(|ending| name.strip_suffix(ending)) else { return false };
+        name = match shorter.strip_prefix("..") {
+            Some(_) => shorter.get(1..).unwrap_or_default(),
+            None if name.ends_with(".swp") || name.ends_with(".swo") => {
+                shorter.strip_prefix('.').unwrap_or(shorter)
+            }
+            None => shorter,
+        };
+    }
+    false
+}
+
+fn is_itself_secret(name: &str) -> bool {
+    if NAMES.contains(&name) {
         return true;
     }
-    if let Some(rest) = name.strip_prefix(".env.") {
-        return !rest.rsplit('.').next().is_some_and(|ending| EXAMPLES.contains(&ending));
+    let is_example = |rest: &str| {
+        let copied = COPIES.iter().find_map(|ending| rest.strip_suffix(ending)).unwrap_or(rest);
+        copied.rsplit(['.', '-', '_']).next().is_some_and(|ending| EXAMPLES.contains(&ending))
+    };
+    if let Some(rest) = name.strip_prefix(".env").or_else(|| name.strip_prefix(".envrc"))
+        && rest.starts_with(['.', '-', '_'])
+    {
+        return !is_example(rest);
+    }
+    // `env.production`, which is `.env.production` to some.
+    if name.strip_prefix("env.").is_some_and(|rest| ENVIRONMENTS.contains(&rest)) {
+        return true;
     }
     let Some((stem, ending)) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()) else {
         return false;
     };
     let part = |wanted: &[&str]| stem.split(['.', '-', '_']).any(|part| wanted.contains(&part));
+    if is_example(stem) {
+        return false;
+    }
     match ending {
         "env" => part(ENVIRONMENTS),
-        "pem" => part(&["key", "privkey", "private", "privatekey"]),
+        "pem" => part(&["key", "privkey", "private", "privatekey", "keypair", "rsa", "ecdsa", "ed25519"]),
         ending if KEYS.contains(&ending) => true,
+        "json" if stem.ends_with(".tfvars") || stem.ends_with("-key") || stem.ends_with("_key") => true,
         ending if DATA.contains(&ending) => {
-            matches!(stem, "secret" | "secrets" | "credential" | "credentials" | ".secrets" | "client_secret")
-                || stem.starts_with("client_secret")
-                || ["service-account", "service_account", "serviceaccount"]
-                    .iter()
-                    .any(|name| stem.starts_with(name))
+            let telling = ["secret", "secrets", "credential", "credentials", "passwords"];
+            telling.contains(&stem.trim_start_matches('.'))
+                || (ending == "csv" && part(&["credentials", "passwords"]))
+                || [
+                    "client_secret",
+                    "service-account",
+                    "service_account",
+                    "serviceaccount",
+                    "firebase-adminsdk",
+                ]
+                .iter()
+                .any(|name| stem.starts_with(name))
         }
         _ => false,
     }

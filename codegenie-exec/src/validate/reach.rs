@@ -1,6 +1,7 @@
 //! Where a command's words lead: the directories that it runs in, and the values of its variables.
 
 use super::context::words;
+use super::expand::expanded;
 use super::place;
 use super::shape::{self, Part, Piece, Shape};
 use crate::command::{CommandRequest, ParsedCommand, SimpleCommand, Word};
@@ -98,6 +99,40 @@ impl Reach {
         }
     }
 
+    /// A path from the root of the file system, or of the workspace where that is not known.
+    pub(super) fn rooted(&self, path: &str) -> Option<String> {
+        match &self.root {
+            Some(root) if !path.starts_with(['/', '~']) => {
+                let joined = shape::normalized(&shape::literal(&format!("{root}/{path}")))?;
+                shape::text(&joined).map(|path| self.within(path))
+            }
+            _ => Some(path.to_owned()),
+        }
+    }
+
+    /// A path from wherever the command may run. `None`: not all of these places are known.
+    pub(super) fn led_to(&self, path: &str) -> Option<Vec<String>> {
+        let directories = self.directories.iter();
+        directories
+            .map(|directory| match directory.as_deref() {
+                _ if path.starts_with(['/', '~']) => self.rooted(path),
+                Some("") => self.rooted(path),
+                Some(directory) => self.rooted(&format!("{directory}/{path}")),
+                None => None,
+            })
+            .collect()
+    }
+
+    /// Whether every directory that the command may run in is known, and is one of these.
+    pub(super) fn stays(&self, is_one: impl Fn(&str) -> bool) -> bool {
+        self.directories.iter().all(|directory| directory.as_deref().is_some_and(&is_one))
+    }
+
+    /// An absolute path in the workspace, relative to that.
+    pub(super) fn below_workspace<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(self.root.as_deref()?)?.strip_prefix('/')
+    }
+
     /// Whether a path means what is written, wherever the command may run.
     pub(super) fn leaves_as_it_is(&self, path: &str) -> bool {
         let at_home = || self.directories.iter().all(|directory| directory.as_deref() == Some(""));
@@ -112,6 +147,12 @@ impl Reach {
         })
     }
 
+    /// Whether these variables have together more values than a word is followed to.
+    pub(super) fn has_too_many(&self, variables: &[String]) -> bool {
+        let values = variables.iter().map(|name| self.values.get(name).map_or(1, Vec::len));
+        values.fold(1usize, usize::saturating_mul) > MAX_TEXTS
+    }
+
     /// What a word may become.
     pub(super) fn texts(&self, word: &Word) -> Vec<Shape> {
         if let Some(made) = shape::braced(word) {
@@ -119,12 +160,13 @@ impl Reach {
         }
         let mut texts: Vec<Shape> = vec![Vec::new()];
         for part in shape::parts(word) {
-            let name = match part {
+            let (name, operation) = match part {
                 Part::Piece(piece) => {
                     texts.iter_mut().for_each(|text| text.push(piece));
                     continue;
                 }
-                Part::Variable(name) => name,
+                Part::Variable(name) => (name, None),
+                Part::Expansion(name, operation) => (name, Some(operation)),
             };
             let unset = match name.as_str() {
                 "HOME" => Piece::Char('~'),
@@ -134,6 +176,8 @@ impl Reach {
             };
             let unset = [vec![unset]];
             let values = self.values.get(&name).map_or(unset.as_slice(), Vec::as_slice);
+            let made = operation.map(|operation| expanded(values, &operation));
+            let values = made.as_deref().unwrap_or(values);
             if texts.len() * values.len() > MAX_TEXTS {
                 texts.iter_mut().for_each(|text| text.push(Piece::Unknown));
             } else {

@@ -23,6 +23,8 @@ pub(super) enum Part {
     Piece(Piece),
     /// The value of a variable stands there.
     Variable(String),
+    /// What is made of a variable's value, by what stands behind its name.
+    Expansion(String, String),
 }
 
 /// A text that is known.
@@ -65,6 +67,9 @@ pub(super) fn pattern(text: &str) -> Shape {
 /// Whether some text is meant by both: by a word, of which a pattern leaves hidden files out, and by a rule.
 pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
     const MAX_STEPS: usize = 4_000_000;
+    if begin_or_end_apart(word, rule) {
+        return false;
+    }
     if word.len().saturating_mul(rule.len()) > MAX_STEPS {
         return true;
     }
@@ -127,6 +132,20 @@ pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
         std::mem::swap(&mut row, &mut below);
     }
     false
+}
+
+/// Whether their first or last signs tell already that no text is meant by both: most of what is compared has little in
+/// common.
+fn begin_or_end_apart(word: &[Piece], rule: &[Piece]) -> bool {
+    let differ = |one: Option<&Piece>, other: Option<&Piece>| match (one, other) {
+        (Some(Piece::Char(one)), Some(Piece::Char(other))) => one != other,
+        _ => false,
+    };
+    // A pattern at the beginning is no hidden name.
+    let shown = word.first() == Some(&Piece::Any)
+        && rule.first() == Some(&Piece::Char('.'))
+        && matches!(word.get(1), None | Some(Piece::Char(_)));
+    shown || differ(word.first(), rule.first()) || differ(word.last(), rule.last())
 }
 
 /// Whether the word's piece takes the rule's and stays, and whether both are done with.
@@ -198,7 +217,7 @@ pub(super) fn braced(word: &Word) -> Option<Vec<String>> {
     let mut rest = word.written.as_str();
     while let Some((before, after)) = rest.split_once('{') {
         let (inside, behind) = after.split_once('}')?;
-        let choices: Vec<&str> = inside.split(',').collect();
+        let choices = choices(inside, MOST)?;
         if inside.contains('{') || choices.len() < 2 || made.len() * choices.len() > MOST {
             return None;
         }
@@ -210,6 +229,24 @@ pub(super) fn braced(word: &Word) -> Option<Vec<String>> {
     }
     made.iter_mut().for_each(|begun| begun.push_str(rest));
     Some(made)
+}
+
+/// What stands between braces: `a,b` or `1..3`.
+fn choices(inside: &str, most: usize) -> Option<Vec<String>> {
+    let Some((first, last)) = inside.split_once("..").filter(|_| !inside.contains(',')) else {
+        return Some(inside.split(',').map(str::to_owned).collect());
+    };
+    // Zeros in front make the numbers as long.
+    let plain = |text: &str| !text.is_empty() && !text.starts_with('0') && text.len() < 6;
+    let (first, last): (u32, u32) =
+        if plain(first) && plain(last) { (first.parse().ok()?, last.parse().ok()?) } else { return None };
+    let up = first <= last;
+    let numbers = if up { first..=last } else { last..=first };
+    let mut made: Vec<String> = numbers.take(most + 1).map(|number| number.to_string()).collect();
+    if !up {
+        made.reverse();
+    }
+    (made.len() <= most).then_some(made)
 }
 
 /// The parts of a word.
@@ -306,10 +343,18 @@ impl Writing<'_> {
                 let (inside, rest) = self.rest.split_once('}').unwrap_or((self.rest, ""));
                 let inside = inside.get(1..).unwrap_or_default();
                 self.rest = rest;
-                if !inside.is_empty() && inside.chars().all(|c| name(&c)) {
-                    self.parts.push(Part::Variable(inside.to_owned()));
-                } else {
-                    self.piece(Piece::Unknown);
+                let end = inside.find(|c| !name(&c)).unwrap_or(inside.len());
+                let end = if end == 0 && inside.starts_with(['@', '*']) { 1 } else { end };
+                let (variable, behind) = inside.split_at(end);
+                let behind = ["[@]", "[*]"].iter().find_map(|all| behind.strip_prefix(all)).unwrap_or(behind);
+                let later = variable.len() > 1 && variable.starts_with(|c: char| c.is_ascii_digit());
+                let variable = if later { "@" } else { variable }.to_owned();
+                match behind {
+                    _ if variable.is_empty() => self.piece(Piece::Unknown),
+                    "" => self.parts.push(Part::Variable(variable)),
+                    // Some of the parameters.
+                    _ if matches!(variable.as_str(), "@" | "*") => self.parts.push(Part::Variable(variable)),
+                    behind => self.parts.push(Part::Expansion(variable, behind.to_owned())),
                 }
             }
             Some('\'') if !double => {
@@ -318,7 +363,11 @@ impl Writing<'_> {
             }
             // The quotes begin as others do.
             Some('"') if !double => {}
-            Some(c) if c.is_ascii_digit() || "@*#?-$!".contains(c) => {
+            Some(c) if c.is_ascii_digit() || "@*".contains(c) => {
+                self.next();
+                self.parts.push(Part::Variable(c.to_string()));
+            }
+            Some(c) if "#?-$!".contains(c) => {
                 self.next();
                 self.piece(Piece::Unknown);
             }
@@ -331,26 +380,58 @@ impl Writing<'_> {
         }
     }
 
-    /// `$'…'`, in which an escape stands for any character.
+    /// `$'…'`, in which escapes stand for characters.
     fn escaped(&mut self) {
         while let Some(c) = self.next() {
-            let most = match c {
+            match c {
                 '\'' => return,
-                '\\' => match self.next() {
-                    Some('x') => 2,
-                    Some('u') => 4,
-                    Some('U') => 8,
-                    Some(c) if c.is_ascii_digit() => 2,
-                    _ => 0,
-                },
-                c => {
-                    self.piece(Piece::Char(c));
-                    continue;
+                '\\' => {
+                    let piece = self.escape().map_or(Piece::Unknown, Piece::Char);
+                    self.piece(piece);
                 }
-            };
-            let digits = self.rest.bytes().take(most).take_while(u8::is_ascii_hexdigit).count();
-            self.rest = self.rest.get(digits..).unwrap_or_default();
-            self.piece(Piece::Unknown);
+                c => self.piece(Piece::Char(c)),
+            }
         }
+    }
+
+    /// Behind the backslash. `None`: a part of a character, or none at all.
+    fn escape(&mut self) -> Option<char> {
+        let number = |reader: &mut Self, radix: u32, most: usize| {
+            let digits = reader.rest.chars().take(most).take_while(|c| c.is_digit(radix)).count();
+            let (number, rest) = reader.rest.split_at(digits);
+            reader.rest = rest;
+            u32::from_str_radix(number, radix).ok().filter(|number| *number > 0)
+        };
+        let byte = |number: Option<u32>| number.filter(|number| *number < 128).and_then(char::from_u32);
+        Some(match self.next()? {
+            'x' => return byte(number(self, 16, 2)),
+            'u' => return number(self, 16, 4).and_then(char::from_u32),
+            'U' => return number(self, 16, 8).and_then(char::from_u32),
+            c @ '0'..='7' => {
+                // Up to three digits.
+                let mut value = c.to_digit(8)?;
+                for _ in 0..2 {
+                    let Some(digit) = self.rest.chars().next().and_then(|c| c.to_digit(8)) else { break };
+                    self.next();
+                    value = value * 8 + digit;
+                }
+                return byte(Some(value).filter(|value| *value > 0));
+            }
+            'a' => '\u{7}',
+            'b' => '\u{8}',
+            'e' | 'E' => '\u{1b}',
+            'f' => '\u{c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\u{b}',
+            'c' => {
+                self.next();
+                return None;
+            }
+            c @ ('\\' | '\'' | '"' | '?') => c,
+            // The backslash stays.
+            _ => return None,
+        })
     }
 }

@@ -2,12 +2,17 @@
 //! opaque, which is never allowed.
 
 mod ambiguous;
+mod builtins;
+mod calls;
 mod expressions;
 mod inputs;
 mod words;
 
 use self::ambiguous::Ambiguous;
-use self::words::{unknown_value, value_of};
+use self::builtins::{SHELL_ONLY, hides_functions};
+use self::calls::Calls;
+pub(super) use self::calls::MULTIPLIES;
+use self::words::{parameters, unknown_value, value_of};
 use super::{arithmetic, limits};
 use crate::command::{CommandLine, InputText, ParsedCommand, SimpleCommand, VariableValue, Word};
 use brush_parser::{ParserOptions, ast};
@@ -69,6 +74,16 @@ fn parse_shell(text: &str) -> Result<ParsedCommand, ParseError> {
     if tree.computed.iter().any(unknown) {
         tree.opaque("an arithmetic expression over text");
     }
+    tree.gives_parameters();
+    for name in &tree.unsure {
+        // There it may hold nothing.
+        if let Some(values) = tree.values.get_mut(name) {
+            values.push(Word::Literal(String::new()));
+        }
+    }
+    if tree.calls.multiply(&tree.functions) {
+        tree.opaque(MULTIPLIES);
+    }
     if tree.commands.iter().any(hides_functions) {
         tree.commands.iter_mut().for_each(|command| command.function = false);
     }
@@ -106,96 +121,21 @@ fn program(text: &str) -> Result<ast::Program, ParseError> {
         .map_err(|error| ParseError::new(one_line(&error.to_string())))
 }
 
-/// Builtins for which there is no program to execute.
-const SHELL_ONLY: &[&str] = &[
-    ".",
-    ":",
-    "alias",
-    "bg",
-    "bind",
-    "builtin",
-    "caller",
-    "cd",
-    "command",
-    "compgen",
-    "complete",
-    "compopt",
-    "declare",
-    "dirs",
-    "disown",
-    "enable",
-    "eval",
-    "exec",
-    "exit",
-    "export",
-    "fc",
-    "fg",
-    "getopts",
-    "hash",
-    "help",
-    "history",
-    "jobs",
-    "let",
-    "local",
-    "logout",
-    "mapfile",
-    "popd",
-    "pushd",
-    "read",
-    "readarray",
-    "readonly",
-    "return",
-    "set",
-    "shift",
-    "shopt",
-    "source",
-    "suspend",
-    "times",
-    "trap",
-    "type",
-    "typeset",
-    "ulimit",
-    "umask",
-    "unalias",
-    "unset",
-    "wait",
-    "break",
-    "continue",
-];
-
-impl ParsedCommand {
-    /// Whether the shell that runs it is the same afterwards: no variable, directory, option or function is another.
-    pub(super) fn keeps_to_itself(&self) -> bool {
-        let program = |command: &SimpleCommand| match command.words.first() {
-            None => command.assignments.is_empty(),
-            Some(word) => word.literal().is_some_and(|name| name == ":" || !SHELL_ONLY.contains(&name)),
-        };
-        self.functions.is_empty()
-            && self.variables.is_empty()
-            && self.bound.is_empty()
-            && self.commands.iter().all(program)
-    }
-}
-
-/// Whether functions may be gone after it, or be passed over.
-fn hides_functions(command: &SimpleCommand) -> bool {
-    let mut words = command.words.iter().map(Word::literal);
-    let builtin = |word: &str| matches!(word, "command" | "builtin") || word.starts_with('-');
-    let program = words.find(|word| !word.is_some_and(builtin)).flatten();
-    matches!(program, Some("unset" | "alias" | "shopt" | "eval" | "source" | "." | "trap"))
-}
-
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Names of what a function or a script is given.
+const PARAMETERS: [&str; 11] = ["@", "*", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
 /// Substitutions within substitutions.
 const MAX_SUBSTITUTION_DEPTH: usize = 6;
 
-/// A function that is defined wherever the text goes on.
+/// A function that is defined, or a variable that is set, wherever the text goes on.
 #[derive(Clone)]
 struct Defined {
     name: String,
+    variable: bool,
     /// Nothing ran before it in its line. An error in an expansion makes bash go on with the next line.
     lasts: bool,
 }
@@ -203,7 +143,7 @@ struct Defined {
 struct Tree {
     commands: Vec<SimpleCommand>,
     functions: Vec<String>,
-    /// The functions that are certain to be defined here.
+    /// The functions and variables that are certain to be there.
     defined: Vec<Defined>,
     /// Something ran since the line began.
     ran: bool,
@@ -224,6 +164,10 @@ struct Tree {
     /// How many substitutions it stands in.
     depth: usize,
     ambiguous: Ambiguous,
+    /// Which functions call which.
+    calls: Calls,
+    /// Variables that stand somewhere where it is not certain that they are set.
+    unsure: BTreeSet<String>,
 }
 
 impl Tree {
@@ -243,6 +187,8 @@ impl Tree {
             compound: false,
             depth,
             ambiguous: Ambiguous::default(),
+            calls: Calls::default(),
+            unsure: BTreeSet::new(),
         }
     }
 
@@ -269,6 +215,8 @@ impl Tree {
             // It ends with the sandbox at the latest.
             self.compound |= matches!(separator, ast::SeparatorOperator::Async);
             let outside = self.defined.len();
+            let beside = matches!(separator, ast::SeparatorOperator::Async);
+            self.calls.forks += usize::from(beside);
             for (at, (_, pipeline)) in and_or.iter().enumerate() {
                 let before = self.defined.len();
                 self.pipeline(pipeline);
@@ -277,7 +225,8 @@ impl Tree {
                     self.defined.truncate(before);
                 }
             }
-            if matches!(separator, ast::SeparatorOperator::Async) {
+            self.calls.forks -= usize::from(beside);
+            if beside {
                 self.defined.truncate(outside);
             }
             self.compound |= !and_or.additional.is_empty();
@@ -294,12 +243,16 @@ impl Tree {
             self.opaque("a pipeline without a command");
         }
         let mut printed = Vec::new();
+        let piped = usize::from(pipeline.seq.len() > 1);
+        self.calls.forks += piped;
         for command in &pipeline.seq {
             let (before, first) = (self.defined.len(), self.commands.len());
-            self.ran |= !matches!(
-                command,
-                ast::Command::Function(_) | ast::Command::Compound(ast::CompoundCommand::BraceGroup(_), None)
-            );
+            self.ran |= match command {
+                ast::Command::Function(_)
+                | ast::Command::Compound(ast::CompoundCommand::BraceGroup(_), None) => false,
+                ast::Command::Simple(simple) => !words::only_sets(simple),
+                _ => true,
+            };
             self.command(command);
             if pipeline.seq.len() > 1 {
                 // Each runs in a shell of its own.
@@ -308,6 +261,7 @@ impl Tree {
                 printed = self.printed(first);
             }
         }
+        self.calls.forks -= piped;
     }
 
     fn command(&mut self, command: &ast::Command) {
@@ -365,20 +319,39 @@ impl Tree {
         self.compound = true;
         let name = function.fname.value.clone();
         if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
-            self.defined.push(Defined { name: name.clone(), lasts: !self.ran });
+            self.defined.push(Defined { name: name.clone(), lasts: !self.ran, variable: false });
             self.functions.push(name);
         } else {
             self.opaque("a function of an unusual name");
         }
-        for parameter in ["@", "*", "#", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+        for parameter in PARAMETERS.into_iter().chain(["#", "0"]) {
             self.sets(parameter, VariableValue::Unknown);
         }
         // Its body runs when it is called, which is after this.
         let (ran, defined, first) = (self.ran, self.defined.len(), self.commands.len());
+        let outer = self.calls.enter(&function.fname.value);
         self.compound_command(&function.body.0);
         self.redirects(function.body.1.as_ref(), first);
+        self.calls.leave(outer);
         self.defined.truncate(defined);
         self.ran = ran;
+    }
+
+    /// What the functions are called with are their parameters, each of which may become any by `shift`.
+    fn gives_parameters(&mut self) {
+        let calls = |command: &&SimpleCommand| {
+            let name = command.words.first().and_then(Word::literal);
+            name.is_some_and(|name| self.functions.iter().any(|function| function == name))
+        };
+        let called = self.commands.iter().filter(calls);
+        let given: Vec<Word> = called.flat_map(|command| command.words.iter().skip(1)).cloned().collect();
+        self.parameters_are(&given);
+    }
+
+    fn parameters_are(&mut self, given: &[Word]) {
+        for parameter in PARAMETERS.into_iter().filter(|_| !given.is_empty()) {
+            self.values.entry(parameter.to_owned()).or_default().extend_from_slice(given);
+        }
     }
 
     fn compound_command(&mut self, compound: &ast::CompoundCommand) {
@@ -398,7 +371,9 @@ impl Tree {
                 if self.ambiguous.doubled && begins_with_a_group(&subshell.list) {
                     self.opaque("a group that may be an arithmetic expression");
                 }
+                self.calls.forks += 1;
                 self.apart(&subshell.list);
+                self.calls.forks -= 1;
             }
             Compound::ForClause(clause) => {
                 let values = clause.values.as_deref().unwrap_or_default();
@@ -411,12 +386,16 @@ impl Tree {
                     words.push(word);
                 }
                 if clause.values.is_none() {
-                    words.push(unknown_value());
+                    words.extend([unknown_value(), parameters()]);
                 }
-                self.bound.insert(clause.variable_name.clone());
-                self.assigns(&clause.variable_name, known);
-                self.values.entry(clause.variable_name.clone()).or_default().append(&mut words);
+                let name = &clause.variable_name;
+                self.bound.insert(name.clone());
+                self.assigns(name, known);
+                self.values.entry(name.clone()).or_default().append(&mut words);
+                let before = self.defined.len();
+                self.defined.push(Defined { name: name.clone(), lasts: false, variable: true });
                 self.apart(&clause.body.list);
+                self.defined.truncate(before);
             }
             Compound::WhileClause(clause) | Compound::UntilClause(clause) => {
                 self.apart(&clause.0);

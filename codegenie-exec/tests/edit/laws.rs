@@ -48,18 +48,66 @@ fn files() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>, u32)>> {
         })
 }
 
+/// What else a file may be than one with a content and a mode.
+#[derive(Clone, Debug)]
+enum Dress {
+    /// It has an attribute.
+    Note(u8),
+    /// A symbolic link to another name, or to what lies outside, stands in its place.
+    Link(&'static str),
+    /// The file has a second name.
+    Twin(&'static str),
+    /// A folder of its name.
+    Folder,
+}
+
+fn dresses() -> impl Strategy<Value = Vec<(&'static str, Dress)>> {
+    let name = || prop::sample::select(&NAMES[..]);
+    let target = prop::sample::select(&["a", "b", "d", "../d/e", "missing", "/etc/hostname", "."][..]);
+    let dress = prop_oneof![
+        3 => any::<u8>().prop_map(Dress::Note),
+        1 => target.prop_map(Dress::Link),
+        1 => name().prop_map(Dress::Twin),
+        1 => Just(Dress::Folder),
+    ];
+    prop::collection::vec((name(), dress), 0..4)
+}
+
+/// Dresses what is there, where that can be done.
+fn dress(place: &Place, (name, dress): (&str, Dress)) {
+    let path = place.at(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    match dress {
+        Dress::Note(value) => {
+            let _ = rustix::fs::setxattr(&path, "user.note", &[value], rustix::fs::XattrFlags::empty());
+        }
+        Dress::Link(target) => {
+            let _ = fs::remove_file(&path);
+            let _ = std::os::unix::fs::symlink(target, &path);
+        }
+        Dress::Twin(twin) => {
+            let _ = fs::remove_file(place.at(twin));
+            let _ = fs::hard_link(&path, place.at(twin));
+        }
+        Dress::Folder => {
+            let _ = fs::create_dir(&path);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// undo(apply(x)) = x, undo(undo(apply(x))) = apply(x), preview(x) = apply(x), and a transaction
     /// that fails leaves x.
     #[test]
-    fn of_transactions(files in files(), edits in prop::collection::vec(edit(), 1..7)) {
+    fn of_transactions(files in files(), dressed in dresses(), edits in prop::collection::vec(edit(), 1..7)) {
         let place = Place::new(&[]);
         for (name, content, mode) in files {
             place.put(name, content);
             fs::set_permissions(place.at(name), fs::Permissions::from_mode(mode)).unwrap();
         }
+        dressed.into_iter().for_each(|one| dress(&place, one));
         let (editor, before) = (place.editor(), place.seen());
         let preview = editor.preview(&edits);
         prop_assert_eq!(&place.seen(), &before);

@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) mode: u32,
     pub(crate) owner: (u32, u32),
     pub(crate) mtime: (i64, i64),
+    /// The attribute `user.note`, where it has one.
+    pub(crate) note: Option<Vec<u8>>,
 }
 
 impl Place {
@@ -74,13 +76,23 @@ pub(crate) fn seen(root: &Path) -> BTreeMap<PathBuf, Seen> {
                 ('d', Vec::new())
             } else if meta.is_file() {
                 ('f', fs::read(&path).unwrap())
+            } else if meta.is_symlink() {
+                ('l', fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes())
             } else {
                 ('?', Vec::new())
             };
             let mtime = if meta.is_dir() { (0, 0) } else { (meta.mtime(), meta.mtime_nsec()) };
-            let seen = Seen { kind, content, mode: meta.mode(), owner: (meta.uid(), meta.gid()), mtime };
+            let note = Some(&path).filter(|_| meta.is_file()).and_then(note);
+            let seen =
+                Seen { kind, content, mode: meta.mode(), owner: (meta.uid(), meta.gid()), mtime, note };
             all.insert(path.strip_prefix(root).unwrap().to_path_buf(), seen);
         }
     }
     all
+}
+
+fn note(path: &PathBuf) -> Option<Vec<u8>> {
+    let mut value = [0; 16];
+    let length = rustix::fs::getxattr(path, "user.note", &mut value[..]).ok()?;
+    Some(value[..length].to_vec())
 }

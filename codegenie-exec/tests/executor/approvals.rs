@@ -139,21 +139,22 @@ async fn a_grant_holds_for_nothing_worse_than_what_was_approved() {
                 .grants(Grants::open(&path).unwrap())
                 .build()
                 .unwrap();
-        executor.execute(&world.token, &shell("rm a")).await.unwrap();
+        executor.execute(&world.token, &shell("touch a")).await.unwrap();
         asked.load(Ordering::SeqCst)
     };
-    // By the host's rule nothing is known of it; by the tables it destroys.
-    let by_rule = CommandPolicy::default().rule(CommandRule::new(["rm"], Decision::Ask));
-    let by_tables = CommandPolicy::default();
+    // As a command it works within the workspace; the file is one that a rule speaks of.
+    let by_rule = CommandPolicy::default().rule(CommandRule::new(["touch"], Decision::Ask));
+    let by_file = CommandPolicy::from_toml("[permissions]\nask = ['Edit(a)']\n").unwrap();
     assert_eq!(run(&by_rule).await, 1);
     assert_eq!(run(&by_rule).await, 1);
-    assert_eq!(run(&by_tables).await, 2, "it is worse than what was approved");
-    assert_eq!(run(&by_tables).await, 2);
+    assert_eq!(run(&by_file).await, 2, "it is worse than what was approved");
+    assert_eq!(run(&by_file).await, 2);
     assert_eq!(run(&by_rule).await, 2, "what was approved covers less");
     // A grant that says nothing of it covers the least.
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.matches("\"class\": ").count(), 2);
-    let older = text.replace("\"class\": \"unknown\",", "").replace("\"class\": \"destroys\",", "");
+    let older =
+        text.replace("\"class\": \"writes_workspace\",", "").replace("\"class\": \"writes_outside\",", "");
     assert!(!older.contains("class"));
     std::fs::write(&path, older).unwrap();
     assert_eq!(run(&by_rule).await, 3);
@@ -332,6 +333,87 @@ async fn a_command_gets_no_more_than_it_needs() {
         assert_eq!(!policy.write.is_empty(), writes, "{text}");
         assert_eq!(policy.network != codegenie_exec::Network::None, network, "{text}");
     }
+}
+
+/// By a rule, and after somebody agreed, a command gets what it needs and no more, and the result says so.
+#[tokio::test]
+async fn a_rule_gives_no_more_than_is_needed() {
+    let world = World::new();
+    let policy = CommandPolicy::from_toml(
+        "[permissions]\nallow = ['Bash(git log:*)', 'Bash(make *)', 'Bash(curl *)', 'Bash(timeout *)']\n\
+         ask = ['Bash(cat *)', 'Bash(touch *)']\n",
+    )
+    .unwrap();
+    let executor = SecureExecutor::builder(
+        world.sandbox.clone(),
+        world.access.clone(),
+        world.confinement().dangerous_full_network(),
+    )
+    .audit(world.audit.clone())
+    .command_policy(policy)
+    .approver(approve_with(|_: &ApprovalRequest| Approval::granted("a person")))
+    .build()
+    .unwrap();
+    for (text, writes, network, reason) in [
+        ("git log -2", false, false, "it only reads"),
+        ("cat x", false, false, "it only reads"),
+        ("touch x", true, false, "it works within the workspace"),
+        ("make test", true, true, "it is allowed as it is, and runs code that the command does not show"),
+        ("curl http://localhost", true, true, "it is allowed as it is, and connects to other machines"),
+        ("timeout 5 ls", false, false, "it only reads"),
+        ("timeout 5 touch x", true, false, "it works within the workspace"),
+        ("unknown-tool", true, true, "it is approved as it is, and what it does is not known"),
+    ] {
+        let execution = executor.execute(&world.token, &shell(text)).await.unwrap();
+        let Privileges { writes: may_write, network: may_connect, reason: why, .. } = execution.privileges;
+        assert_eq!((may_write, may_connect, why.as_str()), (writes, network, reason), "{text}");
+        let requests = world.sandbox.requests.lock().unwrap();
+        let policy = &requests.last().unwrap().policy;
+        assert_eq!(!policy.write.is_empty(), writes, "{text}");
+        assert_eq!(policy.network != codegenie_exec::Network::None, network, "{text}");
+    }
+}
+
+/// Folders that the rules name are given to what writes, but for those that hold settings, secrets or the host's own files.
+#[tokio::test]
+async fn the_sandbox_gets_the_further_folders() {
+    let world = World::new();
+    let beside = tempfile::tempdir().unwrap();
+    let beside = beside.path().canonicalize().unwrap();
+    for folder in ["docs/.git", "keys/.ssh", "held", "target"] {
+        std::fs::create_dir_all(beside.join(folder)).unwrap();
+    }
+    std::os::unix::fs::symlink(beside.join("keys/.ssh"), beside.join("link")).unwrap();
+    let file = beside.join("held/policy.json");
+    let write = |folders: &[&str]| {
+        let folders: Vec<_> = folders.iter().map(|folder| beside.join(folder)).collect();
+        let policy = serde_json::json!({"permissions": {"additionalDirectories": folders}});
+        std::fs::write(&file, policy.to_string()).unwrap();
+    };
+    write(&["docs", "link", "held", "missing"]);
+    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .command_policy_file(codegenie_exec::PolicyFile::open(&file).unwrap())
+        .build()
+        .unwrap();
+    let writable = async |text: &str| {
+        executor.execute(&world.token, &shell(text)).await.unwrap();
+        let requests = world.sandbox.requests.lock().unwrap();
+        let policy = requests.last().unwrap().policy.clone();
+        let below = |paths: &[std::path::PathBuf]| {
+            let below = paths.iter().filter_map(|path| path.strip_prefix(&beside).ok());
+            below.map(|path| path.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        (below(&policy.write), below(&policy.read))
+    };
+    let none: Vec<String> = Vec::new();
+    let touch = format!("touch {}", beside.join("docs/a").display());
+    assert_eq!(writable(&touch).await, (vec!["docs".to_owned()], vec!["docs/.git".to_owned()]));
+    assert_eq!(writable("ls").await.0, none);
+    // A change of the rules changes what is given.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    write(&["target"]);
+    assert_eq!(writable("touch a").await.0, ["target"]);
 }
 
 #[tokio::test]

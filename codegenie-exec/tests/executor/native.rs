@@ -38,6 +38,36 @@ async fn runs_confined_and_is_recorded_in_a_log_and_a_monitor() {
     assert!(matches!(events[1].get_detail("enforced"), Some(AuditValue::List(layers)) if !layers.is_empty()));
 }
 
+/// A folder that the rules name is written on the host, by what needs to write; beside it nothing is.
+#[tokio::test]
+async fn a_further_folder_is_written() {
+    let world = World::new();
+    let beside = tempfile::tempdir_in("/var/tmp").unwrap();
+    for folder in ["docs/.git", "other"] {
+        std::fs::create_dir_all(beside.path().join(folder)).unwrap();
+    }
+    let at = |name: &str| beside.path().join(name);
+    let settings = serde_json::json!({"permissions": {
+        "additionalDirectories": [at("docs")], "allow": ["Bash(own-script:*)", "Bash(bash *)"]}});
+    let executor =
+        SecureExecutor::builder(NativeSandbox::new().unwrap(), world.access.clone(), world.confinement())
+            .audit(world.audit.clone())
+            .command_policy(CommandPolicy::from_claude_settings(&settings.to_string()).unwrap())
+            .build()
+            .unwrap();
+    let run = async |text: String| executor.execute(&world.token, &shell(&text)).await;
+    let execution = run(format!("echo x > {}", at("docs/a").display())).await.unwrap();
+    assert!(execution.privileges.writes && !execution.privileges.network);
+    assert_eq!(std::fs::read(at("docs/a")).unwrap(), b"x\n");
+    // What a rule lets run gets the folder, and neither what is protected in it nor what lies beside it.
+    let script = |name: &str| format!("bash -c 'unknown-tool; echo x > {}'", at(name).display());
+    for (name, written) in [("docs/b", true), ("docs/.git/config", false), ("other/a", false)] {
+        run(script(name)).await.unwrap();
+        assert_eq!(at(name).exists(), written, "{name}");
+    }
+    assert!(run(format!("touch {}", at("other/a").display())).await.is_err());
+}
+
 #[tokio::test]
 async fn without_an_intent_on_record_there_is_no_file() {
     for (sink, exists) in [

@@ -48,7 +48,8 @@ impl EventClass {
         Self::DetectionFinding,
     ];
 
-    /// The class number of the Open Cybersecurity Schema Framework, version 1.8.
+    /// The class number of the Open Cybersecurity Schema Framework, version 1.8. A vulnerability that no identifier names is
+    /// exported as a detection (2004), since the schema wants one.
     #[must_use]
     pub const fn ocsf_class_uid(self) -> u32 {
         match self {

@@ -331,6 +331,9 @@ struct Waiting {
     events: VecDeque<Vec<u8>>,
     /// How many the thread has taken and not finished.
     taken: usize,
+    /// How many were ever accepted, and how many of them are durable.
+    accepted: u64,
+    durable: u64,
     closed: bool,
     /// How often the disk was full, and what was said the last time.
     refusals: u64,
@@ -339,8 +342,15 @@ struct Waiting {
 
 impl Accepted {
     pub(super) fn new() -> Self {
-        let waiting =
-            Waiting { events: VecDeque::new(), taken: 0, closed: false, refusals: 0, refused: None };
+        let waiting = Waiting {
+            events: VecDeque::new(),
+            taken: 0,
+            accepted: 0,
+            durable: 0,
+            closed: false,
+            refusals: 0,
+            refused: None,
+        };
         Self { waiting: Mutex::new(waiting), changed: Condvar::new() }
     }
 
@@ -365,19 +375,20 @@ impl Accepted {
             waiting = timeout.unwrap_or_else(PoisonError::into_inner).0;
         }
         waiting.events.push_back(event);
+        waiting.accepted += 1;
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Waits until all that was accepted is durable, the log has stopped, or the disk is found full.
+    /// Waits until all that was accepted before this call is durable, the log has stopped, or the disk is found full.
     pub(super) fn drain(&self, commits: &Commits) -> Result<(), Failure> {
         let mut waiting = self.waiting();
-        let refusals = waiting.refusals;
+        let (refusals, accepted) = (waiting.refusals, waiting.accepted);
         loop {
             if let Some(stopped) = commits.stopped() {
                 return Err(stopped);
             }
-            if waiting.events.is_empty() && waiting.taken == 0 {
+            if waiting.durable >= accepted {
                 return Ok(());
             }
             if let Some(refused) = waiting.refused.clone().filter(|_| waiting.refusals > refusals) {
@@ -424,6 +435,7 @@ impl Accepted {
             let mut waiting = self.waiting();
             waiting.taken = 0;
             let Err((failure, last)) = outcome else {
+                waiting.durable += accepted as u64;
                 waiting.refused = None;
                 self.changed.notify_all();
                 continue;

@@ -271,9 +271,13 @@ impl KeyStore {
         self.store(layout::SHREDDING, 0, Zeroizing::new(subject.as_bytes().to_vec()))
     }
 
+    /// Also of one of which nothing is there.
     pub(super) fn end_shredding(&self) -> Result<(), AuditLogError> {
         let path = self.path.join(layout::SHREDDING);
-        let removed = self.disk.remove(layout::SHREDDING).and_then(|()| self.disk.sync_dir(""));
-        removed.map_err(io_error("remove", &path))
+        let removed = match self.disk.remove(layout::SHREDDING) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+        removed.and_then(|()| self.disk.sync_dir("")).map_err(io_error("remove", &path))
     }
 }

@@ -12,7 +12,7 @@ use super::codec;
 use super::disk::{Directory, Disk};
 use super::epoch::open_certificate;
 use super::error::{AuditLogError, FaultKind, io_error};
-use super::frame::{self, PREFIX_LEN, RecordFrame};
+use super::frame::{self, PREFIX_LEN, RecordFrame, TableEntry};
 use super::header::Header;
 use super::index::{Columns, Filter, IndexBuilder, IndexFile};
 use super::keys::{KeyStore, default_dir};
@@ -144,6 +144,11 @@ impl AuditReader {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn with_host(self, keys: KeyStore) -> Self {
+        Self { host: Some(keys), ..self }
+    }
+
     /// The identity that the log must have.
     #[must_use]
     pub fn identity(&self) -> Option<&NoteVerifier> {
@@ -158,11 +163,13 @@ impl AuditReader {
             Some(keys) => keys.epoch()?,
             None => None,
         };
+        let is_unborn = state.as_ref().is_some_and(|state| !state.signed && state.epoch.number == 0);
         let least_epoch = state.filter(|state| state.signed).map(|state| state.epoch.number);
         let identity = self.identity.as_ref();
         let is_shredding = || self.host.as_ref().is_some_and(KeyStore::is_shredding);
         let is_shredding: Option<&dyn Fn() -> bool> = Some(&is_shredding);
-        let means = Means { identity, reader: Some(&*self.key), least_epoch, anchored, is_shredding };
+        let means =
+            Means { identity, reader: Some(&*self.key), least_epoch, is_unborn, anchored, is_shredding };
         let mut verification = verify::verify(&*self.disk, &self.path, &means)?;
         // Keys without an epoch never had a log; only where one is just being made, the epoch comes meanwhile.
         if let Some(keys) = &self.host
@@ -271,7 +278,8 @@ impl AuditReader {
         if !query.is_oldest_first() {
             rows.reverse();
         }
-        let mut current: Option<(u64, Vec<u8>)> = None;
+        // The frame of the last row and its table: a commit may have tens of thousands of rows.
+        let mut current: Option<(u64, Vec<u8>, Vec<TableEntry>)> = None;
         for row in rows {
             let sequence = columns.first.saturating_add(row as u64);
             if !page.wants(sequence) {
@@ -284,16 +292,19 @@ impl AuditReader {
                 tampered(&self.path, fault(FaultKind::DerivedAltered, &layout::index(number), sequence, 0))
             };
             let (offset, place) = columns.frame_of(row).ok_or_else(bad)?;
-            if current.as_ref().is_none_or(|(known, _)| *known != offset) {
-                current = Some((offset, self.frame(&name, offset)?));
-            }
-            let bytes = current.as_ref().map(|(_, bytes)| bytes.as_slice()).unwrap_or_default();
             let altered = |kind| tampered(&self.path, fault(kind, &name, sequence, offset));
+            if current.as_ref().is_none_or(|(known, ..)| *known != offset) {
+                let bytes = self.frame(&name, offset)?;
+                let frame = RecordFrame::parse(&bytes).ok_or_else(|| altered(FaultKind::FrameAltered))?;
+                let (_, entries) =
+                    frame.open(&keys.frames).ok_or_else(|| altered(FaultKind::FrameOutOfPlace))?;
+                current = Some((offset, bytes, entries));
+            }
+            let Some((_, bytes, entries)) = &current else { return Err(bad()) };
             let frame = RecordFrame::parse(bytes).ok_or_else(|| altered(FaultKind::FrameAltered))?;
             if frame.first.checked_add(place as u64) != Some(sequence) {
                 return Err(bad());
             }
-            let (_, entries) = frame.open(&keys.frames).ok_or_else(|| altered(FaultKind::FrameOutOfPlace))?;
             let entry = entries.get(place).ok_or_else(bad)?;
             let mut found = keys.record(&frame, place, entry);
             if matches!(found, RecordOf::SubjectAltered | RecordOf::Altered) {

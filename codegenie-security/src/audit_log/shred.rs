@@ -12,7 +12,7 @@ use super::encoded::EncodedEvents;
 use super::error::{AuditLogError, io_error};
 use super::layout;
 use super::subjects::{self, SLOT_LEN, SubjectId};
-use super::writer::{Committed, Writer};
+use super::writer::{Committed, Writer, is_full};
 use crate::audit::{AuditEvent, AuditValue, EventClass};
 
 pub(crate) const ACTION: &str = "shred_subject";
@@ -33,14 +33,28 @@ pub struct Shredded {
 
 /// Destroys all keys of a subject.
 ///
-/// `told` hears of each commit.
+/// `told` hears of each commit. After an error the writer is broken, unless nothing was said or done yet: the disk was full.
 pub(super) fn shred(
     writer: &mut Writer,
     subject: &str,
     told: &dyn Fn(&Committed, &EncodedEvents, &Writer),
 ) -> Result<Shredded, AuditLogError> {
-    let shredded = try_shred(writer, subject, told);
-    if shredded.is_err() {
+    whole_or_broken(writer, subject, told, false)
+}
+
+/// `is_said` tells whether the log may have said already that it will.
+fn whole_or_broken(
+    writer: &mut Writer,
+    subject: &str,
+    told: &dyn Fn(&Committed, &EncodedEvents, &Writer),
+    mut is_said: bool,
+) -> Result<Shredded, AuditLogError> {
+    let shredded = try_shred(writer, subject, told, &mut is_said);
+    let is_undone = |error: &AuditLogError, writer: &Writer| {
+        let is_full = matches!(error, AuditLogError::Io { source, .. } if is_full(source));
+        is_full && !is_said && writer.base().keys.end_shredding().is_ok()
+    };
+    if shredded.as_ref().is_err_and(|error| !is_undone(error, writer)) {
         // What was said and what was done are no longer the same.
         writer.break_off();
     }
@@ -51,6 +65,7 @@ fn try_shred(
     writer: &mut Writer,
     subject: &str,
     told: &dyn Fn(&Committed, &EncodedEvents, &Writer),
+    is_said: &mut bool,
 ) -> Result<Shredded, AuditLogError> {
     let path = writer.base().path.clone();
     writer.base().keys.begin_shredding(subject)?;
@@ -64,8 +79,10 @@ fn try_shred(
         let encoded = codec::encode(&event.detail(SLOTS, names)).unwrap_or_default();
         let events = [encoded].into_iter().collect();
         let committed = writer.commit(&events).map_err(|failure| failure.into_log_error(&path))?;
+        *is_said = true;
         told(&committed, &events, writer);
     }
+    *is_said = true;
     erase(writer, &places)?;
     writer.forget_subject(subject);
     writer.base().keys.end_shredding()?;
@@ -76,7 +93,7 @@ fn try_shred(
 pub(super) fn finish(writer: &mut Writer) -> Result<bool, AuditLogError> {
     let Some(subject) = writer.base().keys.shredding()? else { return Ok(false) };
     // Nobody listens before the log is open.
-    shred(writer, &subject, &|_, _, _| ())?;
+    whole_or_broken(writer, &subject, &|_, _, _| (), true)?;
     Ok(true)
 }
 

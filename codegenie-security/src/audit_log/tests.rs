@@ -5,6 +5,7 @@ mod by_hand;
 pub(super) mod crash_disk;
 mod every_cut;
 mod faults;
+mod interrupted;
 mod lying_index;
 mod power_cuts;
 mod processes;

@@ -143,6 +143,8 @@ pub(super) struct Means<'a> {
     pub(super) reader: Option<&'a dyn KeyWrapper>,
     /// The epoch that the host's keys know to be signed: the log cannot end before it.
     pub(super) least_epoch: Option<u64>,
+    /// The host's keys know that nothing of the log was ever signed: its creation is going on, or was interrupted.
+    pub(super) is_unborn: bool,
     pub(super) anchored: &'a [AnchoredCheckpoint],
     /// Is a shredding begun and not finished, as the host's keys know?
     pub(super) is_shredding: Option<&'a dyn Fn() -> bool>,
@@ -260,6 +262,11 @@ fn judge(
             Step::End => break,
         }
     }
+    // Nothing was acknowledged before its first checkpoint.
+    if means.is_unborn && checkpoint.is_none() && walk.records == 0 {
+        found.verdict = judge_anchors(&walk, &walk.meta, means.anchored);
+        return Ok(());
+    }
     let Some(last) = last else {
         let name = layout::segment(0);
         return Err(walk.tampered(FaultKind::SegmentMissing, &name, 0));
@@ -269,6 +276,11 @@ fn judge(
     }
     let ending = judge_ending(&walk, &last, checkpoint)?;
     if means.least_epoch.is_some_and(|least| ending.epoch < least) {
+        // Whoever has an anchor is told how much is missing.
+        found.verdict = judge_anchors(&walk, &walk.meta, means.anchored);
+        if matches!(found.verdict, Verdict::RolledBack { .. } | Verdict::Forked { .. }) {
+            return Ok(());
+        }
         return Err(walk.tampered(FaultKind::RolledBack, layout::CHECKPOINT, 0));
     }
     found.unsigned = ending.unsigned_records;

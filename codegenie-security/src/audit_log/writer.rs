@@ -221,6 +221,10 @@ impl Writer {
         self.broken = true;
     }
 
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     fn write(&mut self, events: &EncodedEvents) -> Result<Committed, CommitFailure> {
         self.rotate_if_due()?;
         let facets: Vec<Option<Facets<'_>>> = events.iter().map(codec::facets).collect();

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Origin;
 use super::activity::{Activity, activity};
+use super::finding::{self, finding_info};
 use super::text::{epoch_millis, is_unsafe, push_safe};
 use crate::{AuditEvent, AuditResult, AuditValue, EventClass, StoredEvent, ThreatLevel};
 
@@ -15,7 +16,7 @@ const VERSION: &str = "1.8.0";
 /// The event as one line of JSON in the [Open Cybersecurity Schema Framework](https://schema.ocsf.io/1.8.0/),
 /// version 1.8.0, with the profile `host`.
 ///
-/// - The class is [`ocsf_class_uid`](EventClass::ocsf_class_uid), and `metadata.event_code` names ours, since two
+/// - The class is [`ocsf_class_uid`](EventClass::ocsf_class_uid) (but see below for vulnerabilities), and `metadata.event_code` names ours, since two
 ///   of ours share one. The activity comes from the action; one that the class does not have is 99 with the
 ///   action as its name.
 /// - `time` is in milliseconds since 1970, rounded down; `metadata.sequence` gives the order.
@@ -29,12 +30,19 @@ const VERSION: &str = "1.8.0";
 ///   its values. A number that is not finite is null.
 /// - The class of authorizations (Authorize Session) is about privileges that were given; ours reports also
 ///   those that were not, with a failure.
-/// - A vulnerability has a `cve`, or else a `cwe`, from the details of these names. Without either, a strict
-///   validator objects.
+/// - A vulnerability is named by the details `cve` (`CVE-2026-1`), or else `advisory` (`RUSTSEC-2026-0001`, `GHSA-…`), or
+///   else `cwe` (`CWE-79`, or 79), just one of which the schema takes: there is one vulnerability per value, and the
+///   `cwe` of a single one stands in it as `related_cwes`. Without any of them an event cannot be of the class
+///   Vulnerability Finding (2002): it is a Detection Finding (2004) with the type `Vulnerability`, and
+///   `metadata.event_code` still says `vulnerability_finding`.
 #[must_use]
 pub fn ocsf_json(origin: &Origin, stored: &StoredEvent) -> String {
     let event = &stored.event;
-    let class = event.class;
+    let vulnerabilities = finding::vulnerabilities(event);
+    let class = match event.class {
+        EventClass::VulnerabilityFinding if vulnerabilities.is_empty() => EventClass::DetectionFinding,
+        class => class,
+    };
     let (activity_id, activity_name): Activity<'_> = activity(event);
     let class_uid = class.ocsf_class_uid();
     let (severity_id, severity) = severity(event.threat);
@@ -52,7 +60,7 @@ pub fn ocsf_json(origin: &Origin, stored: &StoredEvent) -> String {
         "device": { "hostname": host, "type": "Unknown", "type_id": 0 },
         "message": format!("{} {}: {}", event.action, event.resource, event.result),
         "metadata": {
-            "event_code": class.as_str(),
+            "event_code": event.class.as_str(),
             "log_name": "audit",
             "product": {
                 "name": origin.product,
@@ -82,7 +90,9 @@ pub fn ocsf_json(origin: &Origin, stored: &StoredEvent) -> String {
     {
         metadata.insert("correlation_uid".to_owned(), operation.to_string().into());
     }
-    if let (Some(line), Value::Object(own)) = (line.as_object_mut(), of_class(stored, host)) {
+    if let (Some(line), Value::Object(own)) =
+        (line.as_object_mut(), of_class(stored, class, vulnerabilities, host))
+    {
         line.extend(own);
     }
     escape(&line.to_string())
@@ -134,10 +144,10 @@ fn actor(event: &AuditEvent) -> Value {
 }
 
 /// What only this class has.
-fn of_class(stored: &StoredEvent, host: &str) -> Value {
+fn of_class(stored: &StoredEvent, class: EventClass, vulnerabilities: Vec<Value>, host: &str) -> Value {
     let event = &stored.event;
     let resource = event.resource.as_str();
-    let mut own = match event.class {
+    let mut own = match class {
         EventClass::Authentication => {
             json!({ "service": { "name": resource }, "user": { "name": event.actor } })
         }
@@ -164,12 +174,12 @@ fn of_class(stored: &StoredEvent, host: &str) -> Value {
         }
         EventClass::Configuration => json!({ "state": event.action, "state_id": 99 }),
         EventClass::VulnerabilityFinding => json!({
-            "finding_info": finding_info(stored),
+            "finding_info": finding_info(stored, class),
             "resources": [{ "name": resource }],
-            "vulnerabilities": [vulnerability(event)],
+            "vulnerabilities": vulnerabilities,
         }),
         EventClass::DetectionFinding => json!({
-            "finding_info": finding_info(stored),
+            "finding_info": finding_info(stored, class),
             "is_alert": event.threat >= ThreatLevel::High,
             "resources": [{ "name": resource }],
         }),
@@ -212,24 +222,6 @@ fn endpoint(resource: &str) -> Value {
         }
         _ => json!({ "name": resource }),
     }
-}
-
-fn finding_info(stored: &StoredEvent) -> Value {
-    let event = &stored.event;
-    json!({ "title": format!("{} {}", event.action, event.resource), "uid": stored.sequence.to_string() })
-}
-
-fn vulnerability(event: &AuditEvent) -> Value {
-    let mut vulnerability = Map::new();
-    vulnerability.insert("title".to_owned(), format!("{} {}", event.action, event.resource).into());
-    // The schema wants just one of them.
-    for name in ["cve", "cwe"] {
-        if let Some(AuditValue::Text(uid)) = event.get_detail(name) {
-            vulnerability.insert(name.to_owned(), json!({ "uid": uid }));
-            break;
-        }
-    }
-    Value::Object(vulnerability)
 }
 
 fn severity(threat: ThreatLevel) -> (u32, &'static str) {

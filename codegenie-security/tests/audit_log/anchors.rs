@@ -20,6 +20,31 @@ fn put_back(fixture: &Fixture, state: &super::Files) {
     put(fixture.path.parent().unwrap(), state);
 }
 
+/// The keys know that the log went on, and the anchor knows how far.
+#[test]
+fn a_log_that_was_put_back_beside_its_keys_is_called_rolled_back_where_an_anchor_knows_it() {
+    let fixture = Fixture::new(&[2]);
+    let earlier = files(&fixture.path);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let anchor = Arc::new(FileAnchor::new(elsewhere.path().join("anchor")));
+    let log = AuditLogOptions::new().anchor(anchor.clone()).open(&fixture.path, &key()).unwrap();
+    log.record(&event(2)).unwrap();
+    log.flush_anchors();
+    let identity = log.identity().clone();
+    drop(log);
+    let anchored = [anchor.latest().unwrap().unwrap()];
+    put(&fixture.path, &earlier);
+    let reader = AuditReader::open(&fixture.path, &key()).unwrap();
+    let found = reader.verify(&anchored).unwrap();
+    let public = AuditLog::verify_public(&fixture.path, Some(&identity), &anchored).unwrap();
+    assert!(matches!(found.verdict(), Verdict::RolledBack { .. }), "{found}");
+    assert_eq!(found.verdict(), public.verdict());
+    let Verdict::Corrupt(fault) = reader.verify(&[]).unwrap().verdict().clone() else {
+        panic!("it was believed")
+    };
+    assert_eq!(fault.kind(), FaultKind::RolledBack);
+}
+
 #[test]
 fn a_log_that_was_put_back_with_its_keys_is_seen_by_its_anchor() {
     let elsewhere = tempfile::tempdir().unwrap();

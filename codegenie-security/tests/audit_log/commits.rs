@@ -63,6 +63,37 @@ fn accepted_events_are_durable_after_a_flush_and_at_the_end() {
     assert!(commits(&fixture) < 510);
 }
 
+/// It waits for what was accepted before it, and not for all that comes.
+#[test]
+fn a_flush_ends_while_others_go_on() {
+    use std::sync::atomic::AtomicBool;
+    let fixture = Fixture::new(&[]);
+    let options = AuditLogOptions::new().durability(Durability::dangerous_accepted(64, WhenFull::Wait));
+    let log = options.open(&fixture.path, &key()).unwrap();
+    let (flushed, gave_up) = (AtomicBool::new(false), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for thread in 0..2_u64 {
+            let (log, flushed, gave_up) = (&log, &flushed, &gave_up);
+            scope.spawn(move || {
+                let begun = std::time::Instant::now();
+                let mut number = thread * 1_000_000;
+                while !flushed.load(Ordering::SeqCst) {
+                    // So that a flush that waits for everybody ends as well, and is seen.
+                    if begun.elapsed() > Duration::from_secs(20) {
+                        return gave_up.store(true, Ordering::SeqCst);
+                    }
+                    log.record(&event(number)).unwrap();
+                    number += 1;
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        (0..3).for_each(|_| log.flush().unwrap());
+        flushed.store(true, Ordering::SeqCst);
+    });
+    assert!(!gave_up.load(Ordering::SeqCst), "the flush waited for events that came after it");
+}
+
 #[test]
 fn what_does_not_fit_is_refused_or_lost_and_then_told() {
     let fixture = Fixture::new(&[]);

@@ -121,7 +121,6 @@ fn every_class_of_ocsf_has_its_own_attributes() {
         ),
         (EventClass::NetworkActivity, "connect", "a b", Failure, 400_104, "/dst_endpoint/name", json!("a b")),
         (EventClass::Configuration, "load", "policy", Success, 501_901, "/state", json!("load")),
-        (EventClass::VulnerabilityFinding, "find", "dep", Success, 200_201, "/finding_info/uid", json!("9")),
         (EventClass::DetectionFinding, "detect", "x", Success, 200_401, "/is_alert", json!(false)),
     ] {
         let event = AuditEvent::new(class, action, resource).actor("u").result(result);

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use codegenie_security::export::{Origin, Syslog, cef, ocsf_json};
-use codegenie_security::{AuditEvent, AuditValue, StoredEvent};
+use codegenie_security::{AuditEvent, AuditValue, EventClass, StoredEvent};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -95,7 +95,11 @@ proptest! {
         assert_eq!(json["metadata"]["event_code"], event.class.as_str());
         assert_eq!(json["metadata"]["correlation_uid"].as_str(), event.operation.map(|id| id.to_string()).as_deref());
         assert_eq!(i128::from(json["time"].as_i64().unwrap()), millis(&event));
-        assert_eq!(json["type_uid"].as_u64().unwrap(), u64::from(event.class.ocsf_class_uid()) * 100 + json["activity_id"].as_u64().unwrap());
+        let class = match event.class {
+            EventClass::VulnerabilityFinding if json.get("vulnerabilities").is_none() => EventClass::DetectionFinding,
+            class => class,
+        };
+        assert_eq!(json["type_uid"].as_u64().unwrap(), u64::from(class.ocsf_class_uid()) * 100 + json["activity_id"].as_u64().unwrap());
         assert_eq!(json["actor"]["user"]["name"], event.actor);
         assert_eq!(json["actor"]["app_name"].as_str(), event.agent.as_deref());
         assert_eq!(json["actor"]["session"]["uid"].as_str(), event.session.as_deref());

@@ -79,9 +79,7 @@ impl<'a> Reader<'a, '_> {
             self.found(Class::Unknown, "which of its operands is which is decided by the shell");
         }
         for word in &operands {
-            // What is only shown is not looked for.
-            let shows = matches!(self.name.as_str(), "echo" | "printf");
-            let what = if shows { place::sensitive(word.as_written()) } else { self.context.sensitive(word) };
+            let what = self.sensitive_operand(word, &operands);
             if let Some(what) = what.or_else(|| self.context.tells_variable(word, self.name == "printenv")) {
                 self.found(Class::Escalates, format!("{}: {what}", word.as_written()));
             }

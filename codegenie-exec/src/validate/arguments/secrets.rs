@@ -4,6 +4,7 @@ use super::Reader;
 use crate::command::Word;
 use crate::validate::class::Class;
 use crate::validate::knowledge::{Effect, Program, Role};
+use crate::validate::place;
 use crate::validate::project_secrets::{named_in, sought_by};
 
 /// They tell that a file is there, or what it is called.
@@ -51,7 +52,10 @@ const ONLY_WRITE: &[&str] = &[
 ];
 
 /// Their first operand is mostly a pattern.
-const SEARCH: &[&str] = &["grep", "egrep", "fgrep", "zgrep", "rg", "ag", "ack", "ugrep", "git grep"];
+const SEARCH: &[&str] = &[
+    "grep", "egrep", "fgrep", "zgrep", "bzgrep", "xzgrep", "zstdgrep", "rgrep", "ggrep", "rg", "ag", "ack",
+    "ugrep", "pt", "git grep",
+];
 
 /// Options whose values are files that are read.
 const FILES: &[&str] = &[
@@ -78,6 +82,41 @@ const FILES: &[&str] = &[
 /// Options whose values choose the files that are read.
 const CHOOSE: &[&str] = &["--include", "-g", "--glob", "--iglob"];
 
+/// What the options of a search say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Search {
+    /// They give what is searched for, so that every operand is a file.
+    has_pattern: bool,
+    /// All that lies below is searched.
+    deep: bool,
+    /// Hidden files are searched as well.
+    hidden: bool,
+}
+
+impl Search {
+    pub(super) fn by(arguments: &[Word]) -> Self {
+        let mut search = Self::default();
+        for text in arguments.iter().filter_map(Word::literal).take_while(|text| *text != "--") {
+            if let Some(long) = text.strip_prefix("--") {
+                let named = long.split('=').next().unwrap_or_default();
+                let is = |names: &[&str]| {
+                    names
+                        .iter()
+                        .any(|name| name.starts_with(named) && (named.len() > 2 || long.contains('=')))
+                };
+                search.has_pattern |= is(&["regexp", "file", "patterns-from", "match"]);
+                search.deep |= is(&["recursive", "dereference-recursive", "directories"]);
+                search.hidden |= is(&["hidden", "unrestricted", "no-ignore"]);
+            } else if let Some(letters) = text.strip_prefix('-') {
+                search.has_pattern |= letters.contains(['e', 'f']);
+                search.deep |= letters.contains(['r', 'R', 'd']);
+                search.hidden |= letters.contains(['u', '.', 'a']);
+            }
+        }
+        search
+    }
+}
+
 /// Whether a program tells of files only that they are there, or what they are called.
 pub(in super::super) fn tells_names_only(name: &str) -> bool {
     NAMES_ONLY.contains(&name)
@@ -101,7 +140,50 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    /// What of an operand tells secrets by where it lies or what it is called.
+    pub(super) fn sensitive_operand(&self, word: &'a Word, operands: &[&'a Word]) -> Option<&'static str> {
+        // What is only shown is not looked for.
+        if matches!(self.name.as_str(), "echo" | "printf") {
+            return place::sensitive(word.as_written());
+        }
+        let first = operands.first().is_some_and(|first| std::ptr::eq(*first, word));
+        if first && self.is_sought(operands) {
+            return None;
+        }
+        self.context.sensitive(word)
+    }
+
+    /// Whether the first operand is a text that is looked for, and no file.
+    fn is_sought(&self, operands: &[&Word]) -> bool {
+        let Some((first, files)) = operands.split_first() else { return false };
+        let written = first.as_written();
+        let searches = SEARCH.contains(&self.name.as_str()) && !self.search.has_pattern;
+        if !searches || written.contains('/') || written.starts_with(".env") {
+            return false;
+        }
+        // What secrets are called is looked for in a part of the project, and not wherever some may be kept.
+        let part = |word: &&Word| {
+            let path = word.as_written();
+            let inside = !path.starts_with(['/', '~', '$', '-']) && !path.contains("..");
+            inside && !matches!(path.trim_end_matches('/'), "." | "*" | "**")
+        };
+        let of_itself = matches!(self.name.as_str(), "rg" | "ag" | "ack" | "pt" | "git grep");
+        let skips_hidden = of_itself && !self.search.hidden;
+        let narrow = match files {
+            [] => skips_hidden || !(self.search.deep || of_itself),
+            files => {
+                skips_hidden && files.iter().all(|word| part(word) || word.literal() == Some("."))
+                    || files.iter().all(part)
+            }
+        };
+        narrow || place::sensitive(written).is_none()
+    }
+
     pub(super) fn shown_secrets(&mut self, operands: &[&'a Word]) {
+        // It takes the names of what it shows from its input.
+        if self.name == "git cat-file" && operands.is_empty() {
+            self.given_secrets();
+        }
         if tells_names_only(&self.name) && !self.shows {
             return;
         }
@@ -119,10 +201,8 @@ impl<'a> Reader<'a, '_> {
         }
         // A script, or a pattern that is looked for, is no file.
         let scripted = self.current().language.is_some() && !self.scripted;
-        let searches = operands.len() > 1 && SEARCH.contains(&self.name.as_str());
         for (at, word) in operands.iter().take(read).enumerate() {
-            let written = word.as_written();
-            if at == 0 && (scripted || (searches && !written.contains('/') && !written.starts_with(".env"))) {
+            if at == 0 && (scripted || (operands.len() > 1 && self.is_sought(operands))) {
                 continue;
             }
             let of_git = self.name.starts_with("git ");

@@ -1,8 +1,8 @@
 //! What bash computes, and the variables that are set on the way.
 
-use super::Tree;
-use super::words::unknown_value;
-use crate::command::{SimpleCommand, VariableValue, Word};
+use super::words::{unknown_value, value_of};
+use super::{PARAMETERS, Tree};
+use crate::command::{DynamicWord, SimpleCommand, VariableValue, Word};
 use crate::validate::arithmetic;
 use brush_parser::ast;
 
@@ -132,15 +132,33 @@ impl Tree {
         }
         match program {
             "set" | "shift" => {
-                for parameter in ["@", "*", "1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+                for parameter in PARAMETERS {
                     self.sets(parameter, VariableValue::Unknown);
                 }
+                let operands: Vec<Word> = words.clone().cloned().collect();
+                self.parameters_are(&operands);
             }
             "read" => self.sets("REPLY", VariableValue::Unknown),
+            "mapfile" | "readarray" => self.sets("MAPFILE", VariableValue::Unknown),
+            "getopts" => self.sets("OPTARG", VariableValue::Unknown),
             _ => {}
         }
+        let declares = matches!(program, "export" | "declare" | "typeset" | "local" | "readonly");
         let words: Vec<Word> = words.cloned().collect();
+        // An option may make a number, a list or another name of it.
+        let plainly = declares && !words.iter().any(|word| word.as_written().starts_with(['-', '+']));
         for word in words {
+            if let Some((name, value)) = declared(&word).filter(|_| declares) {
+                self.bound.insert(name.clone());
+                let known = if plainly { value_of(&value) } else { VariableValue::Unknown };
+                self.assigns(&name, known);
+                let values = self.values.entry(name).or_default();
+                values.push(value);
+                if !plainly {
+                    values.push(unknown_value());
+                }
+                continue;
+            }
             match &word {
                 Word::Literal(text) => {
                     let name = text.split(['=', '[', '+', '-', ' ']).next().unwrap_or_default();
@@ -163,6 +181,26 @@ impl Tree {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The name and the value of `NAME=VALUE` behind a builtin that declares.
+fn declared(word: &Word) -> Option<(String, Word)> {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    match word {
+        Word::Literal(text) => {
+            let (name, value) = text.split_once('=').filter(|(name, _)| is_name(name))?;
+            Some((name.to_owned(), Word::Literal(value.to_owned())))
+        }
+        Word::Dynamic(word) => {
+            let (name, prefix) = word.prefix.split_once('=').filter(|(name, _)| is_name(name))?;
+            let (_, written) = word.written.split_once('=')?;
+            let (prefix, written) = (prefix.to_owned(), written.to_owned());
+            Some((name.to_owned(), Word::Dynamic(DynamicWord { written, prefix, ..word.clone() })))
         }
     }
 }

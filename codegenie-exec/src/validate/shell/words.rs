@@ -1,8 +1,8 @@
 //! Simple commands: their words, assignments, redirections and substitutions.
 
-use super::{MAX_SUBSTITUTION_DEPTH, Tree};
+use super::{Defined, MAX_SUBSTITUTION_DEPTH, Tree};
 use crate::command::{DynamicWord, Redirect, SimpleCommand, VariableValue, Word};
-use crate::validate::word;
+use crate::validate::{shape, word};
 use brush_parser::ast;
 
 impl Tree {
@@ -20,9 +20,15 @@ impl Tree {
             self.item(item, &mut command, false);
         }
         self.set_by_builtin(&command);
+        if command.words.is_empty() {
+            for (name, _) in &command.assignments {
+                self.defined.push(Defined { name: name.clone(), lasts: !self.ran, variable: true });
+            }
+        }
         let called = command.words.first().and_then(Word::literal);
+        called.into_iter().for_each(|name| self.calls.call(name));
         command.function =
-            called.is_some_and(|name| self.defined.iter().any(|function| function.name == name));
+            called.is_some_and(|name| self.defined.iter().any(|one| !one.variable && one.name == name));
         let first = self.commands.len();
         self.commands.push(command);
         let inputs = std::mem::replace(&mut self.own_inputs, outer);
@@ -38,7 +44,14 @@ impl Tree {
         match item {
             ast::CommandPrefixOrSuffixItem::Word(word) => {
                 let word = self.word(word);
-                command.words.push(word);
+                match shape::braced(&word) {
+                    Some(made) => {
+                        // Nothing is left of what is empty.
+                        let made = made.iter().filter(|text| !text.is_empty());
+                        command.words.extend(made.map(|text| self.scanned(word::scan(text))));
+                    }
+                    None => command.words.push(word),
+                }
             }
             ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) if prefix => {
                 let name = match &assignment.name {
@@ -56,7 +69,8 @@ impl Tree {
                             self.opaque("a list that may be no array's");
                         }
                         for (subscript, value) in values {
-                            self.word(value);
+                            let element = self.word(value);
+                            self.values.entry(name.clone()).or_default().push(element);
                             if subscript.is_some() {
                                 self.opaque("an array with subscripts");
                             }
@@ -68,7 +82,11 @@ impl Tree {
                 let known = if assignment.append { VariableValue::Unknown } else { value_of(&value) };
                 self.assigns(&name, known);
                 let array = matches!(assignment.value, ast::AssignmentValue::Array(_));
-                let given = if assignment.append || array { unknown_value() } else { value.clone() };
+                let given = match &value {
+                    _ if array => unknown_value(),
+                    value if assignment.append => appended(&name, value),
+                    value => value.clone(),
+                };
                 self.values.entry(name.clone()).or_default().push(given);
                 command.assignments.push((name, value));
             }
@@ -92,7 +110,9 @@ impl Tree {
     pub(super) fn process_substitution(&mut self, subshell: &ast::SubshellCommand) -> Word {
         self.compound = true;
         let first = self.commands.len();
+        self.calls.forks += 1;
         self.apart(&subshell.list);
+        self.calls.forks -= 1;
         let mut printed = self.printed(first);
         self.own_inputs.append(&mut printed);
         let (written, prefix) = ("<(…)".to_owned(), "/dev/fd/".to_owned());
@@ -104,6 +124,9 @@ impl Tree {
         match redirect {
             ast::IoRedirect::File(_, kind, Target::Filename(word)) => {
                 let target = self.word(word);
+                if matches!(kind, Kind::ReadAndWrite) {
+                    command.redirects.push(Redirect { target: target.clone(), writes: false });
+                }
                 command.redirects.push(Redirect { target, writes: !matches!(kind, Kind::Read) });
             }
             ast::IoRedirect::File(_, Kind::DuplicateInput | Kind::DuplicateOutput, Target::Fd(_)) => {
@@ -183,7 +206,12 @@ impl Tree {
         for name in &scanned.sets {
             self.sets(name, VariableValue::Unknown);
         }
-        self.compound |= matches!(scanned.word, Word::Dynamic(_));
+        if let Word::Dynamic(word) = &scanned.word {
+            self.compound = true;
+            let certain = |name: &String| self.defined.iter().any(|one| one.variable && one.name == *name);
+            let unsure: Vec<String> = word.variables.iter().filter(|name| !certain(name)).cloned().collect();
+            self.unsure.extend(unsure);
+        }
         scanned.word
     }
 
@@ -198,6 +226,7 @@ impl Tree {
         }
         let mut inner = Self::new(self.depth + 1);
         inner.defined.clone_from(&self.defined);
+        inner.calls = self.calls.within_substitution();
         inner.defined.iter_mut().for_each(|function| function.lasts = true);
         if inner.text(command).is_err() {
             return self.opaque("a command substitution that is not understood");
@@ -206,6 +235,8 @@ impl Tree {
         self.commands.append(&mut inner.commands);
         self.functions.append(&mut inner.functions);
         self.computed.append(&mut inner.computed);
+        self.calls.take(inner.calls);
+        self.unsure.append(&mut inner.unsure);
         self.bound.append(&mut inner.bound);
         for (name, value) in inner.variables {
             self.assigns(&name, value);
@@ -224,6 +255,15 @@ impl Tree {
     }
 }
 
+/// Whether a command only gives variables values that are written there, which never fails.
+pub(super) fn only_sets(simple: &ast::SimpleCommand) -> bool {
+    let plain = |item: &ast::CommandPrefixOrSuffixItem| matches!(item, ast::CommandPrefixOrSuffixItem::AssignmentWord(_, word) if !word.value.contains(['$', '`', '(']));
+    let suffix = simple.suffix.iter().flat_map(|suffix| &suffix.0).next();
+    simple.word_or_name.is_none()
+        && suffix.is_none()
+        && simple.prefix.iter().flat_map(|prefix| &prefix.0).all(plain)
+}
+
 /// A name of which the shell makes itself, however often.
 fn is_a_plain_name(written: &str) -> bool {
     !written.starts_with('-')
@@ -233,6 +273,24 @@ fn is_a_plain_name(written: &str) -> bool {
 /// Stands for a value of which nothing is known.
 pub(super) fn unknown_value() -> Word {
     Word::Dynamic(DynamicWord { computed: true, ..DynamicWord::default() })
+}
+
+/// What a variable holds after a word is put behind its value.
+fn appended(name: &str, value: &Word) -> Word {
+    let behind = match value {
+        Word::Literal(text) if text.contains('\'') => return unknown_value(),
+        Word::Literal(text) => format!("'{text}'"),
+        Word::Dynamic(word) => word.written.clone(),
+    };
+    let variables = vec![name.to_owned()];
+    let written = format!("${{{name}}}{behind}");
+    Word::Dynamic(DynamicWord { written, variables, computed: true, ..DynamicWord::default() })
+}
+
+/// Stands for the parameters of a function or a script.
+pub(super) fn parameters() -> Word {
+    let (written, variables) = ("\"$@\"".to_owned(), vec!["@".to_owned()]);
+    Word::Dynamic(DynamicWord { written, variables, computed: true, ..DynamicWord::default() })
 }
 
 /// What is known of a variable that is given this word.

@@ -135,7 +135,8 @@ fn is_plain(text: &str) -> bool {
         words.filter(|word| is_option(word)).any(is_secret)
     };
     let has_a_token = || text.split(is_between).any(has_token);
-    !(option.is_some_and(names_a_secret) || (has_long && has_a_token()))
+    let names_one = option.is_some_and(names_a_secret);
+    !names_one && (!has_long || !has_a_token())
 }
 
 /// As `-pwd`.

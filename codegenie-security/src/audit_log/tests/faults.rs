@@ -155,6 +155,55 @@ fn a_disk_that_is_full_when_an_actor_is_new_loses_nothing() {
     assert_eq!(resources(&disk).unwrap(), numbers((0..20).chain([21, 22])));
 }
 
+/// Nothing is said and nothing done, and both happen when there is room.
+#[test]
+fn a_disk_that_is_full_at_a_shredding_ends_nothing() {
+    let mut stopped = 0;
+    for (is_of_keys, operation) in [(true, "append"), (true, "rename"), (false, "append")] {
+        let (disk, keys, log, mut dice) = started();
+        let full = if is_of_keys { &keys } else { &disk };
+        full.fail(operation, 0, ErrorKind::StorageFull);
+        let error = log.shred("alice").unwrap_err();
+        stopped += 1;
+        assert_eq!(error.kind(), AuditErrorKind::Full, "{operation}: {error}");
+        assert!(reader(&disk).verify(&[]).unwrap().is_intact(), "{operation}");
+        assert_eq!(resources(&disk).unwrap(), numbers(0..20), "{operation}: nobody was shredded");
+        log.record(&event(20, &mut dice)).unwrap();
+        // Another opening has nothing to finish.
+        drop(log);
+        let log = open(&disk, &keys, options()).unwrap();
+        assert!(!log.recovery().finished_shredding, "{operation}");
+        assert!(log.shred("alice").unwrap().keys > 0);
+        drop(log);
+        assert!(reader(&disk).verify(&[]).unwrap().is_intact(), "{operation}");
+        assert!(resources(&disk).unwrap().len() < 21, "{operation}");
+    }
+    assert_eq!(stopped, 3);
+}
+
+/// What was said before a crash is done at an opening or later, and never forgotten.
+#[test]
+fn a_shredding_that_was_said_survives_an_opening_on_a_full_disk() {
+    let (disk, keys, log, mut dice) = started();
+    // It goes off while the key is overwritten.
+    disk.fail("write at", 1, ErrorKind::Other);
+    log.shred("alice").unwrap_err();
+    drop(log);
+    let (disk, keys) = (disk.after_a_crash(&mut dice), keys.after_a_crash(&mut dice));
+    disk.fail("append", 3, ErrorKind::StorageFull);
+    let outcome = open(&disk, &keys, options());
+    assert!(outcome.is_err() || outcome.is_ok_and(|log| log.recovery().finished_shredding));
+    disk.fail("none", 0, ErrorKind::Other);
+    drop(open(&disk, &keys, options()).unwrap());
+    assert!(
+        !KeyStore::new(Box::new(keys), std::path::Path::new("audit.keys"), &super::power_cuts::host())
+            .is_shredding()
+    );
+    let verification = reader(&disk).verify(&[]).unwrap();
+    assert!(verification.is_intact(), "{verification}");
+    assert!(verification.shredded_records() > 0);
+}
+
 /// No nonce is used for two frames: what is written after a failed commit differs from it from its first byte on.
 #[test]
 fn after_a_failed_commit_the_same_event_is_encrypted_otherwise() {
