@@ -108,8 +108,13 @@ impl Approver for RefuseAll {
 }
 
 /// An approver from a function. Made by [`approve_with`].
-#[derive(Clone, Copy)]
-pub struct ApproveWith<F>(F);
+pub struct ApproveWith<F>(Arc<F>);
+
+impl<F> Clone for ApproveWith<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<F> fmt::Debug for ApproveWith<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,20 +122,23 @@ impl<F> fmt::Debug for ApproveWith<F> {
     }
 }
 
-/// Makes an approver from a function that answers at once.
+/// Makes an approver from a function. It runs on a thread for what blocks: an answer that it gives after the deadline is none.
+/// Should it panic, that is a refusal.
 pub fn approve_with<F>(decide: F) -> ApproveWith<F>
 where
-    F: Fn(&ApprovalRequest) -> Approval + Send + Sync,
+    F: Fn(&ApprovalRequest) -> Approval + Send + Sync + 'static,
 {
-    ApproveWith(decide)
+    ApproveWith(Arc::new(decide))
 }
 
 impl<F> Approver for ApproveWith<F>
 where
-    F: Fn(&ApprovalRequest) -> Approval + Send + Sync,
+    F: Fn(&ApprovalRequest) -> Approval + Send + Sync + 'static,
 {
     async fn decide(&self, request: &ApprovalRequest) -> Approval {
-        (self.0)(request)
+        let (decide, request) = (Arc::clone(&self.0), request.clone());
+        let answer = tokio::task::spawn_blocking(move || decide(&request)).await;
+        answer.unwrap_or_else(|_| Approval::refused("nobody", "the function that answers panicked"))
     }
 }
 

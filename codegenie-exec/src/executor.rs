@@ -219,7 +219,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             verdict = agreed_still(&mut recorder, &verdict, now)?;
         }
 
-        let privileges = Privileges::needed(&verdict);
+        let privileges = Privileges::needed(&verdict, policy.only_reads());
         let confinement = self.confinements.with(validate::folders(&policy, &self.workspace)).of(&privileges);
         let mut to_run = sandbox_request(request, &parsed, shell.as_ref(), cwd, confinement);
         let connections = match to_run.policy.network {
@@ -350,7 +350,8 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             environment: asked.env.clone(),
             input: (!asked.stdin.is_empty()).then(|| seen(&asked.stdin, self.shown_bytes)),
             diff: None,
-            privileges: Some(Privileges::needed(verdict)),
+            // An approval is asked for what the command would do, whatever the mode.
+            privileges: Some(Privileges::needed(verdict, false)),
             deadline: self.approval_deadline,
             verdict: verdict.clone(),
         };
@@ -359,9 +360,11 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
 
     /// The approver's answer, or a refusal where it does not come in time.
     async fn answered(&self, request: &ApprovalRequest) -> Approval {
+        let since = Instant::now();
         match tokio::time::timeout(self.approval_deadline, self.approver.decide(request)).await {
-            Ok(approval) => approval,
-            Err(_) => {
+            // One that blocked its thread was not interrupted, and is as late.
+            Ok(approval) if since.elapsed() <= self.approval_deadline => approval,
+            Ok(_) | Err(_) => {
                 let seconds = self.approval_deadline.as_secs();
                 Approval::refused("nobody", format!("no answer within {seconds} s"))
             }

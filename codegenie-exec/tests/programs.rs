@@ -132,3 +132,14 @@ async fn git_obeys_no_repository_that_a_folder_pretends_to_be() {
     );
     works(as_is, &confined, "kept").await;
 }
+
+/// A repository that came along within the project, whose settings watch its files by a program.
+#[tokio::test]
+#[ignore = "needs git"]
+async fn git_runs_nothing_to_watch_the_files_of_a_repository() {
+    let trap = "git init --quiet inner; printf '#!/bin/sh\\necho ran > /tmp/ran\\n' > hook; chmod +x hook; cd inner; \
+                git config core.fsmonitor $PWD/../hook";
+    let free = format!("{trap}; GIT_CONFIG_COUNT=0 git status > /dev/null || true; cat /tmp/ran");
+    works(as_is, &free, "ran").await;
+    works(as_is, &format!("{trap}; git status > /dev/null; ls /tmp/ran || echo kept"), "kept").await;
+}

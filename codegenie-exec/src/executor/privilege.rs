@@ -20,30 +20,33 @@ pub struct Privileges {
 
 impl Privileges {
     /// What a command with this verdict needs, by what it does and not by who allowed it. What is not known, and code that
-    /// the command does not show, gets all that the host gives: a build fetches as well as it writes.
-    pub(super) fn needed(verdict: &Verdict) -> Self {
-        let judged_by_class = verdict.parts.iter().all(|part| part.class < Class::Unknown);
-        let (writes, network) = match verdict.class {
-            _ if !judged_by_class => (true, true),
-            Class::ReadOnly => (false, verdict.network),
-            Class::WritesWorkspace => (true, verdict.network),
-            _ => (true, true),
+    /// the command does not show, gets all that the host gives: a build fetches as well as it writes. Where commands are to
+    /// read only, a rule that allows one gives it no write access; who approves one does.
+    pub(super) fn needed(verdict: &Verdict, only_reads: bool) -> Self {
+        let may_connect = |class: Class| {
+            matches!(class, Class::Network | Class::Unknown | Class::WritesOutside | Class::ExecutesCode)
         };
-        let reason = match (writes, network) {
+        let network = verdict.network || verdict.parts.iter().any(|part| may_connect(part.class));
+        let bounded = only_reads && verdict.decision == Decision::Allow;
+        let needs_to_write = verdict.parts.iter().any(|part| part.class != Class::ReadOnly);
+        let writes = needs_to_write && !bounded;
+        if verdict.class > Class::WritesWorkspace {
+            let allowed = match verdict.decision {
+                Decision::Ask => "approved",
+                Decision::Allow | Decision::Deny => "allowed",
+            };
+            let limit = if writes == needs_to_write { "" } else { "; the policy has commands read only" };
+            let reason = format!("it is {allowed} as it is, and {}{limit}", verdict.class.described());
+            return Self { writes, network, reason };
+        }
+        let reason = match (needs_to_write, network) {
+            _ if writes != needs_to_write => {
+                "it works within the workspace; the policy has commands read only"
+            }
             (false, false) => "it only reads",
             (false, true) => "it only reads, also from the service that it is configured for",
             (true, false) => "it works within the workspace",
-            (true, true) if verdict.class == Class::WritesWorkspace => {
-                "it works within the workspace, and with the service that it is configured for"
-            }
-            (true, true) => {
-                let allowed = match verdict.decision {
-                    Decision::Ask => "approved",
-                    Decision::Allow | Decision::Deny => "allowed",
-                };
-                let reason = format!("it is {allowed} as it is, and {}", verdict.class.described());
-                return Self { writes, network, reason };
-            }
+            (true, true) => "it works within the workspace, and with the service that it is configured for",
         };
         Self { writes, network, reason: reason.to_owned() }
     }

@@ -136,10 +136,12 @@ impl Default for SandboxPolicy {
             ("USER", "agent"),
             ("LOGNAME", "agent"),
             // A folder that looks like a bare repository could bring configuration that runs programs: git takes it for
-            // one only where it is named.
-            ("GIT_CONFIG_COUNT", "1"),
+            // one only where it is named. Any repository's could name one that watches its files.
+            ("GIT_CONFIG_COUNT", "2"),
             ("GIT_CONFIG_KEY_0", "safe.bareRepository"),
             ("GIT_CONFIG_VALUE_0", "explicit"),
+            ("GIT_CONFIG_KEY_1", "core.fsmonitor"),
+            ("GIT_CONFIG_VALUE_1", "false"),
         ];
         Self {
             read: Vec::new(),

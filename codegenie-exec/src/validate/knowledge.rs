@@ -183,6 +183,12 @@ impl Program {
         }
     }
 
+    /// Whether a subcommand reads from the service that it is configured for.
+    pub(super) fn reads_from_a_service(&self) -> bool {
+        self.effect == Effect::Remote
+            || self.subcommands.iter().any(|(_, below)| below.reads_from_a_service())
+    }
+
     /// How many operands it takes. Where its line says nothing of them, one: many programs write their second.
     pub(super) fn most(&self) -> usize {
         let named = self.nth.iter().map(|(number, _)| *number).max();

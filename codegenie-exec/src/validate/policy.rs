@@ -242,9 +242,14 @@ impl CommandPolicy {
         Ok(self)
     }
 
+    /// Whether commands get no write access unless somebody agrees to it.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.permissions.only_reads() || self.sandbox_mode == SandboxMode::ReadOnly
+    }
+
     /// What is decided about a command of this class that no rule speaks about.
     pub(super) fn decide(&self, class: Class) -> Decision {
-        let mode = if self.permissions.only_reads() { SandboxMode::ReadOnly } else { self.sandbox_mode };
+        let mode = if self.only_reads() { SandboxMode::ReadOnly } else { self.sandbox_mode };
         let allowed = match (mode, class) {
             (_, Class::ReadOnly) => true,
             _ if self.approval_policy == ApprovalPolicy::Untrusted => false,

@@ -340,7 +340,7 @@ async fn a_command_gets_no_more_than_it_needs() {
 async fn a_rule_gives_no_more_than_is_needed() {
     let world = World::new();
     let policy = CommandPolicy::from_toml(
-        "[permissions]\nallow = ['Bash(git log:*)', 'Bash(make *)', 'Bash(curl *)', 'Bash(timeout *)']\n\
+        "[permissions]\nallow = ['Bash(git log:*)', 'Bash(make *)', 'Bash(curl *)', 'Bash(timeout *)', 'Bash(kubectl *)']\n\
          ask = ['Bash(cat *)', 'Bash(touch *)']\n",
     )
     .unwrap();
@@ -363,6 +363,27 @@ async fn a_rule_gives_no_more_than_is_needed() {
         ("timeout 5 ls", false, false, "it only reads"),
         ("timeout 5 touch x", true, false, "it works within the workspace"),
         ("unknown-tool", true, true, "it is approved as it is, and what it does is not known"),
+        // Whoever agrees that a file goes, or that a secret is read, does not agree that it is sent anywhere.
+        ("rm x", true, false, "it is approved as it is, and deletes, overwrites or ends what is there"),
+        ("cat .env", true, false, "it is approved as it is, and gains or gives privileges, or tells secrets"),
+        (
+            "chmod u+s x",
+            true,
+            false,
+            "it is approved as it is, and gains or gives privileges, or tells secrets",
+        ),
+        (
+            "rm x; curl http://localhost",
+            true,
+            true,
+            "it is approved as it is, and deletes, overwrites or ends what is there",
+        ),
+        (
+            "kubectl delete pod x",
+            true,
+            true,
+            "it is allowed as it is, and deletes, overwrites or ends what is there",
+        ),
     ] {
         let execution = executor.execute(&world.token, &shell(text)).await.unwrap();
         let Privileges { writes: may_write, network: may_connect, reason: why, .. } = execution.privileges;
@@ -372,6 +393,62 @@ async fn a_rule_gives_no_more_than_is_needed() {
         assert_eq!(!policy.write.is_empty(), writes, "{text}");
         assert_eq!(policy.network != codegenie_exec::Network::None, network, "{text}");
     }
+}
+
+/// A rule that allows a command gives it no write access where commands are to read only. Who is asked does.
+#[tokio::test]
+async fn a_rule_gives_no_write_access_where_commands_read_only() {
+    let world = World::new();
+    let policy = "sandbox_mode = 'read-only'\n[permissions]\nallow = ['Bash(make *)', 'Bash(touch *)', 'Bash(ls *)']\n";
+    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .command_policy(CommandPolicy::from_toml(policy).unwrap())
+        .approver(approve_with(|_: &ApprovalRequest| Approval::granted("a person")))
+        .build()
+        .unwrap();
+    for (text, writes, reason) in [
+        ("ls x", false, "it only reads"),
+        ("touch x", false, "it works within the workspace; the policy has commands read only"),
+        (
+            "make test",
+            false,
+            "it is allowed as it is, and runs code that the command does not show; the policy has commands read only",
+        ),
+        ("mkdir x", true, "it works within the workspace"),
+        ("rm x", true, "it is approved as it is, and deletes, overwrites or ends what is there"),
+    ] {
+        let execution = executor.execute(&world.token, &shell(text)).await.unwrap();
+        let given = &execution.privileges;
+        assert_eq!((given.writes, given.reason.as_str()), (writes, reason), "{text}");
+        let requests = world.sandbox.requests.lock().unwrap();
+        assert_eq!(!requests.last().unwrap().policy.write.is_empty(), writes, "{text}");
+    }
+}
+
+/// Also where the function that answers blocks: nobody waits for it any longer.
+#[tokio::test]
+async fn an_answer_that_comes_after_the_deadline_is_none() {
+    let world = World::new();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (released, answered) = (Mutex::new(released), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&answered);
+    let executor = SecureExecutor::builder(world.sandbox.clone(), world.access.clone(), world.confinement())
+        .audit(world.audit.clone())
+        .approval_deadline(Duration::from_millis(200))
+        .approver(approve_with(move |_: &ApprovalRequest| {
+            let _ = released.lock().unwrap().recv_timeout(Duration::from_secs(20));
+            count.fetch_add(1, Ordering::SeqCst);
+            Approval::granted("a person")
+        }))
+        .build()
+        .unwrap();
+    executor.execute(&world.token, &shell("rm x")).await.unwrap_err();
+    assert_eq!(answered.load(Ordering::SeqCst), 0);
+    assert!(world.sandbox.requests.lock().unwrap().is_empty());
+    release.send(()).unwrap();
+    // In time it counts.
+    release.send(()).unwrap();
+    executor.execute(&world.token, &shell("rm x")).await.unwrap();
 }
 
 /// Folders that the rules name are given to what writes, but for those that hold settings, secrets or the host's own files.

@@ -37,6 +37,12 @@ impl<'a> Reader<'a, '_> {
         // The sandbox's own folder ends with the command.
         let own = shape::literal("/tmp/");
         let ends = |target: &Shape| target.starts_with(&own);
+        // What takes the place of a device, where it may, is no file any more.
+        let devices = shape::literal("/dev/");
+        if targets.iter().any(|target| target.starts_with(&devices)) {
+            let why = format!("{}: a device is no place to copy or move to", target.as_written());
+            self.found(Class::Destroys, why);
+        }
         if moves
             && targets.iter().any(ends)
             && !sources.iter().all(|word| self.context.reach.texts(word).iter().all(ends))

@@ -178,8 +178,12 @@ impl<'a> Reader<'a, '_> {
             self.scripted(script);
         }
         let network = program.effect == Effect::Is(Class::Network) && !self.reads;
-        let mut remote =
-            self.remote || network || (!self.reads && self.chain.iter().any(|program| program.connects));
+        // What reads from a service also changes it there.
+        let at_a_service = !self.reads
+            && matches!(program.effect, Effect::Is(Class::Destroys | Class::Escalates))
+            && self.first.reads_from_a_service();
+        let connects = !self.reads && self.chain.iter().any(|program| program.connects);
+        let mut remote = self.remote || network || at_a_service || connects;
         let discovery = self.chain.iter().any(|program| program.discovery);
         if self.runs.iter().any(|run| matches!(run, Run::Text(_))) && !operands.is_empty() && self.reads {
             self.found(Class::Unknown, "parameters of a command line");
