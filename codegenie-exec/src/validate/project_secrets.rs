@@ -157,7 +157,7 @@ pub(super) fn kept_in(path: &[Piece]) -> Option<&'static str> {
             piece => *piece,
         };
         let small: shape::Shape = name.iter().map(small).collect();
-        (pattern && !name.contains(&Piece::Unknown)).then(|| selects(&small)).flatten().is_some()
+        pattern && selects(&small).is_some()
     };
     (is_secret(&text) || hidden() || chosen()).then_some(WHY)
 }

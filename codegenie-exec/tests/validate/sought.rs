@@ -99,3 +99,16 @@ fn a_name_that_is_listed_is_allowed() {
         "printf '%s\\0' a.txt | xargs -0 cat",
     ]);
 }
+
+/// A variable's part of a name is not what picks a secret out.
+#[test]
+fn a_name_with_a_part_that_varies_is_allowed() {
+    assert_allowed(&[
+        "for f in a b; do cat \"$f.txt\"; done",
+        "for f in *.py; do wc -l \"$f\"; done",
+        "for f in *; do wc -l \"$f\"; done",
+        "for d in src/*/; do cat \"$d/main.rs\"; done",
+        "cat src/*/*.rs",
+        "head -3 a*",
+    ]);
+}
