@@ -111,23 +111,23 @@ fn has_text(script: &str) -> bool {
     script.split('"').skip(1).step_by(2).any(|text| text.contains(|c: char| c.is_alphanumeric()))
 }
 
-/// Whether a text has characters that are written by their numbers.
+/// Whether a text has characters that are written by their numbers. `\0`, which ends names, is none of them.
 fn escapes(text: &str) -> bool {
-    text.split('\\').skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit() || "xuU".contains(c)))
+    text.split('\\').skip(1).any(|rest| {
+        let digits = rest.chars().take_while(char::is_ascii_digit).count();
+        rest.starts_with(['x', 'u', 'U']) || digits > 1 || (digits == 1 && !rest.starts_with('0'))
+    })
 }
 
 /// Whether what `printf` prints is not what stands there.
-fn prints<'a>(mut arguments: impl Iterator<Item = &'a str>) -> bool {
-    let mut format = arguments.next().unwrap_or_default();
+fn prints<'a>(mut given: impl Iterator<Item = &'a str>) -> bool {
+    let mut format = given.next().unwrap_or_default();
     if format == "-v" {
-        format = arguments.nth(1).unwrap_or_default();
+        format = given.nth(1).unwrap_or_default();
     } else if format == "--" || format.starts_with("-v") {
-        format = arguments.next().unwrap_or_default();
+        format = given.next().unwrap_or_default();
     }
-    let mut given = arguments;
-    // `\0` alone ends names.
-    if escapes(&format.replace("\\0\\", "\\").replace("\\0'", "'")) && format.trim_end_matches("\\0") != "%s"
-    {
+    if escapes(format) {
         return true;
     }
     let mut printed = String::new();
