@@ -112,3 +112,30 @@ fn a_name_with_a_part_that_varies_is_allowed() {
         "head -3 a*",
     ]);
 }
+
+#[test]
+fn a_name_that_is_put_together_in_other_ways_is_asked() {
+    assert_asked(&[
+        "cat `echo .e`nv",
+        "cat $(printf '%s%s' .e nv)",
+        "fd -g '.e*' -H | xargs cat",
+        "cat $(echo -e '\\x2eenv')",
+        "for f in $(echo vne. | rev); do cat $f; done",
+        "cat < $(echo vne. | rev)",
+        "cat $(echo 'x .env' | cut -d' ' -f2)",
+        "head -c 99 $(base64 -d <<< LmVudgo=)",
+        "cat $(cut -c2- <<< x.env)",
+    ]);
+}
+
+#[test]
+fn what_is_computed_for_something_else_is_allowed() {
+    assert_allowed(&[
+        "x=$(basename a/b.txt .txt); cat $x.md",
+        "cat $(basename src/main.rs)",
+        "n=$(expr 1 + 2); head -n $n a.txt",
+        "ls | sed 's/a/b/' | xargs wc -l",
+        "cat $(jq -r .main package.json)",
+        "find . -name '*.c' | tr '\\n' ' ' | xargs wc -l",
+    ]);
+}
