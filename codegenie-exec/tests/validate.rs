@@ -42,6 +42,8 @@ mod parsed;
 mod ruled;
 #[path = "validate/secrets.rs"]
 mod secrets;
+#[path = "validate/sought.rs"]
+mod sought;
 #[path = "validate/stated.rs"]
 mod stated;
 #[path = "validate/told.rs"]

@@ -5,7 +5,7 @@ use super::place;
 use super::policy::CommandPolicy;
 use super::project_secrets;
 use super::reach::Reach;
-use super::secrets;
+use super::secrets::{self, made_up};
 use super::shape::{self, Piece};
 use crate::command::{ParsedCommand, SimpleCommand, VariableValue, Word};
 use std::cell::OnceCell;
@@ -35,6 +35,8 @@ pub(super) struct Context<'c> {
     parsed: &'c ParsedCommand,
     /// Whether it prints the name of a file with secrets, once that was asked.
     prints: OnceCell<bool>,
+    /// Whether a command of it makes a name up, once that was asked.
+    makes_up: OnceCell<bool>,
 }
 
 impl Context<'_> {
@@ -95,7 +97,11 @@ impl Context<'_> {
                 // Where an expansion is not followed, as `${x:-.env}`, what stands in it may be what it becomes.
                 let written =
                     || word.as_written().split(|c: char| !(c.is_alphanumeric() || "._/".contains(c)));
-                known.or_else(|| written().find_map(project_secrets::named_in))
+                let joined = || {
+                    let joined = made_up::joined(word.as_written())?;
+                    project_secrets::named_in(&joined).or_else(|| place::sensitive(&joined))
+                };
+                known.or_else(|| written().find_map(project_secrets::named_in)).or_else(joined)
             }
         }
     }
@@ -113,15 +119,27 @@ impl Context<'_> {
         *self.prints.get_or_init(|| self.names_a_secret())
     }
 
+    /// Whether a command makes text of its own, or of other text, that may be a name which is written nowhere.
+    pub(super) fn makes_names_up(&self) -> bool {
+        *self.makes_up.get_or_init(|| made_up::by(self.parsed))
+    }
+
+    /// Whether a word of which a part is not known may be the name of a secret.
+    pub(super) fn may_become_secret(&self, word: &Word) -> bool {
+        self.made_by_commands(word)
+            && self.reach.texts(word).iter().any(|text| project_secrets::may_be_secret(text))
+    }
+
     fn names_a_secret(&self) -> bool {
         const PRINT: &[&str] =
             &["ls", "find", "fd", "echo", "printf", "git", "basename", "realpath", "readlink"];
         let named = |word: &Word| match word {
             Word::Literal(text) => {
                 project_secrets::named_in(text).is_some()
-                    || text
-                        .split_whitespace()
-                        .any(|part| project_secrets::kept_in(&shape::pattern(part)).is_some())
+                    || text.split_whitespace().any(|part| {
+                        project_secrets::kept_in(&shape::pattern(part)).is_some()
+                            || project_secrets::sought_by(part).is_some()
+                    })
             }
             Word::Dynamic(_) => self.kept_secret(word).is_some(),
         };
@@ -135,6 +153,7 @@ impl Context<'_> {
             .filter(|command| prints(command))
             .flat_map(|command| &command.words)
             .any(named)
+            || self.parsed.commands.iter().any(made_up::finds_a_secret)
             || self.parsed.inputs.iter().any(|input| named(&input.text))
     }
 
@@ -246,7 +265,16 @@ impl<'c> Context<'c> {
         let reach = outside.of(parsed);
         let additional = Additional::new(policy, &reach);
         let moved = leaves && !reach.stays(|directory| additional.may_work_in(directory, &reach));
-        Self { policy, variables, moved, reach, additional, parsed, prints: OnceCell::new() }
+        Self {
+            policy,
+            variables,
+            moved,
+            reach,
+            additional,
+            parsed,
+            prints: OnceCell::new(),
+            makes_up: OnceCell::new(),
+        }
     }
 }
 

@@ -151,7 +151,15 @@ pub(super) fn kept_in(path: &[Piece]) -> Option<&'static str> {
         .collect();
     let pattern = name.iter().any(|piece| !matches!(piece, Piece::Char(_)));
     let hidden = || pattern && text.starts_with('.') && HIDDEN.iter().any(|secret| meets(name, secret));
-    (is_secret(&text) || hidden()).then_some(WHY)
+    let chosen = || {
+        let small = |piece: &Piece| match piece {
+            Piece::Char(c) => Piece::Char(c.to_ascii_lowercase()),
+            piece => *piece,
+        };
+        let small: shape::Shape = name.iter().map(small).collect();
+        pattern && selects(&small).is_some()
+    };
+    (is_secret(&text) || hidden() || chosen()).then_some(WHY)
 }
 
 /// The same for a text that is known: itself, or what follows an option or a revision.
@@ -165,16 +173,184 @@ pub(super) fn named_in(text: &str) -> Option<&'static str> {
 
 /// The same for a pattern that a program reads, to which `*` is also what a hidden name begins with.
 pub(super) fn sought_by(pattern: &str) -> Option<&'static str> {
-    let name = pattern.rsplit('/').next().unwrap_or_default();
-    if !name.contains(['*', '?', '[']) || !name.contains("env") {
+    // What stands before a path of git: `:(icase)a`, `:/a`. What is left out is not sought.
+    let (magic, path) = match pattern.strip_prefix(':') {
+        Some(rest) => match rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+            Some((magic, path)) => (magic, path),
+            None => rest.split_at(rest.len() - rest.trim_start_matches(['/', '!', '^']).len()),
+        },
+        None => ("", pattern),
+    };
+    if magic.contains(['!', '^']) || magic.contains("exclude") {
         return None;
     }
-    let mut shape = shape::pattern(name);
-    shape.iter_mut().filter(|piece| **piece == Piece::Any).for_each(|piece| *piece = Piece::Unknown);
-    [".env", ".env.local", ".env.production"]
-        .iter()
-        .any(|secret| meets(&shape, &shape::literal(secret)))
-        .then_some(WHY)
+    alternatives(path).iter().find_map(|path| {
+        let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
+        if !name.contains(['*', '?', '[']) {
+            let spoken = path.len() != pattern.len();
+            return (spoken && is_secret(&name)).then_some(WHY);
+        }
+        selects(&hidden_too(shape::pattern(&name)))
+    })
+}
+
+/// The same for a regular expression, which may be met anywhere in a name unless it says where.
+pub(super) fn matched_by(expression: &str, whole: bool) -> Option<&'static str> {
+    if expression.contains(['(', '|', '{']) {
+        let plain = expression.replace('\\', "");
+        let other = |c: char| !(c.is_alphanumeric() || "._-".contains(c));
+        return plain.split(other).find_map(named_in);
+    }
+    let mut rest = expression.chars().peekable();
+    let mut shape = Vec::new();
+    if rest.next_if_eq(&'^').is_none() && !whole {
+        shape.push(Piece::Unknown);
+    }
+    let mut ends = whole;
+    while let Some(c) = rest.next() {
+        shape.push(match c {
+            '$' if rest.peek().is_none() => {
+                ends = true;
+                break;
+            }
+            '\\' => match rest.next() {
+                Some(c) if c.is_alphanumeric() => Piece::One,
+                Some(c) => Piece::Char(c),
+                None => break,
+            },
+            '.' => Piece::One,
+            '[' => {
+                rest.by_ref().find(|c| *c == ']');
+                Piece::One
+            }
+            c => Piece::Char(c.to_ascii_lowercase()),
+        });
+        if rest.next_if(|c| matches!(c, '*' | '+' | '?')).is_some()
+            && let Some(last) = shape.last_mut()
+        {
+            *last = Piece::Unknown;
+        }
+    }
+    if !ends {
+        shape.push(Piece::Unknown);
+    }
+    shape::segments(&shape).last().and_then(|name| selects(&hidden_too(name.to_vec())))
+}
+
+/// A program's own patterns mean hidden names as well.
+fn hidden_too(mut shape: shape::Shape) -> shape::Shape {
+    for (at, piece) in shape.iter_mut().enumerate() {
+        if *piece == Piece::Any || (at == 0 && *piece == Piece::One) {
+            *piece = Piece::Unknown;
+        }
+    }
+    shape
+}
+
+/// What a pattern with `{a,b}` says, each by itself.
+fn alternatives(pattern: &str) -> Vec<String> {
+    const MOST: usize = 64;
+    let mut made = vec![pattern.to_owned()];
+    let mut at = 0;
+    while let Some(text) = made.get(at).filter(|_| made.len() < MOST) {
+        let parts = text.split_once('}').and_then(|(before, behind)| {
+            before.rsplit_once('{').map(|(front, inside)| (front, inside, behind))
+        });
+        match parts {
+            Some((front, inside, behind)) => {
+                let new: Vec<_> =
+                    inside.split(',').map(|choice| format!("{front}{choice}{behind}")).collect();
+                made.splice(at..=at, new);
+            }
+            None => at += 1,
+        }
+    }
+    made
+}
+
+/// Names of secrets, each of which stands for its like.
+static SECRETS: LazyLock<Vec<shape::Shape>> = LazyLock::new(|| {
+    const MORE: &[&str] = &[
+        ".env.local",
+        ".env.production",
+        "prod.env",
+        "key.pem",
+        "server-key.pem",
+        "private.pem",
+        "secrets.yml",
+        "credentials.json",
+    ];
+    let keys = KEYS.iter().map(|ending| format!("server.{ending}"));
+    let named = NAMES.iter().chain(MORE).map(|name| shape::literal(name));
+    named.chain(keys.map(|name| shape::literal(&name))).collect()
+});
+
+/// Whether a pattern, in small letters, means a secret: it meets the name of one, and no name that projects are full of.
+fn selects(name: &[Piece]) -> Option<&'static str> {
+    /// A few of each kind.
+    const ORDINARY: &[&str] = &[
+        "main.py",
+        "main.rs",
+        "main.kt",
+        "main.c",
+        "app.js",
+        "app.vue",
+        "run.sh",
+        "readme.md",
+        "config.json",
+        "config.yml",
+        "config.yaml",
+        "settings.ini",
+        "app.conf",
+        "app.properties",
+        "setup.cfg",
+        "notes.txt",
+        "makefile",
+        "dockerfile",
+        "cargo.toml",
+        "cargo.lock",
+        "index.html",
+        "index.php",
+        "pom.xml",
+        "data.csv",
+        "data.tsv",
+        "data.db",
+        "data.tar.gz",
+        ".git",
+        ".gitignore",
+        ".github",
+        ".dockerignore",
+        ".htaccess",
+        ".npmignore",
+        ".nvmrc",
+        ".prettierrc",
+        ".vscode",
+        ".bashrc",
+        ".flake8",
+        ".rspec",
+        ".stylelintrc",
+    ];
+    static COMMON: LazyLock<Vec<shape::Shape>> =
+        LazyLock::new(|| ORDINARY.iter().map(|name| shape::literal(name)).collect());
+    if name.iter().all(|piece| matches!(piece, Piece::Char(_))) {
+        return shape::text(name).filter(|name| is_secret(name)).map(|_| WHY);
+    }
+    // `key*` and `*key*` are code of every kind.
+    let open = matches!(name.last(), Some(Piece::Any | Piece::Unknown));
+    let env = ['e', 'n', 'v'].map(Piece::Char);
+    if open && !name.contains(&Piece::Char('.')) && !name.windows(3).any(|part| part == env) {
+        return None;
+    }
+    let means = |names: &[shape::Shape]| names.iter().any(|wanted| meets(name, wanted));
+    (means(&SECRETS) && !means(&COMMON)).then_some(WHY)
+}
+
+/// Whether a name of which a part is not known may be that of a secret.
+pub(super) fn may_be_secret(path: &[Piece]) -> bool {
+    const ELSEWHERE: &[&str] = &["shadow", "gshadow", "passwd", "sudoers", "environ", "id_rsa", "id_ed25519"];
+    let Some(name) = shape::segments(path).last() else { return false };
+    SECRETS.iter().any(|secret| meets(name, secret))
+        || ELSEWHERE.iter().any(|secret| meets(name, &shape::literal(secret)))
 }
 
 /// Whether a file of this name is one, or a copy of one.

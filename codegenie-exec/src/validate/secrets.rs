@@ -1,5 +1,7 @@
 //! Whether what a word may become, by patterns and variables, may be where secrets are kept.
 
+pub(super) mod made_up;
+
 use super::place;
 use super::shape::{self, Piece, meets};
 use crate::sandbox::defaults::CREDENTIALS;

@@ -98,7 +98,7 @@ pub(super) fn meets(word: &[Piece], rule: &[Piece]) -> bool {
             let (stays, goes) = step(piece, other, hidden);
             let next_is_a_dot = shows && word.get(at + 1) == Some(&Piece::Char('.'));
             let skips = match piece {
-                Some(Piece::Any) => !next_is_a_dot,
+                Some(Piece::Any) => !(next_is_a_dot && begins(rule, other_at)),
                 Some(Piece::Unknown) => true,
                 Some(Piece::Char(_) | Piece::One) | None => false,
             };

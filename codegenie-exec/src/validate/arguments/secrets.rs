@@ -5,7 +5,7 @@ use crate::command::Word;
 use crate::validate::class::Class;
 use crate::validate::knowledge::{Effect, Program, Role};
 use crate::validate::place;
-use crate::validate::project_secrets::{named_in, sought_by};
+use crate::validate::project_secrets::{matched_by, named_in, sought_by};
 
 /// They tell that a file is there, or what it is called.
 const NAMES_ONLY: &[&str] = &[
@@ -82,6 +82,9 @@ const FILES: &[&str] = &[
 /// Options whose values choose the files that are read.
 const CHOOSE: &[&str] = &["--include", "-g", "--glob", "--iglob"];
 
+/// The same, by regular expressions.
+const CHOOSE_BY_EXPRESSIONS: &[&str] = &["-G", "--file-search-regex"];
+
 /// What the options of a search say.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Search {
@@ -127,7 +130,8 @@ impl<'a> Reader<'a, '_> {
     pub(super) fn read_by_option(&mut self, name: &str, text: &str) {
         let named = named_in(text).filter(|_| FILES.contains(&name) || CHOOSE.contains(&name));
         let sought = || sought_by(text).filter(|_| CHOOSE.contains(&name));
-        if let Some(what) = named.or_else(sought) {
+        let matched = || matched_by(text, false).filter(|_| CHOOSE_BY_EXPRESSIONS.contains(&name));
+        if let Some(what) = named.or_else(sought).or_else(matched) {
             self.found(Class::Escalates, format!("{text}: {what}"));
         }
     }
@@ -137,6 +141,17 @@ impl<'a> Reader<'a, '_> {
         let named = !tells_names_only(&self.name) && self.context.prints_a_secret();
         if named && self.current().effect != Effect::Wraps {
             self.found(Class::Escalates, "it is given what files with a project's secrets are called");
+        } else {
+            self.given_what_is_made_up();
+        }
+    }
+
+    /// What other commands put together may be any name.
+    fn given_what_is_made_up(&mut self) {
+        let name = self.name.as_str();
+        let shows = !tells_names_only(name) && !ONLY_WRITE.contains(&name);
+        if shows && self.current().effect != Effect::Wraps && self.context.makes_names_up() {
+            self.found(Class::Escalates, "it is given a name that another command makes up");
         }
     }
 
@@ -197,7 +212,11 @@ impl<'a> Reader<'a, '_> {
         let last = last && operands.len() > 1 && self.target.is_none();
         let read = operands.len().saturating_sub(usize::from(last));
         if operands.iter().take(read).any(|word| self.context.made_by_commands(word)) {
-            self.given_secrets();
+            if self.context.prints_a_secret() {
+                self.given_secrets();
+            } else if operands.iter().take(read).any(|word| self.context.may_become_secret(word)) {
+                self.given_what_is_made_up();
+            }
         }
         // A script, or a pattern that is looked for, is no file.
         let scripted = self.current().language.is_some() && !self.scripted;

@@ -259,6 +259,13 @@ impl<'a> Reader<'a, '_, '_> {
                 };
                 self.value();
             }
+            "-regex" | "-iregex" => {
+                let expression = self.rest.as_slice().first().and_then(Word::literal).unwrap_or_default();
+                if let Some(what) = project_secrets::matched_by(expression, true) {
+                    self.secret.get_or_insert_with(|| (expression.to_owned(), what));
+                }
+                self.value();
+            }
             _ if VALUED.contains(&text) => self.value(),
             _ if self.shifted && number => {}
             _ if text.starts_with('-') => {
