@@ -350,7 +350,7 @@ impl<S: Sandbox, A: AuditSink, C: CacheBackend> SecureExecutor<S, A, C> {
             environment: asked.env.clone(),
             input: (!asked.stdin.is_empty()).then(|| seen(&asked.stdin, self.shown_bytes)),
             diff: None,
-            // An approval is asked for what the command would do, whatever the mode.
+            // What is approved is not bounded by the mode.
             privileges: Some(Privileges::needed(verdict, false)),
             deadline: self.approval_deadline,
             verdict: verdict.clone(),

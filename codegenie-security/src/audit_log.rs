@@ -111,9 +111,9 @@ use writer::{CommitFailure, Committed, Writer};
 ///
 /// Each segment is an epoch with keys of its own. The keys of an epoch are derived from those of the one before, which are then
 /// wiped; the key to read it is wrapped for the host's reading key and for [auditors](AuditLogOptions::auditor); the key
-/// that signs it is certified by the log's identity, which is in memory only while it [certifies](Self::certify). So whoever takes over the
-/// process reads no earlier segment, and can neither alter one nor make another in its place: what does not come in its epoch
-/// is refused.
+/// that signs it is certified by the log's identity, which is in memory only while it [certifies](Self::certify). So whoever
+/// takes over the process reads no earlier segment, and can neither alter one nor make another in its place: what does not
+/// come in its epoch is refused.
 ///
 /// Beside the log lies the directory of its keys, sealed under the host's key. Files are for their owner
 /// only; a lock keeps a second writer out.

@@ -27,28 +27,29 @@ impl Privileges {
             matches!(class, Class::Network | Class::Unknown | Class::WritesOutside | Class::ExecutesCode)
         };
         let network = verdict.network || verdict.parts.iter().any(|part| may_connect(part.class));
-        let bounded = only_reads && verdict.decision == Decision::Allow;
         let needs_to_write = verdict.parts.iter().any(|part| part.class != Class::ReadOnly);
-        let writes = needs_to_write && !bounded;
-        if verdict.class > Class::WritesWorkspace {
-            let allowed = match verdict.decision {
-                Decision::Ask => "approved",
-                Decision::Allow | Decision::Deny => "allowed",
-            };
-            let limit = if writes == needs_to_write { "" } else { "; the policy has commands read only" };
-            let reason = format!("it is {allowed} as it is, and {}{limit}", verdict.class.described());
-            return Self { writes, network, reason };
-        }
-        let reason = match (needs_to_write, network) {
-            _ if writes != needs_to_write => {
-                "it works within the workspace; the policy has commands read only"
+        let bounded = needs_to_write && only_reads && verdict.decision == Decision::Allow;
+        let mut reason = match (verdict.class, network) {
+            (Class::ReadOnly, false) => "it only reads".to_owned(),
+            (Class::ReadOnly, true) => {
+                "it only reads, also from the service that it is configured for".to_owned()
             }
-            (false, false) => "it only reads",
-            (false, true) => "it only reads, also from the service that it is configured for",
-            (true, false) => "it works within the workspace",
-            (true, true) => "it works within the workspace, and with the service that it is configured for",
+            (Class::WritesWorkspace, true) => {
+                "it works within the workspace, and with the service that it is configured for".to_owned()
+            }
+            (Class::WritesWorkspace, false) => "it works within the workspace".to_owned(),
+            (class, _) => {
+                let allowed = match verdict.decision {
+                    Decision::Ask => "approved",
+                    Decision::Allow | Decision::Deny => "allowed",
+                };
+                format!("it is {allowed} as it is, and {}", class.described())
+            }
         };
-        Self { writes, network, reason: reason.to_owned() }
+        if bounded {
+            reason.push_str("; the policy has commands read only");
+        }
+        Self { writes: needs_to_write && !bounded, network, reason }
     }
 }
 
